@@ -1,0 +1,174 @@
+//! A policy and a value function over one flat parameter vector.
+
+use std::sync::Arc;
+
+use rand::RngCore;
+use rl_env::Space;
+use rl_nn::{Activation, DistributionSpec, Mlp, Network, NnError, PolicyModel, PolicySpec, TrainedPolicy};
+use serde::{Deserialize, Serialize};
+
+use crate::{AlgoError, ConfigError, check_setting};
+
+/// The shape of the networks and their initialisation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetConfig {
+    /// Widths of the hidden layers, of actor and critic alike.
+    pub net_arch: Vec<usize>,
+    /// The activation of the hidden layers.
+    pub activation: Activation,
+    /// Orthogonal weights (gain √2, policy head 0.01, value head 1) and zero biases; otherwise PyTorch's uniform default.
+    pub ortho_init: bool,
+    /// The initial log standard deviation of a Gaussian policy.
+    pub log_std_init: f64,
+}
+
+impl Default for NetConfig {
+    /// Stable-Baselines3's `MlpPolicy`.
+    fn default() -> Self {
+        NetConfig { net_arch: vec![64, 64], activation: Activation::Tanh, ortho_init: true, log_std_init: 0.0 }
+    }
+}
+
+impl NetConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first that cannot be used.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let widths = format!("{:?}", self.net_arch);
+        let sane = self.net_arch.iter().all(|w| (1..=65_536).contains(w)) && self.net_arch.len() <= 64;
+        check_setting("net_arch", widths, "at most 64 widths from 1 to 65536", sane)?;
+        check_setting("log_std_init", self.log_std_init, "a number from -20 to 2", (-20.0..=2.0).contains(&self.log_std_init))
+    }
+}
+
+/// An actor and a critic: θ = [policy network | free distribution parameters | value network].
+///
+/// θ is the master copy, in host memory; [`version`](Self::version) changes whenever it may have.
+#[derive(Clone)]
+pub struct ActorCritic {
+    policy: PolicyModel<f32>,
+    critic: Arc<dyn Network<f32>>,
+    policy_spec: Option<PolicySpec>,
+    theta: Vec<f32>,
+    version: u64,
+}
+
+impl ActorCritic {
+    /// Joins a policy and a critic with their parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] when the sizes do not fit, or the critic has not exactly one output.
+    pub fn new(
+        policy: PolicyModel<f32>,
+        critic: Arc<dyn Network<f32>>,
+        theta: Vec<f32>,
+    ) -> Result<Self, NnError> {
+        NnError::check("an output row of the critic", critic.n_outputs(), 1)?;
+        NnError::check("an input row of the critic", critic.n_inputs(), policy.network.n_inputs())?;
+        NnError::check("theta", theta.len(), policy.n_params() + critic.n_params())?;
+        Ok(ActorCritic { policy, critic, policy_spec: None, theta, version: 0 })
+    }
+
+    /// Perceptrons for the given spaces, initialised from a generator: categorical actions for `Discrete`, a diagonal
+    /// Gaussian with free log standard deviations for `Box`.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::ActionSpace`] for any other action space, [`AlgoError::Config`] for unusable settings.
+    pub fn mlp(
+        observations: &Space,
+        actions: &Space,
+        config: &NetConfig,
+        rng: &mut dyn RngCore,
+    ) -> Result<Self, AlgoError> {
+        config.validate()?;
+        let (distribution, n_outputs, action_bounds) = match actions {
+            Space::Discrete(n) => (DistributionSpec::Categorical { n: *n }, *n, None),
+            Space::Box(b) => {
+                let bounds = b.low.iter().copied().zip(b.high.iter().copied()).collect();
+                (DistributionSpec::DiagGaussian { dim: b.low.len() }, b.low.len(), Some(bounds))
+            }
+            other => return Err(AlgoError::ActionSpace(other.to_string())),
+        };
+        let sizes = |n_outputs: usize| -> Vec<usize> {
+            [observations.flat_len()].into_iter().chain(config.net_arch.iter().copied()).chain([n_outputs]).collect()
+        };
+        let spec = PolicySpec { sizes: sizes(n_outputs), activation: config.activation, distribution, action_bounds };
+        let policy = spec.build()?;
+        let (actor_net, critic_net) = (Mlp::new(&spec.sizes, config.activation)?, Mlp::new(&sizes(1), config.activation)?);
+
+        let mut theta = vec![0.0; policy.n_params() + Network::<f32>::n_params(&critic_net)];
+        let (actor, critic) = theta.split_at_mut(policy.n_params());
+        let (network, globals) = actor.split_at_mut(policy.network.n_params());
+        for (net, theta, gain) in [(&actor_net, network, 0.01), (&critic_net, critic, 1.0)] {
+            if config.ortho_init {
+                net.init_orthogonal(theta, gain, rng)?;
+            } else {
+                net.init_uniform(theta, rng)?;
+            }
+        }
+        globals.fill(config.log_std_init as f32);
+        let agent = ActorCritic::new(policy, Arc::new(critic_net), theta)?;
+        Ok(ActorCritic { policy_spec: Some(spec), ..agent })
+    }
+
+    /// The policy as a function of [`policy_theta`](Self::policy_theta).
+    pub fn policy(&self) -> &PolicyModel<f32> {
+        &self.policy
+    }
+
+    /// The value function as a function of [`critic_theta`](Self::critic_theta).
+    pub fn critic(&self) -> &dyn Network<f32> {
+        &*self.critic
+    }
+
+    /// All parameters.
+    pub fn theta(&self) -> &[f32] {
+        &self.theta
+    }
+
+    /// All parameters, to change.
+    pub fn theta_mut(&mut self) -> &mut [f32] {
+        self.version += 1;
+        &mut self.theta
+    }
+
+    /// The policy's parameters.
+    pub fn policy_theta(&self) -> &[f32] {
+        &self.theta[..self.policy.n_params()]
+    }
+
+    /// The critic's parameters.
+    pub fn critic_theta(&self) -> &[f32] {
+        &self.theta[self.policy.n_params()..]
+    }
+
+    /// Both models and both parameter ranges, to be updated side by side.
+    pub fn parts_mut(&mut self) -> (&PolicyModel<f32>, &mut [f32], &dyn Network<f32>, &mut [f32]) {
+        self.version += 1;
+        let (policy_theta, critic_theta) = self.theta.split_at_mut(self.policy.n_params());
+        (&self.policy, policy_theta, &*self.critic, critic_theta)
+    }
+
+    /// A number that changes whenever θ may have: what a [`rl_nn::Mirror`] refreshes by.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The mean standard deviation of a policy with free log standard deviations; `None` without.
+    pub fn mean_std(&self) -> Option<f64> {
+        let globals = &self.policy_theta()[self.policy.network.n_params()..];
+        let sum: f64 = globals.iter().map(|&s| f64::from(s).exp()).sum();
+        (!globals.is_empty()).then(|| sum / globals.len() as f64)
+    }
+
+    /// A copy of the policy that can be saved and acts by itself; `None` for a policy not made by [`mlp`](Self::mlp).
+    pub fn trained_policy(&self) -> Option<TrainedPolicy> {
+        let spec = self.policy_spec.clone()?;
+        TrainedPolicy::new(spec, self.policy_theta().to_vec()).ok()
+    }
+}

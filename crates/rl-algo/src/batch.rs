@@ -1,0 +1,130 @@
+//! A batch: a rollout with what it is worth.
+
+use rl_gae::{Trajectories, gae};
+use rl_nn::{ActionsRef, Input, NnError, Shards};
+use rl_rollout::Rollout;
+
+use crate::{ActorCritic, AlgoError};
+
+/// A rollout with values, advantages and returns; it keeps its `[T, N]` shape.
+///
+/// # Shapes
+///
+/// `B = T·N`; `values`, `advantages`, `returns`, `final_values` `[B]`, `last_values` `[N]`.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What happened.
+    pub rollout: Rollout,
+    /// `V(s_t)` of the critic before the update.
+    pub values: Vec<f32>,
+    /// `V` of the observations after the last step.
+    pub last_values: Vec<f32>,
+    /// `V` of the final observation where an episode was truncated, 0 elsewhere.
+    pub final_values: Vec<f32>,
+    /// Generalised advantage estimates.
+    pub advantages: Vec<f32>,
+    /// `advantages + values`: the critic's targets.
+    pub returns: Vec<f32>,
+    truncated_values: Vec<f32>,
+}
+
+impl Batch {
+    /// An empty batch for the agent's kind of actions.
+    pub fn new(agent: &ActorCritic) -> Self {
+        Batch {
+            rollout: Rollout::new(agent.policy().distribution.new_actions()),
+            values: Vec::new(),
+            last_values: Vec::new(),
+            final_values: Vec::new(),
+            advantages: Vec::new(),
+            returns: Vec::new(),
+            truncated_values: Vec::new(),
+        }
+    }
+
+    /// `B = T·N`.
+    pub fn len(&self) -> usize {
+        self.rollout.len()
+    }
+
+    /// Whether there is no step.
+    pub fn is_empty(&self) -> bool {
+        self.rollout.is_empty()
+    }
+
+    /// Evaluates the critic on the rollout and estimates advantages (GAE) and returns.
+    ///
+    /// Terminated episodes bootstrap from 0, truncated ones from the value of their final observation.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::Gae`] for γ or λ outside `[0, 1]`, [`AlgoError::Nn`] when critic and observations do not fit.
+    pub fn estimate_advantages(
+        &mut self,
+        agent: &ActorCritic,
+        gamma: f64,
+        gae_lambda: f64,
+        shards: &mut Shards<f32>,
+    ) -> Result<(), AlgoError> {
+        let rollout = &self.rollout;
+        let (critic, theta) = (agent.critic(), agent.critic_theta());
+        let mut evaluate = |obs: &[f32], values: &mut Vec<f32>| -> Result<(), NnError> {
+            let x = Input::new(obs, critic.n_inputs())?;
+            values.resize(x.rows(), 0.0);
+            shards.forward(critic, theta, x, values)
+        };
+        evaluate(&rollout.observations, &mut self.values)?;
+        evaluate(&rollout.last_observations, &mut self.last_values)?;
+        evaluate(&rollout.final_observations, &mut self.truncated_values)?;
+        self.final_values.clear();
+        self.final_values.resize(rollout.len(), 0.0);
+        for (&row, &value) in rollout.truncated_rows.iter().zip(&self.truncated_values) {
+            self.final_values[row] = value;
+        }
+        let trajectories = Trajectories {
+            n_envs: rollout.n_envs,
+            rewards: &rollout.rewards,
+            values: &self.values,
+            last_values: &self.last_values,
+            final_values: &self.final_values,
+            terminated: &rollout.terminated,
+            truncated: &rollout.truncated,
+        };
+        self.advantages.resize(rollout.len(), 0.0);
+        gae(&trajectories, gamma, gae_lambda, &mut self.advantages)?;
+        self.returns.clear();
+        self.returns.extend(self.advantages.iter().zip(&self.values).map(|(a, v)| a + v));
+        Ok(())
+    }
+
+    /// What a policy step needs of the batch, with the advantages given (normalised or not).
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] when the observations are not whole rows.
+    pub fn policy_batch<'a>(&'a self, agent: &ActorCritic, advantages: &'a [f32]) -> Result<PolicyBatch<'a, f32>, NnError> {
+        Ok(PolicyBatch {
+            observations: Input::new(&self.rollout.observations, agent.policy().network.n_inputs())?,
+            actions: self.rollout.actions.as_ref(),
+            advantages,
+            old_log_probs: &self.rollout.log_probs,
+        })
+    }
+}
+
+/// States, actions, advantages and old log-probabilities: a batch as a policy step sees it, whoever collected it.
+///
+/// # Shapes
+///
+/// Observations `[B, O]`, actions `[B, A]`, the others `[B]`.
+#[derive(Clone, Copy, Debug)]
+pub struct PolicyBatch<'a, F> {
+    /// The states.
+    pub observations: Input<'a, F>,
+    /// The actions taken.
+    pub actions: ActionsRef<'a, F>,
+    /// Their advantages.
+    pub advantages: &'a [F],
+    /// Their log-probabilities under the policy that took them.
+    pub old_log_probs: &'a [F],
+}

@@ -1,0 +1,47 @@
+//! What an update did to the policy, measured the same way for every algorithm.
+
+use rl_nn::{DistParams, NnError, PolicyModel, Shards};
+
+use crate::{PolicyBatch, Reducer};
+
+/// The change of a policy over an update.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PolicyChange {
+    /// Mean over states of KL(old‖new).
+    pub kl_mean: f64,
+    /// The largest KL(old‖new) over states.
+    pub kl_max: f64,
+    /// Mean entropy of the new policy.
+    pub entropy: f64,
+    /// `mean((π_new/π_old − 1) A)`.
+    pub surrogate_gain: f64,
+}
+
+/// Compares the policy at `theta` with the one that collected the batch, on all its states.
+///
+/// # Errors
+///
+/// [`NnError::Shape`] when policy and batch do not fit.
+pub fn policy_change(
+    reducer: Reducer,
+    policy: &PolicyModel<f32>,
+    theta: &[f32],
+    batch: &PolicyBatch<'_, f32>,
+    old: DistParams<'_, f32>,
+    shards: &mut Shards<f32>,
+) -> Result<PolicyChange, NnError> {
+    let rows = batch.observations.rows();
+    let mut y = vec![0.0; rows * policy.network.n_outputs()];
+    shards.forward(&*policy.network, policy.split(theta)?.0, batch.observations, &mut y)?;
+    let new = policy.params(&y, theta)?;
+    let mut x = vec![0.0; rows];
+    policy.distribution.kl(old, new, &mut x)?;
+    let (kl_mean, kl_max) = (reducer.mean(&x), reducer.max(&x));
+    policy.distribution.entropy(new, &mut x)?;
+    let entropy = reducer.mean(&x);
+    policy.distribution.log_prob(new, batch.actions, &mut x)?;
+    for ((x, old), advantage) in x.iter_mut().zip(batch.old_log_probs).zip(batch.advantages) {
+        *x = (*x - old).exp_m1() * advantage;
+    }
+    Ok(PolicyChange { kl_mean, kl_max, entropy, surrogate_gain: reducer.mean(&x) })
+}

@@ -1,0 +1,90 @@
+//! A policy linearised on a batch of states: its Jacobian, gradient and Fisher operator.
+
+use rl_nn::{DistGrad, DistParams, Input, NnError, PolicyModel, Real, ShardedLinearized, Shards};
+use rl_optim::{GaussNewton, Jacobian, LinearOperator, OptimError};
+
+/// The distribution parameters of a batch of states as a function of θ, linearised.
+///
+/// Its outputs are the network's `[B, D]`, then the free distribution parameters.
+pub struct LinearizedPolicy<'a, F: Real> {
+    network: ShardedLinearized<'a, F>,
+    model: &'a PolicyModel<F>,
+    globals: &'a [F],
+}
+
+impl<'a, F: Real> LinearizedPolicy<'a, F> {
+    /// Runs the policy on the states and keeps its activations.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for slices that do not fit.
+    pub fn new(
+        model: &'a PolicyModel<F>,
+        theta: &'a [F],
+        observations: Input<'a, F>,
+        shards: &'a mut Shards<F>,
+    ) -> Result<Self, NnError> {
+        let (net_theta, globals) = model.split(theta)?;
+        Ok(LinearizedPolicy { network: shards.linearize(&*model.network, net_theta, observations)?, model, globals })
+    }
+
+    /// The distribution parameters at θ.
+    pub fn params(&self) -> DistParams<'_, F> {
+        DistParams { y: self.network.output(), globals: self.globals }
+    }
+
+    /// `grad ← Jᵀ d`, with `d` a gradient with respect to the distribution parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for slices that do not fit.
+    pub fn pull_back(&mut self, dy: &[F], dglobals: &[F], grad: &mut [F]) -> Result<(), NnError> {
+        NnError::check("the gradient", grad.len(), self.model.n_params())?;
+        NnError::check("the gradient of the free parameters", dglobals.len(), self.globals.len())?;
+        let (network, globals) = grad.split_at_mut(self.network.n_params());
+        network.fill(F::zero());
+        globals.copy_from_slice(dglobals);
+        self.network.vjp(dy, network)
+    }
+
+    /// The Fisher operator of the mean over states, `v ↦ scale · (1/B) Σ_b J_bᵀ M_b J_b v`.
+    ///
+    /// It equals the Hessian at θ of `scale · mean_b KL(π_θ ‖ π_θ')` with respect to θ': exact, and positive semi-definite.
+    ///
+    /// # Source
+    ///
+    /// Schulman et al. (2015), appendix C.1: `JᵀMJ` with M the Fisher matrix of the distribution in its parameters.
+    pub fn fisher<'s>(&'s mut self, scale: f64) -> impl LinearOperator<F> + use<'s, 'a, F> {
+        let (y, globals, model) = (self.network.output().to_vec(), self.globals, self.model);
+        let rows = y.len() / model.network.n_outputs();
+        let w = F::narrow(scale / rows as f64);
+        GaussNewton::new(self, move |t: &mut [F]| {
+            let (t_y, t_globals) = t.split_at_mut(y.len());
+            let tangent = DistGrad { y: t_y, globals: t_globals };
+            let params = DistParams { y: &y, globals };
+            model.distribution.fisher(params, w, tangent).map_err(OptimError::operator)
+        })
+    }
+}
+
+impl<F: Real> Jacobian<F> for LinearizedPolicy<'_, F> {
+    fn n_params(&self) -> usize {
+        self.model.n_params()
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.network.output().len() + self.globals.len()
+    }
+
+    fn jvp(&mut self, v: &[F], dy: &mut [F]) -> Result<(), OptimError> {
+        let (v_network, v_globals) = v.split_at(self.network.n_params());
+        let (dy, dglobals) = dy.split_at_mut(self.network.output().len());
+        dglobals.copy_from_slice(v_globals);
+        self.network.jvp(v_network, dy).map_err(OptimError::operator)
+    }
+
+    fn vjp(&mut self, dy: &[F], grad: &mut [F]) -> Result<(), OptimError> {
+        let (dy, dglobals) = dy.split_at(self.network.output().len());
+        self.pull_back(dy, dglobals, grad).map_err(OptimError::operator)
+    }
+}

@@ -1,0 +1,32 @@
+//! What an on-policy algorithm is.
+//!
+//! An [`Algorithm`] turns a [`Batch`] of experience into new parameters of an [`ActorCritic`] and says in a [`Report`]
+//! what happened. Algorithms share data and functions (the critic fit, the linearised policy, the diagnostics), not a
+//! base class; a user's own is a struct with one impl, and the [`AlgorithmRegistry`] is open to it.
+//!
+//! # Invariant
+//!
+//! This crate knows no training loop, no file and no particular algorithm. Every mean over a batch goes through a
+//! [`Reducer`], which is local today.
+
+mod actor_critic;
+mod algorithm;
+mod batch;
+mod critic;
+mod diagnostics;
+mod error;
+mod fisher;
+mod reducer;
+mod registry;
+mod report;
+
+pub use actor_critic::{ActorCritic, NetConfig};
+pub use algorithm::{Algorithm, UpdateContext};
+pub use batch::{Batch, PolicyBatch};
+pub use critic::{CriticFit, CriticReport, fit_critic};
+pub use diagnostics::{PolicyChange, policy_change};
+pub use error::{AlgoError, ConfigError, check_setting};
+pub use fisher::LinearizedPolicy;
+pub use reducer::Reducer;
+pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, from_settings, nearest, to_settings};
+pub use report::{Outcome, Report};

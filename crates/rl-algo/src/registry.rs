@@ -1,0 +1,164 @@
+//! Algorithms by name, and their settings by key.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::{AlgoError, Algorithm, ConfigError};
+
+/// Settings by key: numbers, strings, booleans, lists, and null for "none".
+pub type Settings = Map<String, Value>;
+
+/// A config struct as settings, every field present.
+///
+/// # Panics
+///
+/// If `config` does not serialise to a map of plain values, which a config struct always does.
+pub fn to_settings<C: Serialize>(config: &C) -> Settings {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(map)) => map,
+        other => panic!("a config struct serialises to a map, not to {other:?}"),
+    }
+}
+
+/// A config struct from settings.
+///
+/// # Errors
+///
+/// [`ConfigError`] naming the key whose value is of the wrong type, or that the struct does not have.
+pub fn from_settings<C: DeserializeOwned>(settings: &Settings) -> Result<C, ConfigError> {
+    serde_path_to_error::deserialize(Value::Object(settings.clone())).map_err(|e| {
+        let key = e.path().to_string();
+        let value = settings.get(key.split(['[', '.']).next().unwrap_or_default()).map_or(Value::Null, Value::clone);
+        ConfigError { key, value: value.to_string(), allowed: e.into_inner().to_string() }
+    })
+}
+
+/// The known name nearest to one that is not known, if any is near.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    known
+        .into_iter()
+        .map(|k| (strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()), k))
+        .filter(|(similarity, _)| *similarity > 0.75)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, k)| k.to_owned())
+}
+
+type Make = dyn Fn(&Settings) -> Result<Box<dyn Algorithm>, AlgoError> + Send + Sync;
+
+/// An algorithm that can be made by name.
+#[derive(Clone)]
+pub struct AlgorithmSpec {
+    /// Its name on the command line.
+    pub id: String,
+    /// One line about it.
+    pub about: String,
+    /// Its settings with their defaults; a key that is not here is not one of its settings.
+    pub defaults: Settings,
+    /// Other names of its settings: (alias, name).
+    pub aliases: Vec<(&'static str, &'static str)>,
+    make: Arc<Make>,
+}
+
+impl AlgorithmSpec {
+    /// An algorithm made from a config struct, whose `Default` gives the keys and their defaults.
+    ///
+    /// ```
+    /// use rl_algo::{ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Outcome, Report, UpdateContext};
+    ///
+    /// #[derive(Default, serde::Serialize, serde::Deserialize)]
+    /// #[serde(default, deny_unknown_fields)]
+    /// struct LazyConfig { learning_rate: f64 }
+    ///
+    /// struct Lazy(LazyConfig);
+    /// impl Algorithm for Lazy {
+    ///     fn update(&mut self, _: &mut ActorCritic, _: &Batch, _: &mut UpdateContext<'_>) -> Result<Report, AlgoError> {
+    ///         Ok(Report::new(Outcome::Applied))
+    ///     }
+    /// }
+    ///
+    /// let spec = AlgorithmSpec::new("lazy", "does nothing", |config: LazyConfig| Ok(Lazy(config)));
+    /// assert_eq!(spec.defaults["learning_rate"], 0.0);
+    /// ```
+    pub fn new<C, A>(id: &str, about: &str, make: impl Fn(C) -> Result<A, AlgoError> + Send + Sync + 'static) -> Self
+    where
+        C: Default + Serialize + DeserializeOwned,
+        A: Algorithm + 'static,
+    {
+        AlgorithmSpec {
+            id: id.to_owned(),
+            about: about.to_owned(),
+            defaults: to_settings(&C::default()),
+            aliases: Vec::new(),
+            make: Arc::new(move |settings| Ok(Box::new(make(from_settings(settings)?)?))),
+        }
+    }
+
+    /// The same with other names for some settings, as (alias, name).
+    pub fn with_aliases(self, aliases: &[(&'static str, &'static str)]) -> Self {
+        AlgorithmSpec { aliases: aliases.to_vec(), ..self }
+    }
+
+    /// Makes the algorithm.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a setting that cannot be used.
+    pub fn make(&self, settings: &Settings) -> Result<Box<dyn Algorithm>, AlgoError> {
+        (self.make)(settings)
+    }
+}
+
+impl fmt::Debug for AlgorithmSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AlgorithmSpec").field("id", &self.id).field("defaults", &self.defaults).finish_non_exhaustive()
+    }
+}
+
+/// The known algorithms.
+#[derive(Clone, Debug, Default)]
+pub struct AlgorithmRegistry {
+    specs: BTreeMap<String, AlgorithmSpec>,
+}
+
+impl AlgorithmRegistry {
+    /// No algorithm yet.
+    pub fn new() -> Self {
+        AlgorithmRegistry::default()
+    }
+
+    /// Adds an algorithm.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::Duplicate`] when the name is taken.
+    pub fn register(&mut self, spec: AlgorithmSpec) -> Result<(), AlgoError> {
+        if self.specs.contains_key(&spec.id) {
+            return Err(AlgoError::Duplicate(spec.id));
+        }
+        self.specs.insert(spec.id.clone(), spec);
+        Ok(())
+    }
+
+    /// Looks an algorithm up.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::Unknown`] with the nearest known name.
+    pub fn get(&self, id: &str) -> Result<&AlgorithmSpec, AlgoError> {
+        self.specs.get(id).ok_or_else(|| AlgoError::Unknown {
+            id: id.to_owned(),
+            nearest: nearest(id, self.specs.keys().map(String::as_str)),
+            known: self.specs.keys().cloned().collect(),
+        })
+    }
+
+    /// All algorithms, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = &AlgorithmSpec> {
+        self.specs.values()
+    }
+}

@@ -1,0 +1,101 @@
+use std::fmt;
+
+/// A clause of the contract between an environment and its users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Rule {
+    /// Spaces are well-formed and the same at every call and for every copy.
+    Spaces,
+    /// Every element of the observation is written, and no other.
+    ObservationShape,
+    /// Observations lie in the observation space.
+    ObservationBounds,
+    /// Neither NaN nor infinity in observations and rewards.
+    Finite,
+    /// The generator passed in and the actions determine everything.
+    Determinism,
+    /// Copies share no state.
+    Independence,
+    /// An episode does not depend on the ones before it.
+    ResetLeak,
+    /// Every dimension of the action makes a difference.
+    ActionIgnored,
+    /// An action outside the action space gives an error and changes nothing.
+    InvalidAction,
+    /// Stepping after the end gives an error.
+    StepAfterEnd,
+    /// A restored environment continues to the bit.
+    SaveRestore,
+    /// Running out of time truncates, it does not terminate.
+    Truncation,
+    /// Rendering gives three bytes a pixel.
+    Render,
+    /// `reset` and `step` succeed when they are used as they should be.
+    Failure,
+    /// Nothing panics.
+    Panic,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Rule::Spaces => "spaces",
+            Rule::ObservationShape => "observation-shape",
+            Rule::ObservationBounds => "observation-bounds",
+            Rule::Finite => "finite",
+            Rule::Determinism => "determinism",
+            Rule::Independence => "independence",
+            Rule::ResetLeak => "reset-leak",
+            Rule::ActionIgnored => "action-ignored",
+            Rule::InvalidAction => "invalid-action",
+            Rule::StepAfterEnd => "step-after-end",
+            Rule::SaveRestore => "save-restore",
+            Rule::Truncation => "truncation",
+            Rule::Render => "render",
+            Rule::Failure => "failure",
+            Rule::Panic => "panic",
+        })
+    }
+}
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which.
+    pub rule: Rule,
+    /// After how many steps of its run; 0 is the first reset.
+    pub step: usize,
+    /// What happened.
+    pub message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (step {}): {}", self.rule, self.step, self.message)
+    }
+}
+
+/// The first finding of each rule, and of `Spaces` and `ActionIgnored` all.
+#[derive(Default)]
+pub(super) struct Findings(Vec<Finding>);
+
+impl Findings {
+    pub(super) fn add(&mut self, rule: Rule, step: usize, message: impl Into<String>) {
+        let several = matches!(rule, Rule::Spaces | Rule::ActionIgnored);
+        if several || !self.broken(rule) {
+            self.0.push(Finding {
+                rule,
+                step,
+                message: message.into(),
+            });
+        }
+    }
+
+    pub(super) fn broken(&self, rule: Rule) -> bool {
+        self.0.iter().any(|f| f.rule == rule)
+    }
+
+    pub(super) fn into_vec(self) -> Vec<Finding> {
+        self.0
+    }
+}

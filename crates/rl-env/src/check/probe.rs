@@ -1,0 +1,206 @@
+//! Runs an environment under observation.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::finding::{Findings, Rule};
+use crate::rng::stream;
+use crate::{Action, ActionRef, DynEnv, EnvError, EnvRng, Space, Step, StepEnd};
+
+/// An element nobody wrote: a NaN with bits of its own.
+const UNWRITTEN: u32 = 0x7fc5_eed5;
+
+/// One environment with its generator, its last observation and the faults seen.
+pub(super) struct Probe {
+    pub(super) env: Box<dyn DynEnv>,
+    pub(super) rng: EnvRng,
+    pub(super) steps: usize,
+    space: Space,
+    obs: Vec<f32>,
+}
+
+/// What a step or reset gave, to the bit.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Record {
+    pub(super) obs: Vec<u32>,
+    reward: u64,
+    pub(super) end: StepEnd,
+    /// Whether this is a reset.
+    first: bool,
+}
+
+impl Record {
+    /// How this differs from another, in words.
+    pub(super) fn difference(&self, other: &Record) -> Option<String> {
+        if let Some(k) = self.obs.iter().zip(&other.obs).position(|(a, b)| a != b) {
+            let (a, b) = (f32::from_bits(self.obs[k]), f32::from_bits(other.obs[k]));
+            return Some(format!("element {k} of the observation is {a} once and {b} then"));
+        }
+        if self.reward != other.reward {
+            let (a, b) = (f64::from_bits(self.reward), f64::from_bits(other.reward));
+            return Some(format!("the reward is {a} once and {b} then"));
+        }
+        (self != other).then(|| format!("the episode: {:?} once and {:?} then", self.end, other.end))
+    }
+}
+
+/// The first step at which two runs differ.
+pub(super) fn first_difference(a: &[Record], b: &[Record]) -> Option<(usize, String)> {
+    let differing = a
+        .iter()
+        .zip(b)
+        .enumerate()
+        .find_map(|(i, (a, b))| a.difference(b).map(|d| (i, d)));
+    differing
+        .or_else(|| (a.len() != b.len()).then(|| (a.len().min(b.len()), "one run breaks off".to_owned())))
+}
+
+impl Probe {
+    pub(super) fn new(env: Box<dyn DynEnv>, seed: u64) -> Self {
+        let space = env.observation_space();
+        Probe {
+            rng: stream(seed, "check", 0),
+            steps: 0,
+            obs: vec![0.0; space.flat_len()],
+            space,
+            env,
+        }
+    }
+
+    /// Resets; `None` where that failed, which is then a finding.
+    pub(super) fn reset(&mut self, findings: &mut Findings) -> Option<Record> {
+        self.obs.fill(f32::from_bits(UNWRITTEN));
+        let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.obs);
+        let outcome = catch(|| env.reset(rng, obs));
+        self.settled("reset", outcome, findings)?;
+        self.inspect(0.0, findings);
+        Some(self.record(0.0, StepEnd::Continues, true))
+    }
+
+    /// Steps; `None` where that failed, which is then a finding.
+    pub(super) fn step(&mut self, action: ActionRef<'_>, findings: &mut Findings) -> Option<Record> {
+        let outcome = self.try_step(action);
+        self.steps += 1;
+        let step = self.settled("step", outcome, findings)?;
+        self.inspect(step.reward, findings);
+        Some(self.record(step.reward, step.end, false))
+    }
+
+    /// Steps, whatever comes of it.
+    pub(super) fn try_step(&mut self, action: ActionRef<'_>) -> Result<Result<Step, EnvError>, String> {
+        self.obs.fill(f32::from_bits(UNWRITTEN));
+        let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.obs);
+        catch(|| env.step(action, rng, obs))
+    }
+
+    /// Takes up to `steps` actions, resetting first and after every end.
+    pub(super) fn run(&mut self, actions: &[Action], findings: &mut Findings) -> Vec<Record> {
+        let mut records = Vec::with_capacity(actions.len() * 2);
+        let Some(first) = self.reset(findings) else {
+            return records;
+        };
+        records.push(first);
+        for action in actions {
+            let Some(record) = self.step(action.as_ref(), findings) else {
+                return records;
+            };
+            let over = record.end.is_over();
+            records.push(record);
+            if over {
+                let Some(first) = self.reset(findings) else {
+                    return records;
+                };
+                records.push(first);
+            }
+        }
+        records
+    }
+
+    fn record(&self, reward: f64, end: StepEnd, first: bool) -> Record {
+        Record {
+            obs: self.obs.iter().map(|x| x.to_bits()).collect(),
+            reward: reward.to_bits(),
+            end,
+            first,
+        }
+    }
+
+    fn settled<T>(
+        &self,
+        what: &str,
+        outcome: Result<Result<T, EnvError>, String>,
+        f: &mut Findings,
+    ) -> Option<T> {
+        match outcome {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(e)) => f.add(Rule::Failure, self.steps, format!("{what} failed: {e}")),
+            // Writing past the end of the slice is the usual way to panic.
+            Err(panic) if panic.contains("out of range") || panic.contains("out of bounds") => {
+                let o = self.obs.len();
+                let message =
+                    format!("{what} panicked with an observation of {o} elements to write: {panic}");
+                f.add(Rule::ObservationShape, self.steps, message);
+            }
+            Err(panic) => f.add(Rule::Panic, self.steps, format!("{what} panicked: {panic}")),
+        }
+        None
+    }
+
+    fn inspect(&self, reward: f64, findings: &mut Findings) {
+        if let Some(k) = self.obs.iter().position(|x| x.to_bits() == UNWRITTEN) {
+            let o = self.obs.len();
+            findings.add(
+                Rule::ObservationShape,
+                self.steps,
+                format!("element {k} of the {o} of the observation was not written"),
+            );
+        } else if let Some(k) = self.obs.iter().position(|x| !x.is_finite()) {
+            findings.add(
+                Rule::Finite,
+                self.steps,
+                format!("element {k} of the observation is {}", self.obs[k]),
+            );
+        } else if !self.space.contains_flat(&self.obs) {
+            let message = match &self.space {
+                Space::Box(b) => {
+                    let within = |k: &usize| b.low[*k] <= self.obs[*k] && self.obs[*k] <= b.high[*k];
+                    let k = (0..self.obs.len()).find(|k| !within(k)).unwrap_or_default();
+                    format!(
+                        "element {k} of the observation is {}, not in [{}, {}]",
+                        self.obs[k], b.low[k], b.high[k]
+                    )
+                }
+                other => format!("the observation {:?} is no element of {other}", self.obs),
+            };
+            findings.add(Rule::ObservationBounds, self.steps, message);
+        }
+        if !reward.is_finite() {
+            findings.add(Rule::Finite, self.steps, format!("the reward is {reward}"));
+        }
+    }
+}
+
+/// Random actions; in every other stretch of 64 each is held for 16 steps, so that the environment is pushed to its
+/// limits.
+pub(super) fn random_actions(space: &Space, seed: u64, purpose: &str, count: usize) -> Vec<Action> {
+    let mut rng = stream(seed, purpose, 0);
+    let mut actions: Vec<Action> = Vec::with_capacity(count);
+    for i in 0..count {
+        let held = (i / 64) % 2 == 1 && i % 16 != 0;
+        let action = if held {
+            actions[i - 1].clone()
+        } else {
+            space.sample(&mut rng)
+        };
+        actions.push(action);
+    }
+    actions
+}
+
+/// The call's result, or its panic in words.
+pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
+        text.or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_else(|| "no message".to_owned())
+    })
+}

@@ -1,0 +1,36 @@
+//! Environments behind one small trait.
+//!
+//! A user writes a typed [`Env`]; the registry, the erased [`DynEnv`] and the vectorised [`VecEnv`] are built on it.
+//! Semantics follow Gymnasium 1.x, with one difference in form: an episode's end is a [`StepEnd`], never a bare `done`,
+//! because termination and truncation are bootstrapped differently.
+//!
+//! # Invariant
+//!
+//! This crate knows no tensors, networks or algorithms: observations and actions are plain slices.
+
+mod action;
+pub mod check;
+mod env;
+pub mod envs;
+mod error;
+pub mod normalize;
+mod registry;
+pub mod render;
+pub mod rng;
+mod space;
+mod state;
+mod vec_env;
+pub mod wrappers;
+
+pub use action::{ActionRef, ActionsRef, EnvAction};
+pub use check::{CheckParams, Finding, Rule, check_env};
+pub use env::{DynEnv, Env, Step, StepEnd};
+pub use error::EnvError;
+pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer, RewardNormalizer};
+pub use registry::{EnvSpec, Registry};
+pub use render::Frame;
+pub use rng::EnvRng;
+pub use space::{Action, BoxSpace, Space};
+pub use state::{EnvState, StateReader};
+pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState};
+pub use wrappers::TimeLimit;

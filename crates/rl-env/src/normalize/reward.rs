@@ -1,0 +1,199 @@
+use serde::{Deserialize, Serialize};
+
+use super::moments::{INITIAL_COUNT, merge};
+use super::observation::ObservationNormalizer;
+use crate::{ActionsRef, EnvError, EnvState, Frame, Space, StepEnd, VecEnv, VecEnvState};
+
+/// Running mean and variance of the discounted return, which rewards are divided by.
+///
+/// `R ← γ R + r` for each environment, then `r ← clip(r / √(var R + ε), ±clip)`; `R` is 0 again after an episode's end.
+/// The mean is not subtracted: it would change what is optimal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RewardNormalizer {
+    /// Mean of the discounted returns.
+    pub mean: f64,
+    /// Their population variance.
+    pub var: f64,
+    /// Returns seen, plus 1e-4 for the initial mean 0 and variance 1.
+    pub count: f64,
+    /// The discounted return of each environment's episode so far, `[N]`.
+    pub returns: Vec<f64>,
+    /// The discount factor γ.
+    pub gamma: f64,
+    /// Bound on the magnitude of a normalised reward.
+    pub clip: f64,
+    /// Added to the variance.
+    pub epsilon: f64,
+}
+
+impl RewardNormalizer {
+    /// Nothing seen yet: mean 0, variance 1, clipping at ±10, ε = 1e-8.
+    pub fn new(n_envs: usize, gamma: f64) -> Self {
+        RewardNormalizer {
+            mean: 0.0,
+            var: 1.0,
+            count: INITIAL_COUNT,
+            returns: vec![0.0; n_envs],
+            gamma,
+            clip: 10.0,
+            epsilon: 1e-8,
+        }
+    }
+
+    /// Takes the rewards of one vector step into the statistics.
+    ///
+    /// # Shapes
+    ///
+    /// `rewards` is `[N]`; what is beyond is ignored.
+    pub fn update(&mut self, rewards: &[f64]) {
+        for (discounted, reward) in self.returns.iter_mut().zip(rewards) {
+            *discounted = *discounted * self.gamma + reward;
+        }
+        let n = self.returns.len() as f64;
+        merge(
+            &mut self.mean,
+            &mut self.var,
+            self.count,
+            self.returns.iter().copied(),
+            n,
+        );
+        self.count += n;
+    }
+
+    /// One reward, normalised.
+    pub fn normalize(&self, reward: f64) -> f64 {
+        (reward / (self.var + self.epsilon).sqrt()).clamp(-self.clip, self.clip)
+    }
+}
+
+/// Divides the rewards of a [`VecEnv`] by the running standard deviation of the discounted return;
+/// [`raw_rewards`](VecEnv::raw_rewards) stay as they were.
+///
+/// # Source
+///
+/// `VecNormalize` of Stable-Baselines3.
+pub struct NormalizeReward<V> {
+    inner: V,
+    normalizer: RewardNormalizer,
+    training: bool,
+    rewards: Vec<f64>,
+}
+
+impl<V: VecEnv> NormalizeReward<V> {
+    /// Starts from no statistics, with discount factor `gamma`.
+    pub fn new(inner: V, gamma: f64) -> Self {
+        let n = inner.n_envs();
+        NormalizeReward {
+            normalizer: RewardNormalizer::new(n, gamma),
+            training: true,
+            rewards: vec![0.0; n],
+            inner,
+        }
+    }
+
+    /// The statistics.
+    pub fn normalizer(&self) -> &RewardNormalizer {
+        &self.normalizer
+    }
+
+    /// What is normalised.
+    pub fn inner(&self) -> &V {
+        &self.inner
+    }
+}
+
+impl<V: VecEnv> VecEnv for NormalizeReward<V> {
+    fn n_envs(&self) -> usize {
+        self.inner.n_envs()
+    }
+
+    fn observation_space(&self) -> &Space {
+        self.inner.observation_space()
+    }
+
+    fn action_space(&self) -> &Space {
+        self.inner.action_space()
+    }
+
+    fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError> {
+        self.inner.reset(seed, purpose)?;
+        self.normalizer.returns.fill(0.0);
+        self.rewards.fill(0.0);
+        Ok(())
+    }
+
+    fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
+        self.inner.step(actions)?;
+        if self.training {
+            self.normalizer.update(self.inner.rewards());
+        }
+        for (i, end) in self.inner.ends().iter().enumerate() {
+            self.rewards[i] = self.normalizer.normalize(self.inner.rewards()[i]);
+            if end.is_over() {
+                self.normalizer.returns[i] = 0.0;
+            }
+        }
+        Ok(())
+    }
+
+    fn observations(&self) -> &[f32] {
+        self.inner.observations()
+    }
+
+    fn rewards(&self) -> &[f64] {
+        &self.rewards
+    }
+
+    fn ends(&self) -> &[StepEnd] {
+        self.inner.ends()
+    }
+
+    fn final_observations(&self) -> &[f32] {
+        self.inner.final_observations()
+    }
+
+    fn raw_rewards(&self) -> &[f64] {
+        self.inner.raw_rewards()
+    }
+
+    fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        self.inner.observation_normalizer()
+    }
+
+    fn set_training(&mut self, training: bool) {
+        self.training = training;
+        self.inner.set_training(training);
+    }
+
+    fn save(&self) -> Option<VecEnvState> {
+        let n = &self.normalizer;
+        let layer = EnvState::new("NormalizeReward").f64s(&[n.mean, n.var, n.count]);
+        let mut state = self.inner.save()?;
+        state.layers.push(layer.f64s(&n.returns).f64s(&self.rewards));
+        Some(state)
+    }
+
+    fn restore(&mut self, state: &VecEnvState) -> Result<(), EnvError> {
+        let (layer, below) = state.split_layer()?;
+        let mut words = layer.read("NormalizeReward")?;
+        let mut normalizer = self.normalizer.clone();
+        [normalizer.mean, normalizer.var, normalizer.count] = words.f64s()?;
+        for x in &mut normalizer.returns {
+            *x = words.f64()?;
+        }
+        let rewards = self
+            .rewards
+            .iter()
+            .map(|_| words.f64())
+            .collect::<Result<_, _>>()?;
+        words.finish()?;
+        self.inner.restore(&below)?;
+        (self.normalizer, self.rewards) = (normalizer, rewards);
+        Ok(())
+    }
+
+    fn render(&self, index: usize) -> Option<Frame> {
+        self.inner.render(index)
+    }
+}

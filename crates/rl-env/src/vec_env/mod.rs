@@ -1,0 +1,126 @@
+//! Many copies of an environment behind one step.
+
+mod state;
+mod sync;
+
+pub use state::VecEnvState;
+pub use sync::SyncVecEnv;
+
+use crate::normalize::ObservationNormalizer;
+use crate::{ActionsRef, EnvError, Frame, Space, StepEnd};
+
+/// `N` environments behind one step. Buffers are struct-of-arrays and valid until the next call.
+///
+/// An episode that ends is reset at once: [`observations`](VecEnv::observations) then holds the first observation of
+/// the next episode and [`final_observations`](VecEnv::final_observations) the last of the one that ended.
+///
+/// # Shapes
+///
+/// Observations are row-major `[N, O]` with `O` the observation space's [`flat_len`](Space::flat_len); actions
+/// `[N, A]` with `A` the action space's [`action_len`](Space::action_len).
+pub trait VecEnv: Send {
+    /// The number of environments, `N`.
+    fn n_envs(&self) -> usize;
+    /// The observation space of each.
+    fn observation_space(&self) -> &Space;
+    /// The action space of each.
+    fn action_space(&self) -> &Space;
+    /// Starts an episode in every environment; environment `i` draws from the stream `(seed, purpose, i)`.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::At`] with the environment that failed.
+    fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError>;
+    /// Steps every environment once.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::WrongLength`], [`EnvError::ActionKind`] and [`EnvError::At`] with an [`EnvError::InvalidAction`]
+    /// before anything moved; [`EnvError::At`] with the environment that failed, others having stepped.
+    fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError>;
+    /// What the next actions are chosen from, `[N, O]`.
+    fn observations(&self) -> &[f32];
+    /// Rewards of the last step, `[N]`.
+    fn rewards(&self) -> &[f64];
+    /// Whether and why each episode ended at the last step, `[N]`.
+    fn ends(&self) -> &[StepEnd];
+    /// The final observation of each episode that ended at the last step, `[N, O]`; other rows are stale.
+    fn final_observations(&self) -> &[f32];
+
+    /// Rewards of the last step as the environments gave them, `[N]`: what episode returns are reported from where
+    /// [`rewards`](VecEnv::rewards) are normalised.
+    fn raw_rewards(&self) -> &[f64] {
+        self.rewards()
+    }
+    /// The statistics observations are normalised with, where they are: a saved policy needs them.
+    fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        None
+    }
+    /// Whether steps update the running statistics of normalisers; without any, this does nothing.
+    fn set_training(&mut self, _training: bool) {}
+    /// Everything needed to continue to the bit; `None` when an environment cannot save its state.
+    fn save(&self) -> Option<VecEnvState> {
+        None
+    }
+    /// Continues from a saved state, buffers included.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::InvalidState`] for a state of other environments, some of which may then have been restored;
+    /// [`EnvError::CannotRestore`].
+    fn restore(&mut self, _state: &VecEnvState) -> Result<(), EnvError> {
+        Err(EnvError::CannotRestore)
+    }
+    /// A picture of environment `index`; `None` where there is none.
+    fn render(&self, _index: usize) -> Option<Frame> {
+        None
+    }
+}
+
+impl<V: VecEnv + ?Sized> VecEnv for Box<V> {
+    fn n_envs(&self) -> usize {
+        (**self).n_envs()
+    }
+    fn observation_space(&self) -> &Space {
+        (**self).observation_space()
+    }
+    fn action_space(&self) -> &Space {
+        (**self).action_space()
+    }
+    fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError> {
+        (**self).reset(seed, purpose)
+    }
+    fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
+        (**self).step(actions)
+    }
+    fn observations(&self) -> &[f32] {
+        (**self).observations()
+    }
+    fn rewards(&self) -> &[f64] {
+        (**self).rewards()
+    }
+    fn ends(&self) -> &[StepEnd] {
+        (**self).ends()
+    }
+    fn final_observations(&self) -> &[f32] {
+        (**self).final_observations()
+    }
+    fn raw_rewards(&self) -> &[f64] {
+        (**self).raw_rewards()
+    }
+    fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        (**self).observation_normalizer()
+    }
+    fn set_training(&mut self, training: bool) {
+        (**self).set_training(training);
+    }
+    fn save(&self) -> Option<VecEnvState> {
+        (**self).save()
+    }
+    fn restore(&mut self, state: &VecEnvState) -> Result<(), EnvError> {
+        (**self).restore(state)
+    }
+    fn render(&self, index: usize) -> Option<Frame> {
+        (**self).render(index)
+    }
+}

@@ -1,0 +1,387 @@
+//! `check_env` passes sound environments and names what is wrong with unsound ones.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use rand::Rng;
+use rl_env::wrappers::{ClipAction, EpisodeStatistics, FrameStack, RescaleAction};
+use rl_env::{
+    BoxSpace, CheckParams, DynEnv, Env, EnvError, EnvRng, EnvState, Finding, Frame, Registry, Rule, Space,
+    Step, StepEnd, TimeLimit, check_env, envs,
+};
+
+/// A random walk on [−1, 1], pushed by actions, over when it leaves ±0.9; one planted fault.
+#[derive(Clone)]
+struct Walk {
+    fault: Fault,
+    x: f64,
+    steps: u64,
+    over: bool,
+    shared: Arc<Mutex<f64>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    None,
+    OutOfBounds,
+    NanReward,
+    NanObservation,
+    ActionIgnored,
+    SharedState,
+    Unseeded,
+    StepsAfterEnd,
+    TooShort,
+    TooLong,
+    TimeoutTerminates,
+    ResetLeaks,
+    InexactRestore,
+    ForgetfulRestore,
+    AcceptsInvalid,
+    MovesOnInvalid,
+    BadSpace,
+    ChangingSpace,
+    Panics,
+    BadFrame,
+    FailsToReset,
+}
+
+static CLOCK: AtomicU64 = AtomicU64::new(1);
+
+impl Walk {
+    fn observe(&self, obs: &mut [f32]) {
+        if self.fault == Fault::TooLong {
+            obs[2] = 0.0;
+        }
+        obs[0] = self.x as f32;
+        if self.fault != Fault::TooShort {
+            obs[1] = (self.x * self.x) as f32;
+        }
+        if self.fault == Fault::OutOfBounds && self.x > 0.3 {
+            obs[0] = 1.5;
+        }
+        if self.fault == Fault::NanObservation && self.x > 0.3 {
+            obs[1] = f32::NAN;
+        }
+    }
+}
+
+impl Env for Walk {
+    type Action = usize;
+
+    fn observation_space(&self) -> Space {
+        match self.fault {
+            Fault::BadSpace => BoxSpace {
+                shape: vec![2],
+                low: vec![-1.0],
+                high: vec![1.0, 1.0],
+            }
+            .into(),
+            Fault::ChangingSpace => {
+                BoxSpace::uniform(-1.0, CLOCK.fetch_add(1, Ordering::Relaxed) as f32, &[2]).into()
+            }
+            _ => BoxSpace::uniform(-1.0, 1.0, &[2]).into(),
+        }
+    }
+
+    fn action_space(&self) -> Space {
+        Space::Discrete(3)
+    }
+
+    fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        if self.fault == Fault::FailsToReset && self.over {
+            return Err(EnvError::Contract("no second episode".into()));
+        }
+        let start = rng.random_range(-0.1..0.1);
+        self.x = if self.fault == Fault::ResetLeaks {
+            0.1 * self.x + start
+        } else {
+            start
+        };
+        *self.shared.lock().unwrap() = self.x;
+        (self.steps, self.over) = (0, false);
+        self.observe(obs);
+        Ok(())
+    }
+
+    fn step(&mut self, &action: &usize, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        if action > 2 && self.fault == Fault::MovesOnInvalid {
+            self.x += 0.01;
+        }
+        if action > 2 && self.fault != Fault::AcceptsInvalid {
+            return Err(EnvError::invalid_action(action, Space::Discrete(3)));
+        }
+        if self.over && self.fault != Fault::StepsAfterEnd {
+            return Err(EnvError::NeedsReset {
+                when: "after the end",
+            });
+        }
+        let push = match self.fault {
+            Fault::ActionIgnored => 0.0,
+            _ => 0.02 * (action.min(2) as f64 - 1.0),
+        };
+        let noise = rng.random_range(-0.2..0.2);
+        if self.fault == Fault::SharedState {
+            self.x = *self.shared.lock().unwrap();
+        }
+        self.x = (self.x + push + noise).clamp(-1.0, 1.0);
+        if self.fault == Fault::Unseeded {
+            self.x = (self.x + 1e-6 * (CLOCK.fetch_add(1, Ordering::Relaxed) as f64).sin()).clamp(-1.0, 1.0);
+        }
+        *self.shared.lock().unwrap() = self.x;
+        self.steps += 1;
+        assert!(self.fault != Fault::Panics || self.steps < 5, "five is too many");
+        let mut end = if self.x.abs() > 0.9 {
+            StepEnd::Terminated
+        } else {
+            StepEnd::Continues
+        };
+        if self.fault == Fault::TimeoutTerminates {
+            self.x *= 0.9;
+            end = if self.steps == 20 {
+                StepEnd::Terminated
+            } else {
+                StepEnd::Continues
+            };
+        }
+        self.over = end.is_over();
+        self.observe(obs);
+        let reward = if self.fault == Fault::NanReward && self.steps == 7 {
+            f64::NAN
+        } else {
+            -self.x.abs()
+        };
+        Ok(Step { reward, end })
+    }
+
+    fn save(&self) -> Option<EnvState> {
+        let x = if self.fault == Fault::InexactRestore {
+            f64::from(self.x as f32)
+        } else {
+            self.x
+        };
+        let state = EnvState::new("Walk").f64(x).u64(self.steps);
+        Some(if self.fault == Fault::ForgetfulRestore {
+            state
+        } else {
+            state.bool(self.over)
+        })
+    }
+
+    fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
+        let mut words = state.read("Walk")?;
+        let (x, steps) = (words.f64()?, words.u64()?);
+        if self.fault == Fault::ForgetfulRestore {
+            self.steps = steps;
+            return words.finish();
+        }
+        let over = words.bool()?;
+        words.finish()?;
+        (self.x, self.steps, self.over) = (x, steps, over);
+        Ok(())
+    }
+
+    fn render(&self) -> Option<Frame> {
+        let bytes = if self.fault == Fault::BadFrame { 5 } else { 6 };
+        Some(Frame {
+            width: 2,
+            height: 1,
+            rgb: vec![0; bytes],
+        })
+    }
+}
+
+fn findings(fault: Fault) -> Vec<Finding> {
+    let shared = Arc::new(Mutex::new(0.0));
+    check_env(&CheckParams::default(), &|| {
+        let shared = if fault == Fault::SharedState {
+            shared.clone()
+        } else {
+            Arc::default()
+        };
+        Box::new(Walk {
+            fault,
+            x: 0.0,
+            steps: 0,
+            over: false,
+            shared,
+        })
+    })
+}
+
+#[track_caller]
+fn finds(fault: Fault, rule: Rule, words: &str) {
+    let findings = findings(fault);
+    let found = findings.iter().find(|f| f.rule == rule);
+    let text = found
+        .unwrap_or_else(|| panic!("{fault:?}: {rule} not among {findings:?}"))
+        .to_string();
+    assert!(
+        text.contains(words) && text.starts_with(&rule.to_string()),
+        "{fault:?}: {text}"
+    );
+}
+
+#[test]
+fn a_sound_environment_passes() {
+    assert_eq!(findings(Fault::None), []);
+}
+
+#[test]
+fn observation_out_of_bounds() {
+    finds(
+        Fault::OutOfBounds,
+        Rule::ObservationBounds,
+        "element 0 of the observation is 1.5, not in [-1, 1]",
+    );
+}
+
+#[test]
+fn nan_reward() {
+    finds(Fault::NanReward, Rule::Finite, "(step 7): the reward is NaN");
+}
+
+#[test]
+fn nan_observation() {
+    finds(
+        Fault::NanObservation,
+        Rule::Finite,
+        "element 1 of the observation is NaN",
+    );
+}
+
+#[test]
+fn action_ignored() {
+    finds(
+        Fault::ActionIgnored,
+        Rule::ActionIgnored,
+        "dimension 0 of the action changes nothing",
+    );
+}
+
+#[test]
+fn state_shared_between_copies() {
+    finds(Fault::SharedState, Rule::Independence, "copies share state");
+}
+
+#[test]
+fn unseeded_randomness() {
+    finds(Fault::Unseeded, Rule::Determinism, "unseeded randomness");
+}
+
+#[test]
+fn stepping_after_the_end() {
+    finds(
+        Fault::StepsAfterEnd,
+        Rule::StepAfterEnd,
+        "a step after the end (Terminated) of the episode is accepted",
+    );
+}
+
+#[test]
+fn wrong_shape() {
+    finds(
+        Fault::TooShort,
+        Rule::ObservationShape,
+        "element 1 of the 2 of the observation was not written",
+    );
+    finds(Fault::TooLong, Rule::ObservationShape, "(step 0)");
+}
+
+#[test]
+fn truncation_reported_as_termination() {
+    finds(
+        Fault::TimeoutTerminates,
+        Rule::Truncation,
+        "terminated at step 20",
+    );
+}
+
+#[test]
+fn reset_that_leaks_state() {
+    finds(Fault::ResetLeaks, Rule::ResetLeak, "reset leaks state");
+}
+
+#[test]
+fn restore_that_is_not_exact() {
+    finds(Fault::InexactRestore, Rule::SaveRestore, "was restored");
+    finds(Fault::ForgetfulRestore, Rule::SaveRestore, "a fresh environment");
+}
+
+#[test]
+fn invalid_action_accepted_or_acted_upon() {
+    finds(
+        Fault::AcceptsInvalid,
+        Rule::InvalidAction,
+        "the action [3] is accepted in Discrete(3)",
+    );
+    finds(
+        Fault::MovesOnInvalid,
+        Rule::InvalidAction,
+        "refused, but changes what follows",
+    );
+}
+
+#[test]
+fn spaces_that_are_malformed_or_change() {
+    finds(
+        Fault::BadSpace,
+        Rule::Spaces,
+        "2 elements by its shape, but 1 lower and 2 upper bounds",
+    );
+    finds(Fault::ChangingSpace, Rule::Spaces, "when asked again");
+}
+
+#[test]
+fn panics_failures_and_bad_frames() {
+    finds(
+        Fault::Panics,
+        Rule::Panic,
+        "(step 5): step panicked: five is too many",
+    );
+    finds(
+        Fault::BadFrame,
+        Rule::Render,
+        "a frame of 2 x 1 pixels has 5 bytes",
+    );
+    finds(Fault::FailsToReset, Rule::Failure, "reset failed");
+}
+
+#[test]
+fn a_limit_that_is_not_kept() {
+    let params = CheckParams {
+        max_episode_steps: Some(10),
+        ..CheckParams::default()
+    };
+    let findings = check_env(&params, &|| Box::new(TimeLimit::new(envs::Pendulum::new(), 11)));
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(
+        findings[0]
+            .to_string()
+            .contains("lasts 11 steps, the time limit is 10")
+    );
+}
+
+#[test]
+fn built_in_environments_pass() {
+    let registry = Registry::builtin();
+    for spec in registry.iter() {
+        assert_eq!(spec.check(), [], "{}", spec.id);
+    }
+}
+
+#[test]
+fn wrapped_environments_pass() {
+    let pendulum = || TimeLimit::new(envs::Pendulum::new(), 50);
+    let stacked = || TimeLimit::new(FrameStack::new(envs::CartPole::new(), 3).unwrap(), 50);
+    let makers: [&dyn Fn() -> Box<dyn DynEnv>; 4] = [
+        &|| Box::new(ClipAction::new(pendulum()).unwrap()),
+        &|| Box::new(RescaleAction::new(pendulum(), -1.0, 1.0).unwrap()),
+        &|| Box::new(EpisodeStatistics::new(stacked())),
+        &|| Box::new(EpisodeStatistics::new(FrameStack::new(pendulum(), 2).unwrap())),
+    ];
+    for (i, make) in makers.into_iter().enumerate() {
+        assert_eq!(check_env(&CheckParams::default(), make), [], "wrapper {i}");
+    }
+}

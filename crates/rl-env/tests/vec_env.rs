@@ -1,0 +1,289 @@
+//! Vectors of environments: the same bits as single ones, on any number of threads, and through a save.
+
+#![allow(clippy::float_cmp, clippy::unwrap_used, reason = "a test that compares bits")]
+
+use rl_env::rng::stream;
+use rl_env::{
+    Action, ActionRef, ActionsRef, DynEnv, EnvError, NormalizeObservation, NormalizeReward, Registry, Space,
+    StepEnd, SyncVecEnv, TimeLimit, VecEnv, VecEnvState, envs,
+};
+
+fn registered(id: &str, n: usize) -> Vec<Box<dyn DynEnv>> {
+    let registry = Registry::builtin();
+    (0..n).map(|_| registry.get(id).unwrap().make()).collect()
+}
+
+/// Random actions for `n` environments.
+fn actions(space: &Space, n: usize, round: u64) -> Action {
+    let mut rng = stream(round, "actions", 0);
+    let mut all = space.sample(&mut rng);
+    for _ in 1..n {
+        match (&mut all, space.sample(&mut rng)) {
+            (Action::Discrete(all), Action::Discrete(a)) => all.extend(a),
+            (Action::Continuous(all), Action::Continuous(a)) => all.extend(a),
+            _ => unreachable!(),
+        }
+    }
+    all
+}
+
+fn as_rows(all: &Action) -> ActionsRef<'_> {
+    match all {
+        Action::Discrete(a) => ActionsRef::Discrete(a),
+        Action::Continuous(a) => ActionsRef::Continuous(a),
+    }
+}
+
+type Snapshot = (Vec<f32>, Vec<f64>, Vec<f64>, Vec<StepEnd>, Vec<f32>);
+
+/// Everything a step shows; stale rows of final observations too.
+fn snapshot(envs: &dyn VecEnv) -> Snapshot {
+    (
+        envs.observations().to_vec(),
+        envs.rewards().to_vec(),
+        envs.raw_rewards().to_vec(),
+        envs.ends().to_vec(),
+        envs.final_observations().to_vec(),
+    )
+}
+
+fn drive(envs: &mut dyn VecEnv, rounds: std::ops::Range<u64>) -> Vec<Snapshot> {
+    rounds
+        .map(|round| {
+            let all = actions(envs.action_space(), envs.n_envs(), round);
+            envs.step(as_rows(&all)).unwrap();
+            snapshot(envs)
+        })
+        .collect()
+}
+
+#[test]
+fn a_vector_is_its_environments_one_by_one() {
+    for spec in Registry::builtin().iter() {
+        const N: usize = 3;
+        let mut vector = spec.make_vec(N).unwrap();
+        vector.reset(9, "env").unwrap();
+        let mut singles = registered(&spec.id, N);
+        let mut rngs: Vec<_> = (0..N as u64).map(|i| stream(9, "env", i)).collect();
+        let o = vector.observation_space().flat_len();
+        let a = vector.action_space().action_len();
+        let mut obs = vec![0.0; N * o];
+        for i in 0..N {
+            singles[i]
+                .reset(&mut rngs[i], &mut obs[i * o..(i + 1) * o])
+                .unwrap();
+        }
+        assert_eq!(vector.observations(), obs);
+        for round in 0..600 {
+            let all = actions(vector.action_space(), N, round);
+            vector.step(as_rows(&all)).unwrap();
+            for i in 0..N {
+                let row = &mut obs[i * o..(i + 1) * o];
+                let step = singles[i]
+                    .step(as_rows(&all).row(i, a), &mut rngs[i], row)
+                    .unwrap();
+                assert_eq!((vector.rewards()[i], vector.ends()[i]), (step.reward, step.end));
+                if step.end.is_over() {
+                    assert_eq!(&vector.final_observations()[i * o..(i + 1) * o], row);
+                    singles[i].reset(&mut rngs[i], row).unwrap();
+                }
+            }
+            assert_eq!(vector.observations(), obs, "{} round {round}", spec.id);
+        }
+    }
+}
+
+#[test]
+fn threads_change_nothing() {
+    for id in ["CartPole-v1", "FrozenLake-v1", "Pendulum-v1"] {
+        let mut reference = SyncVecEnv::new(registered(id, 7)).unwrap();
+        reference.reset(3, "env").unwrap();
+        let expected = drive(&mut reference, 0..300);
+        for threads in [0, 2, 3, 16] {
+            let mut envs = SyncVecEnv::new(registered(id, 7))
+                .unwrap()
+                .with_threads(threads)
+                .unwrap();
+            envs.reset(3, "env").unwrap();
+            assert!(drive(&mut envs, 0..300) == expected, "{id} on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_restored_vector_continues_to_the_bit() {
+    for spec in Registry::builtin().iter() {
+        let make = || NormalizeReward::new(NormalizeObservation::new(spec.make_vec(4).unwrap()), 0.99);
+        let mut envs = make();
+        envs.reset(5, "env").unwrap();
+        drive(&mut envs, 0..117);
+        let saved = serde_json::to_string(&envs.save().unwrap()).unwrap();
+        let at_save = snapshot(&envs);
+        let expected = drive(&mut envs, 117..400);
+
+        let saved: VecEnvState = serde_json::from_str(&saved).unwrap();
+        let mut restored = make();
+        restored.restore(&saved).unwrap();
+        assert_eq!(snapshot(&restored), at_save, "{}", spec.id);
+        assert_eq!(restored.save().unwrap(), saved);
+        assert!(drive(&mut restored, 117..400) == expected, "{}", spec.id);
+        assert_eq!(restored.observation_normalizer(), envs.observation_normalizer());
+    }
+}
+
+#[test]
+fn a_state_of_something_else_is_refused() {
+    let save = |id: &str, n| {
+        let mut envs = SyncVecEnv::new(registered(id, n)).unwrap();
+        envs.reset(0, "env").unwrap();
+        envs.save().unwrap()
+    };
+    let mut envs = SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap();
+    assert!(envs.save().is_none(), "nothing to save before the first reset");
+    let error = envs.restore(&save("CartPole-v1", 3)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "the saved state does not fit: it has 3 environments, these environments 2"
+    );
+    let error = envs.restore(&save("MountainCar-v0", 2)).unwrap_err();
+    assert!(matches!(error, EnvError::InvalidState(_)), "{error}");
+    let mut normalized = NormalizeObservation::new(SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap());
+    let error = normalized
+        .restore(&save("CartPole-v1", 2))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("without a normaliser"), "{error}");
+    normalized.reset(0, "env").unwrap();
+    assert!(envs.restore(&normalized.save().unwrap()).is_err());
+}
+
+#[test]
+fn invalid_actions_move_nothing() {
+    let mut envs = SyncVecEnv::new(registered("CartPole-v1", 3)).unwrap();
+    envs.reset(0, "env").unwrap();
+    let before = (snapshot(&envs), envs.save());
+    let error = envs.step(ActionsRef::Discrete(&[0, 1, 2])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "environment 2, step 0 since its construction: action [2] is not in the action space Discrete(2)"
+    );
+    assert!(matches!(
+        envs.step(ActionsRef::Discrete(&[0, 1])),
+        Err(EnvError::WrongLength {
+            got: 2,
+            expected: 3,
+            ..
+        })
+    ));
+    assert!(matches!(
+        envs.step(ActionsRef::Continuous(&[0.0; 3])),
+        Err(EnvError::ActionKind { .. })
+    ));
+    assert_eq!((snapshot(&envs), envs.save()), before);
+
+    let mut envs = SyncVecEnv::new(registered("Pendulum-v1", 2)).unwrap();
+    envs.reset(0, "env").unwrap();
+    let before = (snapshot(&envs), envs.save());
+    let error = envs.step(ActionsRef::Continuous(&[0.0, f32::NAN])).unwrap_err();
+    assert!(matches!(error, EnvError::At { index: 1, .. }), "{error}");
+    assert!(matches!(
+        envs.step(ActionsRef::Discrete(&[0, 1])),
+        Err(EnvError::ActionKind { .. })
+    ));
+    assert_eq!((snapshot(&envs), envs.save()), before);
+    envs.step(ActionsRef::Continuous(&[0.0, 1e30])).unwrap();
+}
+
+#[test]
+fn a_vector_needs_a_reset_and_environments_alike() {
+    let mut envs = SyncVecEnv::new(registered("CartPole-v1", 1)).unwrap();
+    assert!(matches!(
+        envs.step(ActionsRef::Discrete(&[0])),
+        Err(EnvError::NeedsReset { .. })
+    ));
+    assert!(SyncVecEnv::<Box<dyn DynEnv>>::new(vec![]).is_err());
+    let mut mixed = registered("CartPole-v1", 1);
+    mixed.extend(registered("Acrobot-v1", 1));
+    let error = SyncVecEnv::new(mixed).err().unwrap().to_string();
+    assert!(error.contains("environment 1 has other spaces"), "{error}");
+}
+
+#[test]
+fn every_environment_refuses_what_its_episode_does_not_allow() {
+    for spec in Registry::builtin().iter() {
+        let mut env = spec.make();
+        let (space, mut rng) = (env.action_space(), stream(0, "env", 0));
+        let mut obs = vec![0.0; env.observation_space().flat_len()];
+        let action = space.sample(&mut rng);
+        let early = env.step(action.as_ref(), &mut rng, &mut obs);
+        assert!(
+            matches!(early, Err(EnvError::NeedsReset { .. })),
+            "{} before the first reset",
+            spec.id
+        );
+        env.reset(&mut rng, &mut obs).unwrap();
+        while !env
+            .step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs)
+            .unwrap()
+            .end
+            .is_over()
+        {}
+        let late = env.step(action.as_ref(), &mut rng, &mut obs);
+        assert!(
+            matches!(late, Err(EnvError::NeedsReset { .. })),
+            "{} after the end",
+            spec.id
+        );
+
+        env.reset(&mut rng, &mut obs).unwrap();
+        let (before, obs_before) = (env.save(), obs.clone());
+        let bad: [ActionRef<'_>; 6] = [
+            ActionRef::Discrete(&[17]),
+            ActionRef::Discrete(&[0, 0]),
+            ActionRef::Discrete(&[]),
+            ActionRef::Continuous(&[f32::NAN]),
+            ActionRef::Continuous(&[f32::INFINITY]),
+            ActionRef::Continuous(&[0.0, 0.0]),
+        ];
+        for action in bad {
+            let error = env.step(action, &mut rng, &mut obs).unwrap_err();
+            assert!(
+                matches!(
+                    error,
+                    EnvError::InvalidAction { .. }
+                        | EnvError::ActionKind { .. }
+                        | EnvError::WrongLength { .. }
+                ),
+                "{}: {action:?} gives {error}",
+                spec.id
+            );
+            assert_eq!(
+                (env.save(), &obs),
+                (before.clone(), &obs_before),
+                "{} after {action:?}",
+                spec.id
+            );
+        }
+    }
+}
+
+#[test]
+fn registry_names_the_nearest() {
+    let error = Registry::builtin().get("Cartpole-v2").unwrap_err().to_string();
+    assert!(error.contains("did you mean \"CartPole-v"), "{error}");
+    assert_eq!(Registry::builtin().iter().count(), 10);
+}
+
+#[test]
+fn a_termination_at_the_limit_is_a_termination() {
+    let mut env = TimeLimit::new(envs::Catch::new(), 9);
+    let (mut rng, mut obs) = (stream(0, "env", 0), [0.0; 50]);
+    DynEnv::reset(&mut env, &mut rng, &mut obs).unwrap();
+    let mut ends = (0..9).map(|_| {
+        DynEnv::step(&mut env, ActionRef::Discrete(&[1]), &mut rng, &mut obs)
+            .unwrap()
+            .end
+    });
+    assert!(ends.by_ref().take(8).all(|end| end == StepEnd::Continues));
+    assert_eq!(ends.next(), Some(StepEnd::Terminated));
+}

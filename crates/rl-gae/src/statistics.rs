@@ -1,0 +1,87 @@
+//! Statistics over a batch, in f64 and in index order.
+
+use num_traits::Float;
+
+use crate::trajectories::{from_f64, to_f64};
+
+/// Normalises advantages in place: `x ← (x − mean) / (std + 1e-8)`, with the `n − 1` standard deviation.
+///
+/// A single element has no standard deviation and becomes 0 (PyTorch's `std` gives NaN there). Non-finite input
+/// spreads to every element, as in any mean.
+///
+/// # Source
+///
+/// Stable-Baselines3, `PPO.train`, with PyTorch's unbiased `std`.
+///
+/// # Example
+///
+/// Mean 2, standard deviation √((1 + 0 + 1) / 2) = 1:
+///
+/// ```
+/// let mut x = [1.0, 2.0, 3.0];
+/// rl_gae::normalize(&mut x);
+/// assert!((x[0] + 1.0_f64).abs() < 1e-7 && x[1].abs() < 1e-7 && (x[2] - 1.0).abs() < 1e-7);
+///
+/// let mut one = [5.0_f32];
+/// rl_gae::normalize(&mut one);
+/// assert_eq!(one, [0.0]);
+/// ```
+pub fn normalize<F: Float>(advantages: &mut [F]) {
+    let n = advantages.len();
+    let mean = mean(advantages.iter().map(|&x| to_f64(x)), n);
+    let squares: f64 = advantages.iter().map(|&x| (to_f64(x) - mean).powi(2)).sum();
+    let std = if n > 1 {
+        (squares / (n - 1) as f64).sqrt()
+    } else {
+        0.0
+    };
+    for x in advantages {
+        *x = from_f64((to_f64(*x) - mean) / (std + 1e-8));
+    }
+}
+
+/// The share of the returns' variance that the values explain, `1 − Var(R − V) / Var(R)`.
+///
+/// 1 is a perfect critic, 0 one that might as well be constant, negative one that is worse than that. `None` where the
+/// share is undefined: the returns do not vary, there are none, or there are not as many values.
+///
+/// # Source
+///
+/// Stable-Baselines3, `explained_variance`.
+///
+/// # Shapes
+///
+/// Both have the same length, in any order that is the same.
+///
+/// # Example
+///
+/// `R − V = [0, 1, 2]` has variance 2/3, `R` has 8/3:
+///
+/// ```
+/// let share = rl_gae::explained_variance(&[0.0, 1.0, 2.0], &[0.0, 2.0, 4.0]);
+/// assert_eq!(share, Some(0.75));
+/// assert_eq!(rl_gae::explained_variance(&[0.0, 1.0], &[3.0, 3.0]), None);
+/// ```
+#[must_use]
+pub fn explained_variance<F: Float>(values: &[F], returns: &[F]) -> Option<f64> {
+    if values.len() != returns.len() || returns.is_empty() {
+        return None;
+    }
+    let total = variance(returns.iter().map(|&r| to_f64(r)));
+    let unexplained = variance(returns.iter().zip(values).map(|(&r, &v)| to_f64(r) - to_f64(v)));
+    // A variance is never negative; NaN passes, and shows.
+    (total > 0.0 || total.is_nan()).then(|| 1.0 - unexplained / total)
+}
+
+// Of the differences from the first element, so that equal elements have variance 0 whatever their sum rounds to.
+fn variance(xs: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
+    let n = xs.len();
+    let first = xs.clone().next().unwrap_or(0.0);
+    let xs = xs.map(|x| x - first);
+    let mean = mean(xs.clone(), n);
+    xs.map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64
+}
+
+fn mean(xs: impl Iterator<Item = f64>, n: usize) -> f64 {
+    xs.sum::<f64>() / n as f64
+}

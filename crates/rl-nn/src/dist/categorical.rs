@@ -1,0 +1,273 @@
+use rand::Rng;
+
+use super::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params};
+use crate::{NnError, Real};
+
+/// A categorical distribution over `n` actions, `π = softmax(y)`.
+///
+/// # Shapes
+///
+/// `n_outputs = n`, `n_globals = 0`, `action_len = 1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Categorical {
+    /// The number of actions.
+    pub n: usize,
+}
+
+/// `log Σ exp y`, shifted by the maximum so that nothing overflows; NaN for a NaN.
+#[inline]
+fn log_sum_exp<F: Real>(y: &[F]) -> F {
+    let max = y.iter().fold(F::neg_infinity(), |m, &y| if y > m { y } else { m });
+    max + y.iter().map(|&y| (y - max).exp()).fold(F::zero(), |s, e| s + e).ln()
+}
+
+impl Categorical {
+    fn rows<F>(&self, p: &DistParams<'_, F>) -> Result<usize, NnError> {
+        check_params(p, self.n, 0)
+    }
+
+    fn indices<'a, F>(&self, actions: ActionsRef<'a, F>, rows: usize) -> Result<&'a [usize], NnError> {
+        let ActionsRef::Discrete(a) = actions else {
+            return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
+        };
+        NnError::check("the actions", a.len(), rows)?;
+        match a.iter().position(|&a| a >= self.n) {
+            None => Ok(a),
+            Some(sample) => Err(NnError::ActionRange { sample, got: a[sample], n: self.n }),
+        }
+    }
+}
+
+impl<F: Real> Distribution<F> for Categorical {
+    fn spec(&self) -> DistributionSpec {
+        DistributionSpec::Categorical { n: self.n }
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.n
+    }
+
+    fn n_globals(&self) -> usize {
+        0
+    }
+
+    fn action_len(&self) -> usize {
+        1
+    }
+
+    fn new_actions(&self) -> Actions<F> {
+        Actions::Discrete(Vec::new())
+    }
+
+    fn sample(
+        &self,
+        p: DistParams<'_, F>,
+        rngs: &mut [SampleRng],
+        actions: &mut Actions<F>,
+        log_prob: &mut [F],
+    ) -> Result<(), NnError> {
+        let rows = self.rows(&p)?;
+        NnError::check("the generators", rngs.len(), rows)?;
+        NnError::check("the log-probabilities", log_prob.len(), rows)?;
+        let Actions::Discrete(actions) = actions else {
+            return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
+        };
+        for ((y, rng), log_prob) in p.y.chunks_exact(self.n).zip(rngs).zip(log_prob) {
+            // Inverse transform: the first action whose cumulated probability exceeds u.
+            let log_z = log_sum_exp(y);
+            let mut u: f64 = rng.random();
+            let last = self.n - 1;
+            let chosen = y[..last].iter().position(|&y| {
+                u -= (y - log_z).exp().widen();
+                u < 0.0
+            });
+            let a = chosen.unwrap_or(last);
+            actions.push(a);
+            *log_prob = y[a] - log_z;
+        }
+        Ok(())
+    }
+
+    fn mode(&self, p: DistParams<'_, F>, actions: &mut Actions<F>) -> Result<(), NnError> {
+        self.rows(&p)?;
+        let Actions::Discrete(actions) = actions else {
+            return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
+        };
+        for y in p.y.chunks_exact(self.n) {
+            let best = (1..self.n).fold(0, |best, a| if y[a] > y[best] { a } else { best });
+            actions.push(best);
+        }
+        Ok(())
+    }
+
+    fn log_prob(&self, p: DistParams<'_, F>, actions: ActionsRef<'_, F>, out: &mut [F]) -> Result<(), NnError> {
+        let rows = self.rows(&p)?;
+        let actions = self.indices(actions, rows)?;
+        NnError::check("the log-probabilities", out.len(), rows)?;
+        for ((y, &a), out) in p.y.chunks_exact(self.n).zip(actions).zip(out) {
+            *out = y[a] - log_sum_exp(y);
+        }
+        Ok(())
+    }
+
+    fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError> {
+        NnError::check("the entropies", out.len(), self.rows(&p)?)?;
+        for (y, out) in p.y.chunks_exact(self.n).zip(out) {
+            *out = entropy(y);
+        }
+        Ok(())
+    }
+
+    fn kl(&self, old: DistParams<'_, F>, new: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError> {
+        let rows = self.rows(&old)?;
+        NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
+        NnError::check("the divergences", out.len(), rows)?;
+        for ((old, new), out) in old.y.chunks_exact(self.n).zip(new.y.chunks_exact(self.n)).zip(out) {
+            let (old_z, new_z) = (log_sum_exp(old), log_sum_exp(new));
+            // Σ p ((log p − log q) − (1 − q/p)) has non-negative terms: it does not cancel as Σ p log(p/q) does.
+            let terms = old.iter().zip(new).map(|(&o, &n)| {
+                let (log_p, log_q) = (o - old_z, n - new_z);
+                let d = log_q - log_p;
+                log_p.exp() * (d.exp_m1() - d)
+            });
+            *out = terms.fold(F::zero(), |s, t| s + t);
+        }
+        Ok(())
+    }
+
+    fn log_prob_grad(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        w: &[F],
+        grad: DistGrad<'_, F>,
+    ) -> Result<(), NnError> {
+        let rows = self.rows(&p)?;
+        let actions = self.indices(actions, rows)?;
+        NnError::check("the weights", w.len(), rows)?;
+        NnError::check("the gradient", grad.y.len(), p.y.len())?;
+        // ∂ log π(a) / ∂y = 1_a − π
+        for (((y, g), &a), &w) in
+            p.y.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n)).zip(actions).zip(w)
+        {
+            let log_z = log_sum_exp(y);
+            for (g, &y) in g.iter_mut().zip(y) {
+                *g -= w * (y - log_z).exp();
+            }
+            g[a] += w;
+        }
+        Ok(())
+    }
+
+    fn entropy_grad(&self, p: DistParams<'_, F>, w: F, grad: DistGrad<'_, F>) -> Result<(), NnError> {
+        self.rows(&p)?;
+        NnError::check("the gradient", grad.y.len(), p.y.len())?;
+        // ∂H/∂y = −π ⊙ (log π + H)
+        for (y, g) in p.y.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n)) {
+            let (log_z, h) = (log_sum_exp(y), entropy(y));
+            for (g, &y) in g.iter_mut().zip(y) {
+                let log_p = y - log_z;
+                *g -= w * log_p.exp() * (log_p + h);
+            }
+        }
+        Ok(())
+    }
+
+    fn kl_grad(
+        &self,
+        old: DistParams<'_, F>,
+        new: DistParams<'_, F>,
+        w: F,
+        grad: DistGrad<'_, F>,
+    ) -> Result<(), NnError> {
+        let rows = self.rows(&old)?;
+        NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
+        NnError::check("the gradient", grad.y.len(), new.y.len())?;
+        // ∂KL(p ‖ q)/∂y_new = q − p
+        let n = self.n;
+        for ((old, new), g) in
+            old.y.chunks_exact(n).zip(new.y.chunks_exact(n)).zip(grad.y.chunks_exact_mut(n))
+        {
+            let (old_z, new_z) = (log_sum_exp(old), log_sum_exp(new));
+            for ((g, &o), &q) in g.iter_mut().zip(old).zip(new) {
+                *g += w * ((q - new_z).exp() - (o - old_z).exp());
+            }
+        }
+        Ok(())
+    }
+
+    fn fisher(&self, p: DistParams<'_, F>, w: F, t: DistGrad<'_, F>) -> Result<(), NnError> {
+        self.rows(&p)?;
+        NnError::check("the tangent", t.y.len(), p.y.len())?;
+        // M = diag(π) − π πᵀ
+        for (y, t) in p.y.chunks_exact(self.n).zip(t.y.chunks_exact_mut(self.n)) {
+            let log_z = log_sum_exp(y);
+            let mean = y.iter().zip(&*t).fold(F::zero(), |s, (&y, &t)| s + (y - log_z).exp() * t);
+            for (t, &y) in t.iter_mut().zip(y) {
+                *t = w * (y - log_z).exp() * (*t - mean);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn entropy<F: Real>(y: &[F]) -> F {
+    let log_z = log_sum_exp(y);
+    y.iter().fold(F::zero(), |h, &y| {
+        let log_p = y - log_z;
+        // A logit of −∞ has p = 0 and adds nothing (0 · −∞ would be NaN).
+        if log_p == F::neg_infinity() { h } else { h - log_p.exp() * log_p }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logits(p: &[f64]) -> Vec<f64> {
+        p.iter().map(|p| p.ln()).collect()
+    }
+
+    fn kl(p: &[f64], q: &[f64]) -> f64 {
+        let (p, q) = (logits(p), logits(q));
+        let mut out = [0.0];
+        let params = |y| DistParams { y, globals: &[] };
+        Categorical { n: p.len() }.kl(params(&p), params(&q), &mut out).unwrap();
+        out[0]
+    }
+
+    /// The source documents' examples: a grid world's old and new policy (000, section 6.1), and three actions (002).
+    #[test]
+    fn kl_of_the_worked_examples() {
+        let expected = 0.4 * (0.4_f64 / 0.5).ln() + 0.3 * (0.3_f64 / 0.2).ln();
+        assert!((kl(&[0.4, 0.3, 0.2, 0.1], &[0.5, 0.2, 0.2, 0.1]) - expected).abs() < 1e-15);
+        assert!((expected - 0.032_382_1).abs() < 1e-7);
+        let expected = 0.2 * (0.2_f64 / 0.3).ln() + 0.5 * (0.5_f64 / 0.4).ln();
+        assert!((kl(&[0.2, 0.5, 0.3], &[0.3, 0.4, 0.3]) - expected).abs() < 1e-15);
+        assert!((expected - 0.030_478_7).abs() < 1e-7);
+    }
+
+    #[test]
+    fn kl_to_itself_is_zero_with_zero_gradient() {
+        let y = [0.3_f64, -1.0, 2.0, 5.0, 5.0, 5.0];
+        let p = DistParams { y: &y, globals: &[] };
+        let (mut kl, mut g) = ([1.0; 2], [0.0; 6]);
+        let dist = Categorical { n: 3 };
+        dist.kl(p, p, &mut kl).unwrap();
+        dist.kl_grad(p, p, 1.0, DistGrad { y: &mut g, globals: &mut [] }).unwrap();
+        assert_eq!((kl, g), ([0.0; 2], [0.0; 6]));
+    }
+
+    #[test]
+    fn actions_are_checked() {
+        let dist = Categorical { n: 2 };
+        let p = DistParams { y: &[0.0_f64; 4], globals: &[] };
+        let mut out = [0.0; 2];
+        let range = dist.log_prob(p, ActionsRef::Discrete(&[0, 2]), &mut out);
+        assert!(matches!(range, Err(NnError::ActionRange { sample: 1, got: 2, n: 2 })));
+        let kind = dist.log_prob(p, ActionsRef::Continuous(&[0.0, 1.0]), &mut out);
+        assert!(matches!(kind, Err(NnError::ActionKind { .. })));
+        let shape = dist.log_prob(p, ActionsRef::Discrete(&[0]), &mut out);
+        assert!(matches!(shape, Err(NnError::Shape { .. })));
+    }
+}

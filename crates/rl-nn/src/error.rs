@@ -1,0 +1,56 @@
+//! What can go wrong in this crate.
+
+/// An error of a network or policy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NnError {
+    /// A slice whose length does not fit.
+    #[error("{what} has {got} elements, expected {expected}")]
+    Shape {
+        /// Which slice.
+        what: &'static str,
+        /// Its length.
+        got: usize,
+        /// The length it must have.
+        expected: usize,
+    },
+    /// Actions of the other kind than the distribution's.
+    #[error("a {distribution} distribution takes {expected} actions")]
+    ActionKind {
+        /// The distribution.
+        distribution: &'static str,
+        /// "discrete" or "continuous".
+        expected: &'static str,
+    },
+    /// An action index beyond the number of actions.
+    #[error("action {got} of sample {sample} is not below {n}")]
+    ActionRange {
+        /// The row.
+        sample: usize,
+        /// The index.
+        got: usize,
+        /// The number of actions.
+        n: usize,
+    },
+    /// A saved policy that does not fit its description.
+    #[error("saved policy: {0}")]
+    Saved(String),
+    /// candle's own error.
+    #[error(transparent)]
+    Candle(#[from] candle_core::Error),
+    /// A user's network failed for a reason of its own.
+    #[error(transparent)]
+    Other(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl NnError {
+    /// Checks a length.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] when it differs.
+    #[inline]
+    pub fn check(what: &'static str, got: usize, expected: usize) -> Result<(), NnError> {
+        if got == expected { Ok(()) } else { Err(NnError::Shape { what, got, expected }) }
+    }
+}

@@ -1,0 +1,39 @@
+//! Networks and policies as functions of one flat parameter vector.
+//!
+//! A [`Network`] maps `(θ, x)` to `y` and offers the two products every method here is built from: `Jᵀu`
+//! ([`Linearized::vjp`]) and `Jv` ([`Linearized::jvp`]). θ is a plain slice that the caller owns; nothing hides
+//! parameters inside a module. [`PolicyModel`] adds an action [`Distribution`] whose losses, gradients and Fisher
+//! metric are closed forms in its few parameters, so that no tape is needed on the hot path. candle is the mirror:
+//! [`Network::forward_tensor`] is the same function inside a candle graph, over views of a flat [`Mirror`] `Var`.
+//!
+//! # Invariant
+//!
+//! This crate knows neither environments nor algorithms, draws only from generators passed in, and touches no file:
+//! a [`TrainedPolicy`] turns into bytes and back.
+
+pub mod dist;
+mod error;
+mod init;
+mod kernels;
+mod layout;
+mod mat;
+mod mirror;
+mod mlp;
+mod network;
+mod policy;
+mod real;
+mod shards;
+mod trained;
+
+pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec};
+pub use error::NnError;
+pub use init::orthogonal;
+pub use layout::{Layout, Param};
+pub use mat::{MatMut, MatRef, matmul};
+pub use mirror::Mirror;
+pub use mlp::{Activation, Mlp};
+pub use network::{Input, Linearized, Network, Workspace};
+pub use policy::PolicyModel;
+pub use real::Real;
+pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
+pub use trained::{PolicySpec, TrainedPolicy};

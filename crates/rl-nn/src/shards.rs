@@ -1,0 +1,147 @@
+//! A large batch in fixed shards, so that several threads can share it and the result does not depend on how many.
+
+use rayon::prelude::*;
+
+use crate::{Input, Linearized, Network, NnError, Real, Workspace, kernels};
+
+/// Rows in a shard. Fixed: the order of every sum depends on it, never on the number of threads.
+pub const SHARD_ROWS: usize = 256;
+
+/// Workspaces for the shards of a batch, reused from call to call.
+///
+/// Shards run on the current rayon pool (`ThreadPool::install` chooses it); partial gradients are added in shard order.
+#[derive(Default)]
+pub struct Shards<F> {
+    workspaces: Vec<Workspace<F>>,
+    partial: Vec<Vec<F>>,
+}
+
+impl<F: Real> Shards<F> {
+    /// Shards without memory yet.
+    pub fn new() -> Self {
+        Shards::default()
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        let n = rows.div_ceil(SHARD_ROWS);
+        if self.workspaces.len() < n {
+            self.workspaces.resize_with(n, Workspace::default);
+            self.partial.resize_with(n, Vec::new);
+        }
+    }
+
+    /// Writes `y = f(θ, x)`.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    pub fn forward(
+        &mut self,
+        network: &dyn Network<F>,
+        theta: &[F],
+        x: Input<'_, F>,
+        y: &mut [F],
+    ) -> Result<(), NnError> {
+        NnError::check("the output", y.len(), x.rows() * network.n_outputs())?;
+        self.reserve(x.rows());
+        if x.rows() <= SHARD_ROWS {
+            return match self.workspaces.first_mut() {
+                Some(ws) => network.forward(theta, x, y, ws),
+                None => Ok(()),
+            };
+        }
+        let y = y.par_chunks_mut(SHARD_ROWS * network.n_outputs());
+        y.zip(&mut self.workspaces).enumerate().try_for_each(|(s, (y, ws))| {
+            let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
+            network.forward(theta, x.slice(rows.start, rows.end), y, ws)
+        })
+    }
+
+    /// Linearises the network at `(θ, x)`, shard by shard.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    pub fn linearize<'a>(
+        &'a mut self,
+        network: &'a dyn Network<F>,
+        theta: &'a [F],
+        x: Input<'a, F>,
+    ) -> Result<ShardedLinearized<'a, F>, NnError> {
+        self.reserve(x.rows());
+        let n = x.rows().div_ceil(SHARD_ROWS);
+        let record = |(s, (ws, partial)): (usize, (&'a mut Workspace<F>, &'a mut Vec<F>))| {
+            let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
+            Ok(Part { linearized: Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?, partial })
+        };
+        let pairs = self.workspaces[..n].par_iter_mut().zip(&mut self.partial[..n]).enumerate();
+        let parts: Result<Vec<_>, NnError> = pairs.map(record).collect();
+        let mut output = Vec::with_capacity(x.rows() * network.n_outputs());
+        let parts = parts?;
+        parts.iter().for_each(|p| output.extend_from_slice(p.linearized.output()));
+        Ok(ShardedLinearized { parts, output, n_params: network.n_params(), n_outputs: network.n_outputs() })
+    }
+}
+
+struct Part<'a, F: Real> {
+    linearized: Linearized<'a, F>,
+    partial: &'a mut Vec<F>,
+}
+
+/// A [`Linearized`] over the shards of a batch: the same three products.
+pub struct ShardedLinearized<'a, F: Real> {
+    parts: Vec<Part<'a, F>>,
+    output: Vec<F>,
+    n_params: usize,
+    n_outputs: usize,
+}
+
+impl<F: Real> ShardedLinearized<'_, F> {
+    /// `y = f(θ, x)`, `[rows, n_outputs]`.
+    pub fn output(&self) -> &[F] {
+        &self.output
+    }
+
+    /// The number of parameters.
+    pub fn n_params(&self) -> usize {
+        self.n_params
+    }
+
+    /// `grad ← grad + Jᵀ dy`; the shards' contributions are added in order.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    pub fn vjp(&mut self, dy: &[F], grad: &mut [F]) -> Result<(), NnError> {
+        NnError::check("the output gradient", dy.len(), self.output.len())?;
+        NnError::check("the gradient", grad.len(), self.n_params)?;
+        if let [part] = &mut self.parts[..] {
+            return part.linearized.vjp(dy, grad);
+        }
+        let n_params = self.n_params;
+        let chunks = dy.par_chunks(SHARD_ROWS * self.n_outputs);
+        self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
+            part.partial.clear();
+            part.partial.resize(n_params, F::zero());
+            part.linearized.vjp(dy, part.partial)
+        })?;
+        for part in &self.parts {
+            kernels::add(grad, part.partial);
+        }
+        Ok(())
+    }
+
+    /// `dy ← J v`.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    pub fn jvp(&mut self, v: &[F], dy: &mut [F]) -> Result<(), NnError> {
+        NnError::check("the output tangent", dy.len(), self.output.len())?;
+        if let [part] = &mut self.parts[..] {
+            return part.linearized.jvp(v, dy);
+        }
+        let chunks = dy.par_chunks_mut(SHARD_ROWS * self.n_outputs);
+        self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| part.linearized.jvp(v, dy))
+    }
+}

@@ -1,0 +1,121 @@
+//! Vectors as slices: products and sums in f64, in an order that depends on the length alone.
+//!
+//! Where two slices differ in length, what the longer one has more is ignored.
+
+use num_traits::Float;
+
+// Independent partial sums: enough for the widest vector registers, and a fixed pattern on every machine.
+const LANES: usize = 8;
+
+/// The dot product `aᵀb`, accumulated in f64.
+///
+/// # Example
+///
+/// ```
+/// assert_eq!(rl_optim::vector::dot(&[1.0_f32, 2.0, 3.0], &[4.0, 5.0, 6.0]), 32.0);
+/// ```
+#[must_use]
+pub fn dot<F: Float>(a: &[F], b: &[F]) -> f64 {
+    let n = a.len().min(b.len());
+    let (a, a_tail) = a[..n].as_chunks::<LANES>();
+    let (b, b_tail) = b[..n].as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.iter().zip(b) {
+        for lane in 0..LANES {
+            sums[lane] += to_f64(a[lane]) * to_f64(b[lane]);
+        }
+    }
+    let tail: f64 = a_tail
+        .iter()
+        .zip(b_tail)
+        .map(|(&a, &b)| to_f64(a) * to_f64(b))
+        .sum();
+    let [s0, s1, s2, s3, s4, s5, s6, s7] = sums;
+    ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) + tail
+}
+
+/// The Euclidean norm `‖a‖ = √(aᵀa)`, accumulated in f64.
+///
+/// # Example
+///
+/// ```
+/// assert_eq!(rl_optim::vector::norm(&[3.0, 4.0]), 5.0);
+/// ```
+#[must_use]
+pub fn norm<F: Float>(a: &[F]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+/// Adds a multiple in place: `y ← y + αx`, in the vectors' own precision.
+///
+/// # Example
+///
+/// ```
+/// let mut y = [1.0, 1.0];
+/// rl_optim::vector::axpy(2.0, &[3.0, 4.0], &mut y);
+/// assert_eq!(y, [7.0, 9.0]);
+/// ```
+pub fn axpy<F: Float>(alpha: f64, x: &[F], y: &mut [F]) {
+    let alpha = from_f64::<F>(alpha);
+    for (y, &x) in y.iter_mut().zip(x) {
+        *y = *y + alpha * x;
+    }
+}
+
+/// Scales in place: `x ← αx`, in the vector's own precision.
+///
+/// # Example
+///
+/// ```
+/// let mut x = [1.0, -2.0];
+/// rl_optim::vector::scale(0.5, &mut x);
+/// assert_eq!(x, [0.5, -1.0]);
+/// ```
+pub fn scale<F: Float>(alpha: f64, x: &mut [F]) {
+    let alpha = from_f64::<F>(alpha);
+    for x in x {
+        *x = alpha * *x;
+    }
+}
+
+// `f32` and `f64` always convert; NaN is what a stranger type that cannot would become.
+#[inline(always)]
+pub(crate) fn to_f64<F: Float>(x: F) -> f64 {
+    x.to_f64().unwrap_or(f64::NAN)
+}
+
+#[inline(always)]
+pub(crate) fn from_f64<F: Float>(x: f64) -> F {
+    F::from(x).unwrap_or_else(F::nan)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn f32_products_accumulate_in_f64() {
+        // In f32, 2^24 + 1 is 2^24: a single-precision sum would stay there.
+        let mut a = vec![1.0_f32; 101];
+        a[0] = 16_777_216.0;
+        assert!((dot(&a, &[1.0; 101]) - 16_777_316.0).abs() < 0.5);
+    }
+
+    #[test]
+    fn the_longer_slice_is_cut() {
+        assert!((dot(&[1.0, 1.0, 1.0], &[2.0, 2.0]) - 4.0).abs() < 1e-15);
+        assert_eq!(dot::<f64>(&[], &[1.0]).to_bits(), 0.0_f64.to_bits());
+    }
+
+    proptest! {
+        #[test]
+        fn dot_is_the_sum_of_products(v in prop::collection::vec((-10.0..10.0_f64, -10.0..10.0_f64), 0..70)) {
+            let (a, b): (Vec<f64>, Vec<f64>) = v.into_iter().unzip();
+            let plain: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+            prop_assert!((dot(&a, &b) - plain).abs() < 1e-10);
+            prop_assert_eq!(dot(&a, &b).to_bits(), dot(&b, &a).to_bits());
+        }
+    }
+}

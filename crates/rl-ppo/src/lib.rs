@@ -1,0 +1,15 @@
+//! Proximal Policy Optimization (Schulman et al. 2017, arXiv:1707.06347), with the clipped objective.
+//!
+//! [`minibatch_loss`] is the loss and its gradient on one minibatch, in closed form; [`Ppo`] is the [`rl_algo::Algorithm`] around it.
+//!
+//! # Invariant
+//!
+//! This crate knows neither environments nor TRPO.
+
+mod config;
+mod loss;
+mod ppo;
+
+pub use config::PpoConfig;
+pub use loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, minibatch_loss, policy_loss};
+pub use ppo::{Ppo, spec};

@@ -1,0 +1,195 @@
+//! PPO as an algorithm.
+//!
+//! ```text
+//! 1. for each epoch, for each minibatch of the shuffled rollout:
+//! 2.     losses and gradient of actor and critic, side by side
+//! 3.     stop if the minibatch's estimated KL > 1.5 target_kl
+//! 4.     clip the global gradient norm, one Adam step on all parameters
+//! 5. a non-finite gradient ends the update and undoes it
+//! ```
+
+use rl_algo::{
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Outcome, Report, UpdateContext,
+    check_setting, policy_change,
+};
+use rl_nn::{DistParams, Shards};
+use rl_optim::{Adam, AdamParams, clip_scale, vector};
+use rl_rollout::Minibatches;
+
+use crate::loss::{CriticLoss, Minibatch, PolicyLoss, Scratch, minibatch_loss};
+use crate::PpoConfig;
+
+/// Proximal Policy Optimization with the clipped objective.
+pub struct Ppo {
+    config: PpoConfig,
+    adam: Option<Adam<f32>>,
+    n_updates: u64,
+    scratch: [Scratch<f32>; 2],
+    shards: Shards<f32>,
+}
+
+impl Ppo {
+    /// PPO with the given settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a setting that cannot be used.
+    pub fn new(config: PpoConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Ppo { config, adam: None, n_updates: 0, scratch: Default::default(), shards: Shards::new() })
+    }
+}
+
+/// PPO by name.
+pub fn spec() -> AlgorithmSpec {
+    let about = "Proximal Policy Optimization, clipped (Schulman et al. 2017)";
+    AlgorithmSpec::new("ppo", about, |config: PpoConfig| Ok(Ppo::new(config)?))
+}
+
+/// Sums over the minibatches of an update.
+#[derive(Default)]
+struct Totals {
+    minibatches: f64,
+    policy: PolicyLoss,
+    critic: CriticLoss,
+    loss: f64,
+    grad_norm: f64,
+}
+
+impl Totals {
+    fn add(&mut self, policy: PolicyLoss, critic: CriticLoss, grad_norm: f64, config: &PpoConfig) {
+        self.minibatches += 1.0;
+        self.policy.policy_loss += policy.policy_loss;
+        self.policy.clip_fraction += policy.clip_fraction;
+        self.critic.value_loss += critic.value_loss;
+        self.loss += policy.policy_loss - config.ent_coef * policy.entropy + config.vf_coef * critic.value_loss;
+        self.grad_norm += grad_norm;
+    }
+}
+
+impl Algorithm for Ppo {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
+        let learning_rate = self.config.learning_rate.at(ctx.progress_remaining);
+        let loss_config = self.config.loss(ctx.progress_remaining);
+        let n_params = agent.theta().len();
+        let adam = self.adam.get_or_insert_with(|| Adam::new(n_params, AdamParams { eps: 1e-5, ..AdamParams::default() }));
+        let before = (agent.theta().to_vec(), adam.clone());
+        let mut minibatches = Minibatches::new(batch.len());
+        let mut minibatch = new_minibatch(agent);
+        let mut grad = vec![0.0; n_params];
+        let (mut totals, mut outcome) = (Totals::default(), Outcome::Applied);
+
+        // 1
+        'update: for _ in 0..self.config.n_epochs {
+            for rows in minibatches.epoch(self.config.batch_size, ctx.rng) {
+                gather(batch, rows, agent, &mut minibatch);
+                // 2
+                let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
+                let (reducer, scratch) = (ctx.reducer, &mut self.scratch);
+                let (policy, critic) =
+                    minibatch_loss(reducer, policy, critic, theta, &minibatch, &loss_config, &mut grad, scratch)?;
+                let grad_norm = vector::norm(&grad);
+                totals.add(policy, critic, grad_norm, &self.config);
+                // 5
+                if !grad_norm.is_finite() {
+                    outcome = Outcome::Rejected("a minibatch's gradient is not finite".into());
+                    break 'update;
+                }
+                // 3
+                if self.config.target_kl.is_some_and(|target| policy.approx_kl > 1.5 * target) {
+                    outcome = Outcome::EarlyStopped;
+                    break 'update;
+                }
+                // 4
+                let scale = clip_scale(grad_norm, self.config.max_grad_norm);
+                adam.step_scaled(agent.theta_mut(), &grad, scale, learning_rate)?;
+            }
+            self.n_updates += 1;
+        }
+        if let Outcome::Rejected(_) = outcome {
+            agent.theta_mut().copy_from_slice(&before.0);
+            *adam = before.1;
+        }
+        self.report(agent, batch, ctx, &totals, outcome)
+    }
+
+    fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
+        let allowed = format!("at most n_steps · n_envs = {rollout_len}");
+        check_setting("batch_size", self.config.batch_size, &allowed, self.config.batch_size <= rollout_len)
+    }
+}
+
+impl Ppo {
+    fn report(
+        &mut self,
+        agent: &ActorCritic,
+        batch: &Batch,
+        ctx: &UpdateContext<'_>,
+        totals: &Totals,
+        outcome: Outcome,
+    ) -> Result<Report, AlgoError> {
+        let mut advantages = batch.advantages.clone();
+        if self.config.normalize_advantage {
+            rl_gae::normalize(&mut advantages);
+        }
+        let policy_batch = batch.policy_batch(agent, &advantages)?;
+        let old = DistParams { y: &batch.rollout.policy_outputs, globals: &batch.rollout.policy_globals };
+        let (policy, theta) = (agent.policy(), agent.policy_theta());
+        let change = policy_change(ctx.reducer, policy, theta, &policy_batch, old, &mut self.shards)?;
+        let mean = |total: f64| total / totals.minibatches;
+        Ok(Report {
+            approx_kl: Some(change.kl_mean),
+            kl_max: Some(change.kl_max),
+            entropy: Some(change.entropy),
+            value_loss: Some(mean(totals.critic.value_loss)),
+            explained_variance: rl_gae::explained_variance(&batch.values, &batch.returns),
+            surrogate_gain: Some(change.surrogate_gain),
+            grad_norm: Some(mean(totals.grad_norm)),
+            learning_rate: Some(self.config.learning_rate.at(ctx.progress_remaining)),
+            extra: vec![
+                ("clip_fraction", mean(totals.policy.clip_fraction)),
+                ("policy_gradient_loss", mean(totals.policy.policy_loss)),
+                ("loss", mean(totals.loss)),
+                ("n_updates", self.n_updates as f64),
+                ("clip_range", self.config.clip_range.at(ctx.progress_remaining)),
+            ],
+            ..Report::new(outcome)
+        })
+    }
+}
+
+fn new_minibatch(agent: &ActorCritic) -> Minibatch<f32> {
+    Minibatch {
+        observations: Vec::new(),
+        actions: agent.policy().distribution.new_actions(),
+        old_log_probs: Vec::new(),
+        advantages: Vec::new(),
+        returns: Vec::new(),
+        old_values: Vec::new(),
+    }
+}
+
+fn gather(batch: &Batch, rows: &[usize], agent: &ActorCritic, out: &mut Minibatch<f32>) {
+    let width = agent.policy().network.n_inputs();
+    let rollout = &batch.rollout;
+    out.observations.clear();
+    for &row in rows {
+        out.observations.extend_from_slice(&rollout.observations[row * width..(row + 1) * width]);
+    }
+    out.actions.clear();
+    out.actions.gather(rollout.actions.as_ref(), agent.policy().distribution.action_len(), rows);
+    for (to, from) in [
+        (&mut out.old_log_probs, &rollout.log_probs),
+        (&mut out.advantages, &batch.advantages),
+        (&mut out.returns, &batch.returns),
+        (&mut out.old_values, &batch.values),
+    ] {
+        to.clear();
+        to.extend(rows.iter().map(|&row| from[row]));
+    }
+}

@@ -1,0 +1,114 @@
+//! TRPO as an algorithm.
+//!
+//! ```text
+//! 1. A ← (A − mean A) / (std A + 1e-8)
+//! 2. the policy takes one trust-region step on the whole batch     ┐ independent given A and the returns:
+//! 3. the critic is fitted to the returns by minibatch regression   ┘ side by side
+//! ```
+
+use rl_algo::{
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, CriticFit, Outcome, Report, UpdateContext,
+    check_setting, fit_critic,
+};
+use rl_nn::Shards;
+use rl_optim::{Adam, AdamParams};
+
+use crate::{PolicyStep, TrpoConfig, policy_step};
+
+/// Trust Region Policy Optimization.
+pub struct Trpo {
+    config: TrpoConfig,
+    adam: Option<Adam<f32>>,
+    policy_shards: Shards<f32>,
+    critic_shards: Shards<f32>,
+}
+
+impl Trpo {
+    /// TRPO with the given settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a setting that cannot be used.
+    pub fn new(config: TrpoConfig) -> Result<Self, ConfigError> {
+        config.validate()?;
+        Ok(Trpo { config, adam: None, policy_shards: Shards::new(), critic_shards: Shards::new() })
+    }
+}
+
+/// TRPO by name, with sb3-contrib's names of its settings as aliases.
+pub fn spec() -> AlgorithmSpec {
+    let make = |config: TrpoConfig| Ok(Trpo::new(config)?);
+    AlgorithmSpec::new("trpo", "Trust Region Policy Optimization (Schulman et al. 2015)", make).with_aliases(&[
+        ("target_kl", "max_kl"),
+        ("cg_max_steps", "cg_iters"),
+        ("line_search_shrinking_factor", "backtrack_coeff"),
+        ("line_search_max_iter", "backtrack_iters"),
+    ])
+}
+
+impl Algorithm for Trpo {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
+        let Trpo { config, adam, policy_shards, critic_shards } = self;
+        let learning_rate = config.learning_rate.at(ctx.progress_remaining);
+        let fit = CriticFit { learning_rate, n_epochs: config.n_critic_updates, batch_size: config.batch_size };
+        let (reducer, rng) = (ctx.reducer, &mut *ctx.rng);
+
+        // 1
+        let mut advantages = batch.advantages.clone();
+        if config.normalize_advantage {
+            rl_gae::normalize(&mut advantages);
+        }
+        let policy_batch = batch.policy_batch(agent, &advantages)?;
+
+        // 2, 3
+        let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+        let adam = adam.get_or_insert_with(|| Adam::new(critic_theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() }));
+        let (step, critic) = rayon::join(
+            || policy_step(reducer, policy, policy_theta, &policy_batch, config, policy_shards),
+            || {
+                let (x, y) = (policy_batch.observations, &batch.returns);
+                fit_critic(reducer, critic, critic_theta, x, y, &fit, adam, rng, critic_shards)
+            },
+        );
+        let (step, critic) = (step?, critic?);
+
+        let mut report = report(&step);
+        if !critic.finite {
+            report.outcome = Outcome::Rejected("the critic's parameters became non-finite".into());
+        }
+        report.value_loss = Some(critic.value_loss);
+        report.learning_rate = Some(learning_rate);
+        report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
+        Ok(report)
+    }
+
+    fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
+        let allowed = format!("at most n_steps · n_envs = {rollout_len}");
+        check_setting("batch_size", self.config.batch_size, &allowed, self.config.batch_size <= rollout_len)
+    }
+}
+
+fn report(step: &PolicyStep) -> Report {
+    let (cg, search) = (step.cg.as_ref(), step.line_search.as_ref());
+    Report {
+        approx_kl: Some(step.kl),
+        kl_max: Some(step.kl_max),
+        entropy: Some(step.entropy),
+        surrogate_gain: Some(step.improvement),
+        grad_norm: Some(step.grad_norm),
+        extra: vec![
+            ("cg_residual", cg.map_or(f64::NAN, |cg| cg.residual_norm)),
+            ("cg_iters", cg.map_or(0.0, |cg| cg.iters as f64)),
+            ("backtracks", search.map_or(0.0, |search| search.backtracks as f64)),
+            ("accepted", if step.outcome == Outcome::Applied { 1.0 } else { 0.0 }),
+            ("step_size", step.step_size),
+            ("expected_gain", step.expected_improvement),
+        ],
+        ..Report::new(step.outcome.clone())
+    }
+}

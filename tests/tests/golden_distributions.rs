@@ -1,0 +1,114 @@
+//! Distributions against PyTorch (`tests/golden/make_math.py`, `distributions.json`), in f64 and f32.
+
+use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::{ActionsRef, DistGrad, DistParams, Distribution, Real};
+use rl_tests::{assert_near, golden, narrow, narrow_rows};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+struct Golden {
+    categorical: Vec<CategoricalCase>,
+    gaussian: Vec<GaussianCase>,
+}
+
+#[derive(Deserialize)]
+struct CategoricalCase {
+    old_logits: Vec<Vec<f64>>,
+    new_logits: Vec<Vec<f64>>,
+    actions: Vec<usize>,
+    log_prob: Vec<f64>,
+    entropy: Vec<f64>,
+    kl_old_new: Vec<f64>,
+    grad_sum_log_prob: Vec<Vec<f64>>,
+    grad_sum_entropy: Vec<Vec<f64>>,
+    grad_sum_kl: Vec<Vec<f64>>,
+}
+
+type GaussianGrad = (Option<Vec<Vec<f64>>>, Option<Vec<f64>>);
+
+#[derive(Deserialize)]
+struct GaussianCase {
+    old_mean: Vec<Vec<f64>>,
+    old_log_std: Vec<f64>,
+    new_mean: Vec<Vec<f64>>,
+    new_log_std: Vec<f64>,
+    actions: Vec<Vec<f64>>,
+    log_prob: Vec<f64>,
+    entropy: Vec<f64>,
+    kl_old_new: Vec<f64>,
+    grad_sum_log_prob: GaussianGrad,
+    grad_sum_entropy: GaussianGrad,
+    grad_sum_kl: GaussianGrad,
+}
+
+/// What a distribution gives on a case: three per-row values and three gradients as (outputs, globals).
+struct Computed<F> {
+    values: [Vec<F>; 3],
+    gradients: [(Vec<F>, Vec<F>); 3],
+}
+
+fn compute<F: Real>(
+    dist: &dyn Distribution<F>,
+    old: DistParams<'_, F>,
+    new: DistParams<'_, F>,
+    actions: ActionsRef<'_, F>,
+) -> Computed<F> {
+    let rows = new.y.len() / dist.n_outputs();
+    let zero = || (vec![F::zero(); new.y.len()], vec![F::zero(); new.globals.len()]);
+    let mut values = [(); 3].map(|()| vec![F::zero(); rows]);
+    dist.log_prob(new, actions, &mut values[0]).unwrap();
+    dist.entropy(new, &mut values[1]).unwrap();
+    dist.kl(old, new, &mut values[2]).unwrap();
+    let mut gradients = [zero(), zero(), zero()];
+    let [log_prob, entropy, kl] = gradients.each_mut().map(|(y, globals)| DistGrad { y, globals });
+    dist.log_prob_grad(new, actions, &vec![F::one(); rows], log_prob).unwrap();
+    dist.entropy_grad(new, F::one(), entropy).unwrap();
+    dist.kl_grad(old, new, F::one(), kl).unwrap();
+    Computed { values, gradients }
+}
+
+fn check<F: Real>(tolerance: f64) {
+    let golden: Golden = golden("distributions.json");
+    for case in &golden.categorical {
+        let (old, new) = (narrow_rows::<F>(&case.old_logits), narrow_rows::<F>(&case.new_logits));
+        let dist = Categorical { n: case.old_logits[0].len() };
+        let params = |y| DistParams { y, globals: &[] };
+        let got = compute(&dist, params(&old), params(&new), ActionsRef::Discrete(&case.actions));
+        for (got, expected) in got.values.iter().zip([&case.log_prob, &case.entropy, &case.kl_old_new]) {
+            assert_near("categorical", got, expected, tolerance);
+        }
+        let expected = [&case.grad_sum_log_prob, &case.grad_sum_entropy, &case.grad_sum_kl];
+        for ((got, _), expected) in got.gradients.iter().zip(expected) {
+            assert_near("categorical gradient", got, &expected.concat(), tolerance);
+        }
+    }
+    for case in &golden.gaussian {
+        let (old, new) = (narrow_rows::<F>(&case.old_mean), narrow_rows::<F>(&case.new_mean));
+        let (old_std, new_std) = (narrow::<F>(&case.old_log_std), narrow::<F>(&case.new_log_std));
+        let actions = narrow_rows::<F>(&case.actions);
+        let dist = DiagGaussian { dim: case.old_log_std.len() };
+        let old = DistParams { y: &old, globals: &old_std };
+        let new = DistParams { y: &new, globals: &new_std };
+        let got = compute(&dist, old, new, ActionsRef::Continuous(&actions));
+        for (got, expected) in got.values.iter().zip([&case.log_prob, &case.entropy, &case.kl_old_new]) {
+            assert_near("gaussian", got, expected, tolerance);
+        }
+        let expected = [&case.grad_sum_log_prob, &case.grad_sum_entropy, &case.grad_sum_kl];
+        for ((y, globals), (mean, log_std)) in got.gradients.iter().zip(expected) {
+            let mean = mean.as_ref().map_or(vec![0.0; y.len()], |m| m.concat());
+            let log_std = log_std.clone().unwrap_or(vec![0.0; globals.len()]);
+            assert_near("gradient of the means", y, &mean, tolerance);
+            assert_near("gradient of the log standard deviations", globals, &log_std, tolerance);
+        }
+    }
+}
+
+#[test]
+fn distributions_in_f64() {
+    check::<f64>(1e-12);
+}
+
+#[test]
+fn distributions_in_f32() {
+    check::<f32>(2e-6);
+}

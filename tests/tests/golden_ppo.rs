@@ -1,0 +1,115 @@
+//! One PPO minibatch against PyTorch (`tests/golden/make_math.py`, `ppo.json`), in f64 and f32.
+
+use std::sync::Arc;
+
+use rl_algo::Reducer;
+use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::{Actions, Activation, Distribution, Mlp, PolicyModel, Real};
+use rl_optim::vector::norm;
+use rl_optim::{Adam, AdamParams, clip_scale};
+use rl_ppo::{LossConfig, Minibatch, Scratch, critic_loss, minibatch_loss};
+use rl_tests::{assert_near, golden, narrow, narrow_rows};
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Case {
+    kind: String,
+    sizes: Vec<usize>,
+    clip: f64,
+    ent_coef: f64,
+    vf_coef: f64,
+    max_grad_norm: f64,
+    lr: f64,
+    theta_policy: Vec<f64>,
+    theta_value: Vec<f64>,
+    obs: Vec<Vec<f64>>,
+    actions: Value,
+    advantages: Vec<f64>,
+    returns: Vec<f64>,
+    old_values: Vec<f64>,
+    old_log_prob: Vec<f64>,
+    policy_loss: f64,
+    value_loss: f64,
+    value_loss_clipped: f64,
+    entropy: f64,
+    loss: f64,
+    clip_fraction: f64,
+    approx_kl_k3: f64,
+    gradient: Vec<f64>,
+    grad_norm: f64,
+    theta_after_adam: Vec<f64>,
+}
+
+fn check<F: Real>(tolerance: f64) {
+    for case in golden::<Vec<Case>>("ppo.json") {
+        let n = case.sizes[case.sizes.len() - 1];
+        let (distribution, actions): (Arc<dyn Distribution<F>>, Actions<F>) = match case.kind.as_str() {
+            "gaussian" => {
+                let rows: Vec<Vec<f64>> = serde_json::from_value(case.actions).unwrap();
+                (Arc::new(DiagGaussian { dim: n }), Actions::Continuous(narrow_rows(&rows)))
+            }
+            _ => (Arc::new(Categorical { n }), Actions::Discrete(serde_json::from_value(case.actions).unwrap())),
+        };
+        let policy =
+            PolicyModel::new(Arc::new(Mlp::new(&case.sizes, Activation::Tanh).unwrap()), distribution).unwrap();
+        let critic_sizes: Vec<usize> = case.sizes[..case.sizes.len() - 1].iter().copied().chain([1]).collect();
+        let critic = Mlp::new(&critic_sizes, Activation::Tanh).unwrap();
+        let minibatch = Minibatch {
+            observations: narrow_rows::<F>(&case.obs),
+            actions,
+            old_log_probs: narrow(&case.old_log_prob),
+            advantages: narrow(&case.advantages),
+            returns: narrow(&case.returns),
+            old_values: narrow(&case.old_values),
+        };
+        let mut config = LossConfig {
+            clip_range: case.clip,
+            clip_range_vf: None,
+            ent_coef: case.ent_coef,
+            vf_coef: case.vf_coef,
+            normalize_advantage: true,
+        };
+        let mut theta: Vec<F> = narrow(&[&case.theta_policy[..], &case.theta_value].concat());
+        let mut grad = vec![F::zero(); theta.len()];
+        let mut scratch: [Scratch<F>; 2] = Default::default();
+        let (p, c) =
+            minibatch_loss(Reducer, &policy, &critic, &theta, &minibatch, &config, &mut grad, &mut scratch).unwrap();
+
+        let loss = p.policy_loss - case.ent_coef * p.entropy + case.vf_coef * c.value_loss;
+        for (what, got, expected) in [
+            ("policy loss", p.policy_loss, case.policy_loss),
+            ("entropy", p.entropy, case.entropy),
+            ("clip fraction", p.clip_fraction, case.clip_fraction),
+            ("k3", p.approx_kl, case.approx_kl_k3),
+            ("value loss", c.value_loss, case.value_loss),
+            ("loss", loss, case.loss),
+            ("gradient norm", norm(&grad), case.grad_norm),
+        ] {
+            assert_near(&format!("{}: {what}", case.kind), &[got], &[expected], tolerance);
+        }
+        assert_near("the gradient", &grad, &case.gradient, tolerance);
+
+        let mut adam = Adam::new(theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() });
+        let scale = clip_scale(norm(&grad), case.max_grad_norm);
+        assert!(scale < 1.0, "the case clips its gradient");
+        adam.step_scaled(&mut theta, &grad, scale, case.lr).unwrap();
+        assert_near("the parameters after Adam", &theta, &case.theta_after_adam, tolerance);
+
+        config.clip_range_vf = Some(case.clip);
+        let (value_theta, value_grad) = (narrow::<F>(&case.theta_value), &mut grad[case.theta_policy.len()..]);
+        let clipped =
+            critic_loss(Reducer, &critic, &value_theta, &minibatch, &config, value_grad, &mut scratch[1]).unwrap();
+        assert_near("the clipped value loss", &[clipped.value_loss], &[case.value_loss_clipped], tolerance);
+    }
+}
+
+#[test]
+fn a_minibatch_in_f64() {
+    check::<f64>(1e-10);
+}
+
+#[test]
+fn a_minibatch_in_f32() {
+    check::<f32>(1e-5);
+}

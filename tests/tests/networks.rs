@@ -1,0 +1,148 @@
+//! The Mlp's hand-derived products against candle's graph, central differences and each other.
+
+use candle_core::{Device, Tensor, Var};
+use rand::{Rng, SeedableRng};
+use rl_env::EnvRng;
+use rl_nn::{Activation, Input, Linearized, Mirror, Mlp, Network, Real, SHARD_ROWS, Shards, Workspace};
+use rl_tests::{assert_near, narrow};
+
+fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
+    (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+const SHAPES: [(&[usize], Activation); 5] = [
+    (&[3, 2], Activation::Tanh),
+    (&[4, 64, 64, 2], Activation::Tanh),
+    (&[3, 17, 5, 1], Activation::Tanh),
+    (&[5, 33, 6], Activation::Relu),
+    (&[1, 1, 1, 1, 1], Activation::Tanh),
+];
+
+#[test]
+fn forward_and_gradient_equal_candles() {
+    let mut rng = EnvRng::seed_from_u64(1);
+    for (sizes, activation) in SHAPES {
+        let net = Mlp::new(sizes, activation).unwrap();
+        let net: &dyn Network<f32> = &net;
+        for rows in [1, 7, 64] {
+            let theta = narrow::<f32>(&draw(&mut rng, net.n_params()));
+            let x = narrow::<f32>(&draw(&mut rng, rows * sizes[0]));
+            let dy = narrow::<f32>(&draw(&mut rng, rows * net.n_outputs()));
+
+            let mut mirror = Mirror::new(&theta, &Device::Cpu).unwrap();
+            mirror.refresh(&theta, 1).unwrap();
+            let x_tensor = Tensor::from_slice(&x, (rows, sizes[0]), &Device::Cpu).unwrap();
+            let y_tensor = net.forward_tensor(mirror.var().as_tensor(), &x_tensor).unwrap();
+            let weights = Tensor::from_slice(&dy, (rows, net.n_outputs()), &Device::Cpu).unwrap();
+            let loss = (&y_tensor * weights).unwrap().sum_all().unwrap();
+            let grads = loss.backward().unwrap();
+            let grad_tensor = grads.get(mirror.var().as_tensor()).expect("a gradient reaches theta");
+            let wide = |t: &Tensor| -> Vec<f64> {
+                t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect()
+            };
+
+            let mut y = vec![0.0; rows * net.n_outputs()];
+            let input = Input::new(&x, sizes[0]).unwrap();
+            let mut ws = Workspace::default();
+            net.forward(&theta, input, &mut y, &mut ws).unwrap();
+            assert_near("forward", &y, &wide(&y_tensor), 2e-6);
+            let mut linearized = Linearized::new(net, &theta, input, &mut ws).unwrap();
+            assert_near("the recorded output", linearized.output(), &wide(&y_tensor), 2e-6);
+            let mut grad = vec![0.0; theta.len()];
+            linearized.vjp(&dy, &mut grad).unwrap();
+            assert_near("vjp", &grad, &wide(grad_tensor), 2e-6);
+        }
+    }
+}
+
+/// A refreshed mirror shows the new parameters; an unchanged version costs nothing and changes nothing.
+#[test]
+fn the_mirror_follows_the_host() {
+    let mut mirror = Mirror::new(&[1.0, 2.0], &Device::Cpu).unwrap();
+    let snapshot: Var = mirror.var().clone();
+    assert_eq!(mirror.refresh(&[3.0, 4.0], 7).unwrap().to_vec1::<f32>().unwrap(), [3.0, 4.0]);
+    assert_eq!(mirror.refresh(&[5.0, 6.0], 7).unwrap().to_vec1::<f32>().unwrap(), [3.0, 4.0]);
+    assert_eq!(snapshot.to_vec1::<f32>().unwrap(), [3.0, 4.0]);
+    assert!(mirror.refresh(&[1.0], 8).is_err());
+}
+
+/// `J v` by central differences, and `⟨dy, J v⟩ = ⟨Jᵀ dy, v⟩`.
+#[test]
+fn forward_mode_is_the_derivative_and_the_adjoint_of_reverse_mode() {
+    let mut rng = EnvRng::seed_from_u64(2);
+    for (sizes, activation) in SHAPES {
+        let net = Mlp::new(sizes, activation).unwrap();
+        let net: &dyn Network<f64> = &net;
+        let rows = 9;
+        let (theta, v) = (draw(&mut rng, net.n_params()), draw(&mut rng, net.n_params()));
+        let (x, dy) = (draw(&mut rng, rows * sizes[0]), draw(&mut rng, rows * net.n_outputs()));
+        let input = Input::new(&x, sizes[0]).unwrap();
+        let mut ws = Workspace::default();
+        let mut linearized = Linearized::new(net, &theta, input, &mut ws).unwrap();
+        let (mut jv, mut jt_dy) = (vec![0.0; dy.len()], vec![0.0; v.len()]);
+        linearized.jvp(&v, &mut jv).unwrap();
+        linearized.vjp(&dy, &mut jt_dy).unwrap();
+
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        assert!((dot(&dy, &jv) - dot(&jt_dy, &v)).abs() < 1e-10 * dot(&v, &v));
+
+        let at = |h: f64| {
+            let moved: Vec<f64> = theta.iter().zip(&v).map(|(t, v)| t + h * v).collect();
+            let mut y = vec![0.0; dy.len()];
+            net.forward(&moved, input, &mut y, &mut Workspace::default()).unwrap();
+            y
+        };
+        let differences: Vec<f64> = at(1e-6).iter().zip(at(-1e-6)).map(|(p, m)| (p - m) / 2e-6).collect();
+        assert_near("jvp", &jv, &differences, 1e-7);
+    }
+}
+
+fn sharded_equals_whole<F: Real>(tolerance: f64) {
+    let mut rng = EnvRng::seed_from_u64(3);
+    let net = Mlp::new(&[4, 32, 3], Activation::Tanh).unwrap();
+    let net: &dyn Network<F> = &net;
+    for rows in [1, SHARD_ROWS, SHARD_ROWS + 1, 5 * SHARD_ROWS + 17] {
+        let theta = narrow::<F>(&draw(&mut rng, net.n_params()));
+        let (v, x) = (narrow::<F>(&draw(&mut rng, net.n_params())), narrow::<F>(&draw(&mut rng, rows * 4)));
+        let dy = narrow::<F>(&draw(&mut rng, rows * 3));
+        let input = Input::new(&x, 4).unwrap();
+        let (mut ws, mut shards) = (Workspace::default(), Shards::new());
+
+        let mut forward = vec![F::zero(); rows * 3];
+        shards.forward(net, &theta, input, &mut forward).unwrap();
+        let mut whole = Linearized::new(net, &theta, input, &mut ws).unwrap();
+        let mut sharded = shards.linearize(net, &theta, input).unwrap();
+        let (mut jv, mut grad) = ([forward.clone(), forward.clone()], [theta.clone(), theta.clone()]);
+        whole.jvp(&v, &mut jv[0]).unwrap();
+        sharded.jvp(&v, &mut jv[1]).unwrap();
+        grad.iter_mut().for_each(|g| g.fill(F::one()));
+        whole.vjp(&dy, &mut grad[0]).unwrap();
+        sharded.vjp(&dy, &mut grad[1]).unwrap();
+
+        let wide = |x: &[F]| x.iter().map(|x| x.widen()).collect::<Vec<_>>();
+        assert_near("forward", &forward, &wide(whole.output()), tolerance);
+        assert_near("the recorded output", sharded.output(), &wide(whole.output()), tolerance);
+        assert_near("jvp", &jv[1], &wide(&jv[0]), tolerance);
+        assert_near("vjp adds", &grad[1], &wide(&grad[0]), tolerance);
+    }
+}
+
+#[test]
+fn shards_change_nothing_but_rounding() {
+    sharded_equals_whole::<f64>(1e-13);
+    sharded_equals_whole::<f32>(1e-5);
+}
+
+#[test]
+fn slices_that_do_not_fit_are_errors() {
+    let net = Mlp::new(&[2, 3, 1], Activation::Tanh).unwrap();
+    let net: &dyn Network<f32> = &net;
+    let (theta, mut ws) = (vec![0.0; net.n_params()], Workspace::default());
+    let x = Input::new(&[0.0_f32; 4], 2).unwrap();
+    assert!(net.forward(&theta[1..], x, &mut [0.0; 2], &mut ws).is_err());
+    assert!(net.forward(&theta, x, &mut [0.0; 3], &mut ws).is_err());
+    assert!(net.forward(&theta, Input::new(&[0.0; 6], 3).unwrap(), &mut [0.0; 2], &mut ws).is_err());
+    assert!(Input::new(&[0.0_f32; 5], 2).is_err());
+    assert!(Mlp::new(&[2], Activation::Tanh).is_err());
+    assert!(Mlp::new(&[2, 0, 1], Activation::Tanh).is_err());
+}

@@ -1,0 +1,173 @@
+//! `cargo xtask ci`: everything that must hold before a change is accepted, cheapest first.
+//!
+//! Everything but the task itself is built in release, so that heavy dependencies are compiled once.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::metadata::{Workspace, cargo};
+use crate::tidy;
+
+/// Bounded, so that a new major version is a choice.
+const TENSORBOARD: &str = "tensorboard>=2.16,<3";
+
+/// Runs every step, and stops at the first that fails.
+pub(crate) fn run() -> Result<()> {
+    let start = Instant::now();
+    step("format", || cargo_step(&["fmt", "--all", "--check"]))?;
+    step("tidy", tidy::run)?;
+    step("clippy", || {
+        cargo_step(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--release",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    })?;
+    step("build", || {
+        cargo_step(&["build", "--release", "--workspace", "--all-targets"])
+    })?;
+    if has_nextest() {
+        step("tests", || {
+            cargo_step(&["nextest", "run", "--release", "--workspace"])
+        })?;
+    } else {
+        step("tests", || {
+            cargo_step(&["test", "--release", "--workspace", "--all-targets"])
+        })?;
+    }
+    step("documentation tests", || {
+        cargo_step(&["test", "--doc", "--release", "--workspace"])
+    })?;
+    step("documentation", || {
+        // In release too: it needs the dependencies as clippy left them.
+        let mut doc = Command::new(cargo());
+        doc.args(["doc", "--no-deps", "--workspace", "--release"])
+            .env("RUSTDOCFLAGS", "-D warnings");
+        execute(&mut doc)
+    })?;
+    let workspace = Workspace::load()?;
+    let examples = workspace.packages.iter().find(|p| p.name == "examples");
+    for name in &examples
+        .context("the workspace has no package named examples")?
+        .examples
+    {
+        step(&format!("example {name}"), || {
+            cargo_step(&["run", "--release", "-p", "examples", "--example", name])
+        })?;
+    }
+    step("TensorBoard", || tensorboard(&workspace))?;
+    println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("==> {name}");
+    let start = Instant::now();
+    let result = run();
+    let seconds = start.elapsed().as_secs_f64();
+    match &result {
+        Ok(()) => println!("==> {name}: passed in {seconds:.1} s"),
+        Err(_) => println!("==> {name}: FAILED after {seconds:.1} s"),
+    }
+    result.with_context(|| format!("ci stopped at the step `{name}`"))
+}
+
+fn cargo_step(args: &[&str]) -> Result<()> {
+    execute(Command::new(cargo()).args(args))
+}
+
+fn execute(command: &mut Command) -> Result<()> {
+    let shown = shown(command);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    ensure!(status.success(), "`{shown}` failed ({status})");
+    Ok(())
+}
+
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
+}
+
+fn succeeds(command: &mut Command) -> bool {
+    command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+fn has_nextest() -> bool {
+    succeeds(Command::new(cargo()).args(["nextest", "--version"]))
+}
+
+/// Reads what runs leave with TensorBoard's own reader, in a virtual environment kept under the target directory.
+fn tensorboard(workspace: &Workspace) -> Result<()> {
+    let python = virtual_environment(&workspace.target.join("ci-venv"))?;
+    let rl = workspace
+        .target
+        .join("release")
+        .join(format!("rl{}", std::env::consts::EXE_SUFFIX));
+    ensure!(
+        rl.is_file(),
+        "there is no {} although the workspace was built",
+        rl.display()
+    );
+    let script = workspace.root.join("tests").join("tensorboard_check.py");
+    execute(Command::new(python).arg(script).arg(rl))
+}
+
+fn virtual_environment(dir: &Path) -> Result<PathBuf> {
+    let python = dir.join(if cfg!(windows) {
+        "Scripts/python.exe"
+    } else {
+        "bin/python"
+    });
+    if !succeeds(Command::new(&python).args(["-m", "pip", "--version"])) {
+        if !succeeds(Command::new("python3").arg("--version")) {
+            bail!("there is no python3, which the TensorBoard check needs");
+        }
+        execute(Command::new("python3").args(["-m", "venv", "--clear"]).arg(dir)).context(
+            "python3 cannot make a virtual environment with pip (on Debian: apt install python3-venv)",
+        )?;
+    }
+    if !succeeds(Command::new(&python).args(["-c", "import tensorboard"])) {
+        execute(Command::new(&python).args(["-m", "pip", "install", "--quiet", TENSORBOARD]))
+            .context("pip cannot install TensorBoard (no network?)")?;
+    }
+    Ok(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_step_names_itself_and_its_command() {
+        let error = step("nonsense", || cargo_step(&["no-such-command-of-cargo"])).unwrap_err();
+        let message = format!("{error:#}");
+        assert!(
+            message.starts_with("ci stopped at the step `nonsense`: `cargo"),
+            "{message}"
+        );
+        assert!(message.contains("no-such-command-of-cargo` failed"), "{message}");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = execute(&mut Command::new("no-such-program-anywhere")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot start `no-such-program-anywhere`");
+    }
+}

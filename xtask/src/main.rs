@@ -1,0 +1,48 @@
+//! The workspace's own tasks: `cargo xtask ci` and `cargo xtask tidy`.
+//!
+//! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
+
+mod ci;
+mod metadata;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  ci      everything that must hold before a change is accepted, cheapest first
+  tidy    the rules on dependencies and sources alone";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let result = match args.as_slice() {
+        ["ci"] => ci::run(),
+        ["tidy"] => tidy::run(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [] => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
+        [unknown, ..] => return misused(&format!("unknown command `{unknown}`, expected ci or tidy")),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn misused(what: &str) -> ExitCode {
+    eprintln!("xtask: {what}");
+    ExitCode::from(2)
+}

@@ -1,0 +1,65 @@
+//! `cargo xtask tidy`: the rules on dependencies and sources that no compiler checks.
+
+mod dependencies;
+mod sources;
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::metadata::Workspace;
+
+/// Checks every rule and prints what breaks one.
+pub(crate) fn run() -> Result<()> {
+    let workspace = Workspace::load()?;
+    let mut violations = dependencies::check(&workspace);
+    for package in &workspace.packages {
+        let manifest = std::fs::read_to_string(&package.manifest)
+            .with_context(|| format!("cannot read {}", package.manifest.display()))?;
+        violations.extend(dependencies::check_manifest(&package.name, &manifest));
+    }
+    let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
+    let examples = workspace.packages.iter().flat_map(|p| &p.examples);
+    violations.extend(sources::check_readme(&readme, examples));
+    for path in files(&workspace)? {
+        let full = workspace.root.join(&path);
+        // A file deleted but not yet committed is still listed.
+        let Ok(meta) = full.symlink_metadata() else {
+            continue;
+        };
+        violations.extend(sources::check_size(&path, meta.len()));
+        if path.ends_with(".rs") {
+            let text =
+                std::fs::read_to_string(&full).with_context(|| format!("cannot read {}", full.display()))?;
+            violations.extend(sources::check_rust(&path, &text));
+        }
+    }
+    for violation in &violations {
+        eprintln!("{violation}");
+    }
+    match violations.len() {
+        0 => Ok(()),
+        1 => bail!("tidy found 1 violation"),
+        n => bail!("tidy found {n} violations"),
+    }
+}
+
+/// What git tracks, and what it would track next; relative to the root, with `/` between parts.
+fn files(workspace: &Workspace) -> Result<Vec<String>> {
+    let output = Command::new("git")
+        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+        .current_dir(&workspace.root)
+        .output()
+        .context("cannot start git, which tidy asks for the list of files")?;
+    if !output.status.success() {
+        bail!(
+            "git ls-files failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+    }
+    let list = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
+    let mut files: Vec<String> = list.split_terminator('\0').map(str::to_owned).collect();
+    files.sort();
+    files.dedup();
+    Ok(files)
+}
