@@ -87,6 +87,16 @@ pub trait Env: Send {
     /// it does; the environment is then as it was before.
     fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError>;
 
+    /// Writes which actions are allowed now, and says whether there is such a mask: always the same answer. Without one
+    /// (the default) every action is.
+    ///
+    /// # Shapes
+    ///
+    /// `mask` has the action space's [`flat_len`](Space::flat_len) elements: one a choice, dimension by dimension.
+    fn action_mask(&self, _mask: &mut [bool]) -> bool {
+        false
+    }
+
     /// The exact state, from which [`restore`](Env::restore) continues to the bit; `None` when the environment cannot
     /// say (a resumed run then starts its episodes anew).
     fn save(&self) -> Option<EnvState> {
@@ -127,6 +137,10 @@ pub trait DynEnv: Send {
     ///
     /// Those of [`Env::step`], and [`EnvError::ActionKind`] for an action of the wrong kind.
     fn step(&mut self, action: ActionRef<'_>, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError>;
+    /// See [`Env::action_mask`].
+    fn action_mask(&self, _mask: &mut [bool]) -> bool {
+        false
+    }
     /// See [`Env::save`].
     fn save(&self) -> Option<EnvState> {
         None
@@ -155,9 +169,12 @@ impl<E: Env> DynEnv for E {
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
         Env::reset(self, rng, obs)
     }
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, action: ActionRef<'_>, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         Env::step(self, E::Action::from_ref(action)?, rng, obs)
+    }
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        Env::action_mask(self, mask)
     }
     fn save(&self) -> Option<EnvState> {
         Env::save(self)
@@ -182,6 +199,9 @@ impl DynEnv for Box<dyn DynEnv> {
     }
     fn step(&mut self, action: ActionRef<'_>, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         (**self).step(action, rng, obs)
+    }
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        (**self).action_mask(mask)
     }
     fn save(&self) -> Option<EnvState> {
         (**self).save()

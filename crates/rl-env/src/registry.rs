@@ -22,7 +22,7 @@ pub struct EnvSpec {
 }
 
 type Make = dyn Fn() -> Box<dyn DynEnv> + Send + Sync;
-type MakeVec = dyn Fn(usize) -> Result<Box<dyn VecEnv>, EnvError> + Send + Sync;
+type MakeVec = dyn Fn(usize, usize) -> Result<Box<dyn VecEnv>, EnvError> + Send + Sync;
 
 impl EnvSpec {
     /// An environment without a time limit.
@@ -38,7 +38,11 @@ impl EnvSpec {
             max_episode_steps: None,
             reward_threshold: None,
             make: Arc::new(move || Box::new(one())),
-            make_vec: Arc::new(move |n| Ok(Box::new(SyncVecEnv::new((0..n).map(|_| make()).collect())?))),
+            make_vec: Arc::new(move |n, threads| {
+                Ok(Box::new(
+                    SyncVecEnv::new((0..n).map(|_| make()).collect())?.with_threads(threads)?,
+                ))
+            }),
         }
     }
 
@@ -68,13 +72,23 @@ impl EnvSpec {
         (self.make)()
     }
 
-    /// Makes `n` copies to be stepped together, monomorphic inside.
+    /// Makes `n` copies to be stepped together on the calling thread, monomorphic inside.
     ///
     /// # Errors
     ///
     /// [`EnvError::Contract`] for `n = 0`.
     pub fn make_vec(&self, n: usize) -> Result<Box<dyn VecEnv>, EnvError> {
-        (self.make_vec)(n)
+        self.make_vec_on(n, 1)
+    }
+
+    /// Makes `n` copies to be stepped together on `threads` threads, with the same results as on one; see
+    /// [`SyncVecEnv::with_threads`].
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Contract`] for `n = 0`, [`EnvError::Other`] when the system gives no threads.
+    pub fn make_vec_on(&self, n: usize, threads: usize) -> Result<Box<dyn VecEnv>, EnvError> {
+        (self.make_vec)(n, threads)
     }
 
     /// Puts the environment through [`check_env`].

@@ -348,6 +348,53 @@ fn panics_failures_and_bad_frames() {
     finds(Fault::FailsToReset, Rule::Failure, "reset failed");
 }
 
+/// A mountain car whose clock terminates.
+#[derive(Default)]
+struct Impatient(envs::MountainCar, u32);
+
+impl Env for Impatient {
+    type Action = usize;
+    fn observation_space(&self) -> Space {
+        Env::observation_space(&self.0)
+    }
+    fn action_space(&self) -> Space {
+        Env::action_space(&self.0)
+    }
+    fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        self.1 = 0;
+        Env::reset(&mut self.0, rng, obs)
+    }
+    fn step(&mut self, action: &usize, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        if self.1 == 200 {
+            return Err(EnvError::NeedsReset {
+                when: "after the end of the episode",
+            });
+        }
+        let mut step = Env::step(&mut self.0, action, rng, obs)?;
+        self.1 += 1;
+        if self.1 == 200 {
+            step.end = StepEnd::Terminated;
+        }
+        Ok(step)
+    }
+}
+
+#[test]
+fn a_mountain_car_whose_time_limit_terminates() {
+    for max_episode_steps in [None, Some(200)] {
+        let params = CheckParams {
+            max_episode_steps,
+            ..CheckParams::default()
+        };
+        let findings = check_env(&params, &|| Box::new(Impatient::default()));
+        assert_eq!(
+            findings.iter().map(|f| f.rule).collect::<Vec<_>>(),
+            [Rule::Truncation],
+            "{findings:?}"
+        );
+    }
+}
+
 #[test]
 fn a_limit_that_is_not_kept() {
     let params = CheckParams {

@@ -287,3 +287,58 @@ fn a_termination_at_the_limit_is_a_termination() {
     assert!(ends.by_ref().take(8).all(|end| end == StepEnd::Continues));
     assert_eq!(ends.next(), Some(StepEnd::Terminated));
 }
+
+/// Two doors, one of them locked, in turns.
+#[derive(Default)]
+struct Doors {
+    open: usize,
+}
+
+impl rl_env::Env for Doors {
+    type Action = usize;
+    fn observation_space(&self) -> Space {
+        Space::Discrete(2)
+    }
+    fn action_space(&self) -> Space {
+        Space::Discrete(2)
+    }
+    fn reset(&mut self, _: &mut rl_env::EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        self.open = 0;
+        obs.copy_from_slice(&[1.0, 0.0]);
+        Ok(())
+    }
+    fn step(
+        &mut self,
+        &a: &usize,
+        _: &mut rl_env::EnvRng,
+        obs: &mut [f32],
+    ) -> Result<rl_env::Step, EnvError> {
+        if a != self.open {
+            return Err(EnvError::invalid_action(a, Space::Discrete(2)));
+        }
+        self.open = 1 - self.open;
+        obs.fill(0.0);
+        obs[self.open] = 1.0;
+        Ok(rl_env::Step {
+            reward: 0.0,
+            end: StepEnd::Continues,
+        })
+    }
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        mask.copy_from_slice(&[self.open == 0, self.open == 1]);
+        true
+    }
+}
+
+#[test]
+fn masks_follow_the_environments() {
+    let mut envs = SyncVecEnv::new((0..2).map(|_| TimeLimit::new(Doors::default(), 3)).collect()).unwrap();
+    envs.reset(0, "env").unwrap();
+    assert_eq!(envs.action_masks(), Some(&[true, false, true, false][..]));
+    envs.step(ActionsRef::Discrete(&[0, 0])).unwrap();
+    let normalized = NormalizeObservation::new(envs);
+    assert_eq!(normalized.action_masks(), Some(&[false, true, false, true][..]));
+    let mut unmasked = SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap();
+    unmasked.reset(0, "env").unwrap();
+    assert_eq!(unmasked.action_masks(), None);
+}

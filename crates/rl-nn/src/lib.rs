@@ -29,7 +29,7 @@ pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, Distribu
 pub use error::NnError;
 pub use init::orthogonal;
 pub use layout::{Layout, Param};
-pub use mat::{MatMut, MatRef, matmul};
+pub use mat::{Init, MatRef};
 pub use mirror::Mirror;
 pub use mlp::{Activation, Mlp};
 pub use network::{Input, Linearized, Network, Workspace};

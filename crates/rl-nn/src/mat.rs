@@ -1,23 +1,24 @@
-//! Strided views of matrices in host memory, and their product.
-
-use crate::Real;
+//! Strided views of matrices in host memory.
 
 /// A read-only view of a matrix.
 #[derive(Clone, Copy, Debug)]
 pub struct MatRef<'a, F> {
-    data: &'a [F],
-    rows: usize,
-    cols: usize,
-    row_stride: usize,
-    col_stride: usize,
+    pub(crate) data: &'a [F],
+    pub(crate) rows: usize,
+    pub(crate) cols: usize,
+    pub(crate) row_stride: usize,
+    pub(crate) col_stride: usize,
 }
 
-/// A mutable row-major view of a matrix.
-#[derive(Debug)]
-pub struct MatMut<'a, F> {
-    data: &'a mut [F],
-    rows: usize,
-    cols: usize,
+/// What a product is added to.
+#[derive(Clone, Copy, Debug)]
+pub enum Init<'a, F> {
+    /// Nothing.
+    Zero,
+    /// One number for every row of the result.
+    RowBias(&'a [F]),
+    /// What the result holds already.
+    Accumulate,
 }
 
 impl<'a, F> MatRef<'a, F> {
@@ -43,72 +44,63 @@ impl<'a, F> MatRef<'a, F> {
     }
 }
 
-impl<'a, F> MatMut<'a, F> {
-    /// A row-major `[rows, cols]` view.
-    ///
-    /// # Panics
-    ///
-    /// If `data` does not have `rows · cols` elements.
-    pub fn new(data: &'a mut [F], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "a [{rows}, {cols}] matrix over {} elements", data.len());
-        MatMut { data, rows, cols }
-    }
-}
-
-/// `C ← A B`, or `C ← C + A B` with `accumulate`, on the calling thread.
-///
-/// # Panics
-///
-/// If the shapes do not fit.
-pub fn matmul<F: Real>(c: MatMut<'_, F>, a: MatRef<'_, F>, b: MatRef<'_, F>, accumulate: bool) {
-    assert_eq!((a.rows, a.cols, b.cols), (c.rows, b.rows, c.cols), "the shapes of C = A B do not fit");
-    let alpha = if accumulate { F::one() } else { F::zero() };
-    // SAFETY: the views' constructors checked that every index they can form lies inside their slices, the assertion
-    // above that the shapes agree, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
-    unsafe {
-        gemm::gemm(
-            c.rows,
-            c.cols,
-            a.cols,
-            c.data.as_mut_ptr(),
-            1,
-            c.cols as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            alpha,
-            F::one(),
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Real;
 
-    #[test]
-    fn products_of_all_orientations() {
-        // A = [[1,2,3],[4,5,6]], B = [[1,0],[0,1],[1,1]]: A B = [[4,5],[10,11]]
-        let (a, at) = ([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
-        let (b, bt) = ([1.0, 0.0, 0.0, 1.0, 1.0, 1.0], [1.0, 0.0, 1.0, 0.0, 1.0, 1.0]);
-        let views_a = [MatRef::new(&a, 2, 3), MatRef::new(&at, 3, 2).t()];
-        let views_b = [MatRef::new(&b, 3, 2), MatRef::new(&bt, 2, 3).t()];
-        for a in views_a {
-            for b in views_b {
-                let mut c = [100.0_f64; 4];
-                matmul(MatMut::new(&mut c, 2, 2), a, b, false);
-                assert_eq!(c, [4.0, 5.0, 10.0, 11.0]);
-                matmul(MatMut::new(&mut c, 2, 2), a, b, true);
-                assert_eq!(c, [8.0, 10.0, 20.0, 22.0]);
+    fn reference<F: Real>(c: &[F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) -> Vec<F> {
+        let at = |m: MatRef<'_, F>, r: usize, c: usize| m.data[r * m.row_stride + c * m.col_stride].widen();
+        let element = |i: usize, j: usize| {
+            let sum: f64 = (0..a.cols).map(|k| at(a, i, k) * at(b, k, j)).sum();
+            sum + match init {
+                Init::Zero => 0.0,
+                Init::RowBias(bias) => bias[i].widen(),
+                Init::Accumulate => c[i * b.cols + j].widen(),
+            }
+        };
+        (0..a.rows * b.cols).map(|e| F::narrow(element(e / b.cols, e % b.cols))).collect()
+    }
+
+    fn check<F: Real>(tolerance: f64) {
+        let mut next = 0_u32;
+        let mut draw = |n: usize| -> Vec<F> {
+            (0..n)
+                .map(|_| {
+                    next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    F::narrow(f64::from(next >> 8) / f64::from(1 << 24) - 0.5)
+                })
+                .collect()
+        };
+        for m in [1, 2, 5, 6, 7, 13] {
+            for k in [1, 3, 16, 37] {
+                for n in [1, 3, 8, 16, 17, 40, 64, 65, 130] {
+                    let (a, b, c, bias) = (draw(m * k), draw(k * n), draw(m * n), draw(m));
+                    for a in [MatRef::new(&a, m, k), MatRef::new(&a, k, m).t()] {
+                        for init in [Init::Zero, Init::RowBias(&bias), Init::Accumulate] {
+                            let b_view = MatRef::new(&b, k, n);
+                            let mut got = c.clone();
+                            F::matmul(&mut got, a, b_view, init);
+                            for (g, e) in got.iter().zip(reference(&c, a, b_view, init)) {
+                                assert!((*g - e).abs().widen() < tolerance, "{m}x{k}x{n} {init:?}: {g} {e}");
+                            }
+                        }
+                    }
+                    let bt = draw(n * k);
+                    let mut got = c.clone();
+                    F::matmul_nt(&mut got, &a, &bt, k);
+                    let expected = reference(&c, MatRef::new(&a, m, k), MatRef::new(&bt, n, k).t(), Init::Accumulate);
+                    for (g, e) in got.iter().zip(expected) {
+                        assert!((*g - e).abs().widen() < tolerance, "{m}x{k}x{n} nt: {g} {e}");
+                    }
+                }
             }
         }
+    }
+
+    #[test]
+    fn products_of_all_shapes() {
+        check::<f32>(1e-5);
+        check::<f64>(1e-13);
     }
 }

@@ -7,7 +7,9 @@ use candle_nn::Module;
 use rand::RngCore;
 
 use crate::network::{Input, Network, Workspace};
-use crate::{Layout, MatMut, MatRef, NnError, Real, kernels, matmul, orthogonal};
+use crate::kernels::{mul_tanh_derivative, row_sums, transpose};
+use crate::mat::{Init, MatRef};
+use crate::{Layout, NnError, Real, orthogonal};
 
 /// The function between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -35,7 +37,7 @@ impl Activation {
     /// `g ← g ⊙ σ'(x)`, with `a = σ(x)` given instead of `x`.
     fn mul_derivative<F: Real>(self, g: &mut [F], a: &[F]) {
         match self {
-            Activation::Tanh => kernels::mul_tanh_derivative(g, a),
+            Activation::Tanh => mul_tanh_derivative(g, a),
             Activation::Relu => {
                 for (g, &a) in g.iter_mut().zip(a) {
                     *g = if a > F::zero() { *g } else { F::zero() };
@@ -147,19 +149,22 @@ impl Mlp {
         NnError::check("theta", theta.len(), self.layout.n_params())?;
         NnError::check("an input row", x.width, self.sizes[0])
     }
-
-    /// Widths of the hidden layers.
-    fn hidden(&self) -> &[usize] {
-        &self.sizes[1..self.sizes.len() - 1]
-    }
 }
 
-/// `y = x Wᵀ + b`
-fn affine<F: Real>(layer: &Layer, theta: &[F], x: &[F], y: &mut [F]) {
-    let rows = y.len() / layer.n_out;
+/// Below this many rows or columns a weight gradient is taken by dot products.
+const NARROW: usize = 16;
+
+/// `Y = W X + b` for feature-major `X` `[n_in, rows]` and `Y` `[n_out, rows]`.
+fn affine<F: Real>(layer: &Layer, theta: &[F], x: &[F], rows: usize, y: &mut [F]) {
     let w = MatRef::new(&theta[layer.weight.clone()], layer.n_out, layer.n_in);
-    matmul(MatMut::new(y, rows, layer.n_out), MatRef::new(x, rows, layer.n_in), w.t(), false);
-    kernels::add_bias(y, &theta[layer.bias.clone()]);
+    F::matmul(y, w, MatRef::new(x, layer.n_in, rows), Init::RowBias(&theta[layer.bias.clone()]));
+}
+
+impl Layer {
+    /// Whether its weight gradient is a product with the row-major input, and not of dot products.
+    fn wants_row_major_input(&self) -> bool {
+        self.n_in.min(self.n_out) >= NARROW
+    }
 }
 
 /// The first `len` elements of a buffer that grows on demand; their contents are unspecified.
@@ -185,34 +190,53 @@ impl<F: Real> Network<F> for Mlp {
 
     fn forward(&self, theta: &[F], x: Input<'_, F>, y: &mut [F], ws: &mut Workspace<F>) -> Result<(), NnError> {
         self.check(theta, &x)?;
-        NnError::check("the output", y.len(), x.rows() * Network::<F>::n_outputs(self))?;
+        let rows = x.rows();
+        NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
         let [front, back] = &mut ws.scratch;
         let (mut input, mut other) = (front, back);
-        let (last, hidden) = self.layers.split_last().expect("an Mlp has a layer");
-        for (l, layer) in hidden.iter().enumerate() {
-            let out = take(other, x.rows() * layer.n_out);
-            affine(layer, theta, if l == 0 { x.data } else { &input[..x.rows() * layer.n_in] }, out);
-            self.activation.apply(out);
+        transpose(x.data, rows, x.width, take(input, rows * x.width));
+        for (l, layer) in self.layers.iter().enumerate() {
+            let out = take(other, rows * layer.n_out);
+            affine(layer, theta, &input[..rows * layer.n_in], rows, out);
+            if l + 1 < self.layers.len() {
+                self.activation.apply(out);
+            }
             std::mem::swap(&mut input, &mut other);
         }
-        affine(last, theta, if hidden.is_empty() { x.data } else { &input[..x.rows() * last.n_in] }, y);
+        transpose(input, Network::<F>::n_outputs(self), rows, y);
         Ok(())
     }
 
+    /// Keeps the feature-major input and hidden activations one after another in `ws.activations`, and those that a weight
+    /// gradient wants row-major in `ws.transposed`.
     fn record(&self, theta: &[F], x: Input<'_, F>, ws: &mut Workspace<F>) -> Result<(), NnError> {
         self.check(theta, &x)?;
         let rows = x.rows();
-        ws.output.resize(rows * Network::<F>::n_outputs(self), F::zero());
-        let mut rest = take(&mut ws.activations, rows * self.hidden().iter().sum::<usize>());
-        let mut input = x.data;
-        let (last, hidden) = self.layers.split_last().expect("an Mlp has a layer");
-        for layer in hidden {
+        let n_outputs = Network::<F>::n_outputs(self);
+        let n_inner = self.sizes[..self.sizes.len() - 1].iter().sum::<usize>();
+        ws.output.resize(rows * n_outputs, F::zero());
+        let mut rest = take(&mut ws.activations, rows * n_inner);
+        let mut transposed = take(&mut ws.transposed, rows * n_inner);
+        let (first, tail) = std::mem::take(&mut rest).split_at_mut(rows * x.width);
+        transpose(x.data, rows, x.width, first);
+        (rest, transposed) = (tail, &mut transposed[rows * x.width..]);
+        let mut input: &[F] = first;
+        for (l, layer) in self.layers.iter().enumerate() {
+            if l + 1 == self.layers.len() {
+                let y = take(&mut ws.scratch[0], rows * n_outputs);
+                affine(layer, theta, input, rows, y);
+                transpose(y, n_outputs, rows, &mut ws.output);
+                break;
+            }
             let (out, tail) = std::mem::take(&mut rest).split_at_mut(rows * layer.n_out);
-            affine(layer, theta, input, out);
+            let (out_t, tail_t) = std::mem::take(&mut transposed).split_at_mut(rows * layer.n_out);
+            affine(layer, theta, input, rows, out);
             self.activation.apply(out);
-            (input, rest) = (out, tail);
+            if self.layers[l + 1].wants_row_major_input() {
+                transpose(out, layer.n_out, rows, out_t);
+            }
+            (input, rest, transposed) = (out, tail, tail_t);
         }
-        affine(last, theta, input, &mut ws.output);
         Ok(())
     }
 
@@ -227,20 +251,28 @@ impl<F: Real> Network<F> for Mlp {
         let rows = x.rows();
         let [front, back] = &mut ws.scratch;
         let (mut g, mut other) = (front, back);
-        let mut end = rows * self.hidden().iter().sum::<usize>();
+        let n_outputs = Network::<F>::n_outputs(self);
+        transpose(dy, rows, n_outputs, take(g, rows * n_outputs));
+        let mut end = rows * self.sizes[..self.sizes.len() - 1].iter().sum::<usize>();
         for (l, layer) in self.layers.iter().enumerate().rev() {
-            let start = if l == 0 { end } else { end - rows * layer.n_in };
-            let a = if l == 0 { x.data } else { &ws.activations[start..end] };
-            let dy = if l + 1 == self.layers.len() { dy } else { &g[..rows * layer.n_out] };
-            let dy_mat = MatRef::new(dy, rows, layer.n_out);
-            let dw = MatMut::new(&mut grad[layer.weight.clone()], layer.n_out, layer.n_in);
-            matmul(dw, dy_mat.t(), MatRef::new(a, rows, layer.n_in), true);
-            kernels::add_column_sums(&mut grad[layer.bias.clone()], dy);
+            let start = end - rows * layer.n_in;
+            let dy = &g[..rows * layer.n_out];
+            let dw = &mut grad[layer.weight.clone()];
+            if layer.wants_row_major_input() {
+                // dW = dY Xᵀ
+                let x_t = if l == 0 { x.data } else { &ws.transposed[start..end] };
+                let x_t = MatRef::new(x_t, rows, layer.n_in);
+                F::matmul(dw, MatRef::new(dy, layer.n_out, rows), x_t, Init::Accumulate);
+            } else {
+                F::matmul_nt(dw, dy, &ws.activations[start..end], rows);
+            }
+            row_sums(&mut grad[layer.bias.clone()], dy);
             if l > 0 {
+                // dX = Wᵀ dY, then through the activation
                 let dx = take(other, rows * layer.n_in);
                 let w = MatRef::new(&theta[layer.weight.clone()], layer.n_out, layer.n_in);
-                matmul(MatMut::new(dx, rows, layer.n_in), dy_mat, w, false);
-                self.activation.mul_derivative(dx, a);
+                F::matmul(dx, w.t(), MatRef::new(dy, layer.n_out, rows), Init::Zero);
+                self.activation.mul_derivative(dx, &ws.activations[start..end]);
             }
             std::mem::swap(&mut g, &mut other);
             end = start;
@@ -260,24 +292,23 @@ impl<F: Real> Network<F> for Mlp {
         let [front, back] = &mut ws.scratch;
         let (mut tangent, mut other) = (front, back);
         let mut start = 0;
-        let mut a = x.data;
         for (l, layer) in self.layers.iter().enumerate() {
-            let last = l + 1 == self.layers.len();
-            let out = if last { &mut *dy } else { take(other, rows * layer.n_out) };
-            // a V + v_b, then + ȧ W
-            affine(layer, v, a, out);
+            let end = start + rows * layer.n_in;
+            let out = take(other, rows * layer.n_out);
+            // V X + v_b, then + W Ẋ
+            affine(layer, v, &ws.activations[start..end], rows, out);
             if l > 0 {
-                let a_dot = MatRef::new(&tangent[..rows * layer.n_in], rows, layer.n_in);
                 let w = MatRef::new(&theta[layer.weight.clone()], layer.n_out, layer.n_in);
-                matmul(MatMut::new(out, rows, layer.n_out), a_dot, w.t(), true);
+                let x_dot = MatRef::new(&tangent[..rows * layer.n_in], layer.n_in, rows);
+                F::matmul(out, w, x_dot, Init::Accumulate);
             }
-            if !last {
-                a = &ws.activations[start..start + rows * layer.n_out];
-                start += rows * layer.n_out;
-                self.activation.mul_derivative(out, a);
+            if l + 1 < self.layers.len() {
+                self.activation.mul_derivative(out, &ws.activations[end..end + rows * layer.n_out]);
             }
             std::mem::swap(&mut tangent, &mut other);
+            start = end;
         }
+        transpose(tangent, Network::<F>::n_outputs(self), rows, dy);
         Ok(())
     }
 

@@ -48,6 +48,8 @@ impl<'a, F> Input<'a, F> {
 pub struct Workspace<F> {
     /// What [`Network::record`] keeps; the network decides how it lies.
     pub activations: Vec<F>,
+    /// Transposed copies of some of them.
+    pub transposed: Vec<F>,
     /// The recorded output, `[rows, n_outputs]`.
     pub output: Vec<F>,
     /// Scratch for products.

@@ -5,8 +5,9 @@ use std::fmt::{Debug, Display};
 use num_traits::{Float, NumAssign};
 
 use crate::kernels;
+use crate::mat::{Init, MatRef};
 
-/// `f32` or `f64`, with the element-wise kernels that differ between them.
+/// `f32` or `f64`, with the kernels that differ between them.
 pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 'static {
     /// Rounds from `f64`.
     fn narrow(x: f64) -> Self;
@@ -14,6 +15,20 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn widen(self) -> f64;
     /// `x ← tanh(x)` for every element.
     fn tanh_in_place(x: &mut [Self]);
+
+    /// `C ← init + A B` on the calling thread, `C` row-major, the columns of `B` adjacent.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes do not fit.
+    fn matmul(c: &mut [Self], a: MatRef<'_, Self>, b: MatRef<'_, Self>, init: Init<'_, Self>);
+
+    /// `C ← C + A Bᵀ` for row-major `A` `[m, k]` and `B` `[n, k]`: for results with few rows or columns.
+    ///
+    /// # Panics
+    ///
+    /// If the shapes do not fit.
+    fn matmul_nt(c: &mut [Self], a: &[Self], b: &[Self], k: usize);
 }
 
 impl Real for f32 {
@@ -27,6 +42,12 @@ impl Real for f32 {
     }
     fn tanh_in_place(x: &mut [f32]) {
         kernels::tanh_f32(x);
+    }
+    fn matmul(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
+        kernels::matmul_f32(c, a, b, init);
+    }
+    fn matmul_nt(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
+        kernels::matmul_nt_f32(c, a, b, k);
     }
 }
 
@@ -43,5 +64,41 @@ impl Real for f64 {
         for x in x {
             *x = x.tanh();
         }
+    }
+    fn matmul(c: &mut [f64], a: MatRef<'_, f64>, b: MatRef<'_, f64>, init: Init<'_, f64>) {
+        assert_eq!((c.len(), a.cols), (a.rows * b.cols, b.rows), "the shapes of C = A B do not fit");
+        if let Init::RowBias(bias) = init {
+            c.chunks_exact_mut(b.cols).zip(bias).for_each(|(row, &bias)| row.fill(bias));
+        }
+        let accumulate = !matches!(init, Init::Zero);
+        // SAFETY: `MatRef::new` checked that every index the views can form lies inside their slices, the assertion above
+        // that the shapes agree, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
+        unsafe {
+            gemm::gemm(
+                a.rows,
+                b.cols,
+                a.cols,
+                c.as_mut_ptr(),
+                1,
+                b.cols as isize,
+                accumulate,
+                a.data.as_ptr(),
+                a.col_stride as isize,
+                a.row_stride as isize,
+                b.data.as_ptr(),
+                b.col_stride as isize,
+                b.row_stride as isize,
+                if accumulate { 1.0 } else { 0.0 },
+                1.0,
+                false,
+                false,
+                false,
+                gemm::Parallelism::None,
+            );
+        }
+    }
+    fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
+        let (m, n) = (a.len() / k.max(1), b.len() / k.max(1));
+        f64::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Accumulate);
     }
 }

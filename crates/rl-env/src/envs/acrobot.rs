@@ -2,7 +2,7 @@ use std::f64::consts::{FRAC_PI_2, PI};
 
 use rand::Rng;
 
-use super::Phase;
+use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
 
 /// Two links hanging from a fixed joint, with a motor at the elbow only; the tip must swing above a line.
@@ -50,12 +50,10 @@ impl Acrobot {
         self.phase = Phase::Running;
     }
 
-    fn observe(&self, obs: &mut [f32]) {
+    fn observe(&self, obs: &mut [f32; 6]) {
         let [theta1, theta2, speed1, speed2] = self.state;
         let ((sin1, cos1), (sin2, cos2)) = (theta1.sin_cos(), theta2.sin_cos());
-        for (o, s) in obs.iter_mut().zip([cos1, sin1, cos2, sin2, speed1, speed2]) {
-            *o = s as f32;
-        }
+        *obs = [cos1, sin1, cos2, sin2, speed1, speed2].map(|s| s as f32);
     }
 }
 
@@ -71,6 +69,7 @@ impl Env for Acrobot {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        let obs = row(obs)?;
         self.set_state(std::array::from_fn(|_| {
             f64::from(rng.random_range(-0.1..0.1_f64) as f32)
         }));
@@ -83,6 +82,7 @@ impl Env for Acrobot {
             return Err(EnvError::invalid_action(action, Space::Discrete(3)));
         }
         self.phase.check()?;
+        let obs = row(obs)?;
         let [theta1, theta2, speed1, speed2] = runge_kutta_4(self.state, action as f64 - 1.0);
         self.state = [
             wrap(theta1),
@@ -112,6 +112,11 @@ impl Env for Acrobot {
         words.finish()?;
         *self = restored;
         Ok(())
+    }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::acrobot(self.state[0], self.state[1])
     }
 }
 

@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::Phase;
+use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
 
 /// A pole balanced on a cart that is pushed left or right.
@@ -52,10 +52,8 @@ impl CartPole {
     }
 
     #[inline]
-    fn observe(&self, obs: &mut [f32]) {
-        for (o, s) in obs.iter_mut().zip(self.state) {
-            *o = s as f32;
-        }
+    fn observe(&self, obs: &mut [f32; 4]) {
+        *obs = self.state.map(|s| s as f32);
     }
 }
 
@@ -77,18 +75,20 @@ impl Env for CartPole {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        let obs = row(obs)?;
         self.state = std::array::from_fn(|_| rng.random_range(-0.05..0.05));
         self.phase = Phase::Running;
         self.observe(obs);
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, &action: &usize, _rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if action > 1 {
             return Err(EnvError::invalid_action(action, Space::Discrete(2)));
         }
         self.phase.check()?;
+        let obs = row(obs)?;
         let [x, x_dot, theta, theta_dot] = self.state;
         let force = if action == 1 { FORCE } else { -FORCE };
         let (sin, cos) = theta.sin_cos();
@@ -96,14 +96,13 @@ impl Env for CartPole {
         let theta_acc =
             (GRAVITY * sin - cos * temp) / (HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * (cos * cos) / TOTAL_MASS));
         let x_acc = temp - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS;
-        self.state = [
-            x + TAU * x_dot,
-            x_dot + TAU * x_acc,
-            theta + TAU * theta_dot,
-            theta_dot + TAU * theta_acc,
-        ];
-        self.observe(obs);
-        let fallen = self.state[0].abs() > X_LIMIT || self.state[2].abs() > THETA_LIMIT;
+        let x = x + TAU * x_dot;
+        let x_dot = x_dot + TAU * x_acc;
+        let theta = theta + TAU * theta_dot;
+        let theta_dot = theta_dot + TAU * theta_acc;
+        self.state = [x, x_dot, theta, theta_dot];
+        *obs = [x as f32, x_dot as f32, theta as f32, theta_dot as f32];
+        let fallen = x.abs() > X_LIMIT || theta.abs() > THETA_LIMIT;
         Ok(Step {
             reward: 1.0,
             end: self.phase.after(fallen),
@@ -123,5 +122,10 @@ impl Env for CartPole {
         words.finish()?;
         *self = restored;
         Ok(())
+    }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::cart_pole(self.state[0], self.state[2])
     }
 }

@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::Phase;
+use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
 
 /// A ball falls down a screen of 10 by 5 pixels, to be caught with a paddle on the bottom row.
@@ -39,7 +39,7 @@ impl Catch {
         self.paddle
     }
 
-    fn observe(&self, obs: &mut [f32]) {
+    fn observe(&self, obs: &mut [f32; ROWS * COLUMNS]) {
         obs.fill(0.0);
         obs[self.ball.0 * COLUMNS + self.ball.1] = 1.0;
         obs[(ROWS - 1) * COLUMNS + self.paddle] = 1.0;
@@ -58,6 +58,7 @@ impl Env for Catch {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        let obs = row(obs)?;
         *self = Catch {
             ball: (0, rng.random_range(0..COLUMNS)),
             paddle: COLUMNS / 2,
@@ -72,6 +73,7 @@ impl Env for Catch {
             return Err(EnvError::invalid_action(action, Space::Discrete(3)));
         }
         self.phase.check()?;
+        let obs = row(obs)?;
         self.paddle = (self.paddle + action).saturating_sub(1).min(COLUMNS - 1);
         self.ball.0 += 1;
         self.observe(obs);
@@ -104,6 +106,11 @@ impl Env for Catch {
         words.finish()?;
         *self = restored;
         Ok(())
+    }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::catch(self.ball, self.paddle)
     }
 }
 

@@ -1,6 +1,7 @@
 use rand::Rng;
 
-use super::Phase;
+use super::grid_map::{Cell, GridObservation, GridWorldParams};
+use super::{Phase, wrong_length};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
 
 /// A walker on a map of cells, with goals, pits and walls.
@@ -36,78 +37,6 @@ pub struct GridWorld {
     phase: Phase,
 }
 
-/// What a [`GridWorld`] is made of.
-#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct GridWorldParams {
-    /// Rows of cells: `S` start, `G` goal, `H` pit, `#` wall, `.` or `F` free.
-    pub map: String,
-    /// The probability of going sideways, half for each side.
-    pub slip: f64,
-    /// Reward of a step that ends neither on a goal nor in a pit.
-    pub step_reward: f64,
-    /// Reward of the step onto a goal.
-    pub goal_reward: f64,
-    /// Reward of the step into a pit.
-    pub pit_reward: f64,
-    /// What the walker sees.
-    pub observation: GridObservation,
-}
-
-/// What the walker of a [`GridWorld`] sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GridObservation {
-    /// Column and row.
-    Position,
-    /// The number of its cell, one-hot.
-    OneHot,
-}
-
-/// FrozenLake's map of 4 by 4 cells.
-pub const FROZEN_LAKE_4X4: &str = "SFFF\nFHFH\nFFFH\nHFFG";
-
-/// FrozenLake's map of 8 by 8 cells.
-pub const FROZEN_LAKE_8X8: &str =
-    "SFFFFFFF\nFFFFFFFF\nFFFHFFFF\nFFFFFHFF\nFFFHFFFF\nFHHFFFHF\nFHFFHFHF\nFFFHFFFG";
-
-impl Default for GridWorldParams {
-    /// Five by five cells with two pits, seen as (x, y); a hundredth a step, so that the best return is 0.93.
-    fn default() -> Self {
-        GridWorldParams {
-            map: "S...#\n.#...\n.#.H.\n...#.\nH...G".into(),
-            slip: 0.0,
-            step_reward: -0.01,
-            goal_reward: 1.0,
-            pit_reward: -1.0,
-            observation: GridObservation::Position,
-        }
-    }
-}
-
-impl GridWorldParams {
-    /// Slippery ice: two thirds of the moves go sideways, and only the goal is rewarded.
-    pub fn frozen_lake(map: &str) -> Self {
-        GridWorldParams {
-            map: map.into(),
-            slip: 2.0 / 3.0,
-            step_reward: 0.0,
-            goal_reward: 1.0,
-            pit_reward: 0.0,
-            observation: GridObservation::OneHot,
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Cell {
-    Free,
-    Start,
-    Goal,
-    Pit,
-    Wall,
-}
-
 impl GridWorld {
     /// Reads the map.
     ///
@@ -116,27 +45,8 @@ impl GridWorld {
     /// [`EnvError::InvalidMap`] for a map that is empty, ragged, has another letter or no start, and for a `slip`
     /// outside [0, 1] or a reward that is not finite.
     pub fn new(params: GridWorldParams) -> Result<Self, EnvError> {
+        let (cells, columns) = params.cells()?;
         let bad = |message: String| Err(EnvError::InvalidMap(message));
-        let mut cells = Vec::new();
-        let mut columns = 0;
-        for (y, line) in params.map.lines().enumerate() {
-            let row: Vec<char> = line.trim().chars().collect();
-            if y == 0 {
-                columns = row.len();
-            } else if row.len() != columns {
-                return bad(format!("row {y} has {} cells, row 0 has {columns}", row.len()));
-            }
-            for (x, letter) in row.into_iter().enumerate() {
-                cells.push(match letter {
-                    'S' => Cell::Start,
-                    'G' => Cell::Goal,
-                    'H' => Cell::Pit,
-                    '#' => Cell::Wall,
-                    '.' | 'F' => Cell::Free,
-                    other => return bad(format!("{other:?} in row {y}, column {x} is none of S G H # . F")),
-                });
-            }
-        }
         let starts: Vec<usize> = (0..cells.len()).filter(|&i| cells[i] == Cell::Start).collect();
         if starts.is_empty() {
             return bad("it has no start S".into());
@@ -182,6 +92,18 @@ impl GridWorld {
         if self.cells[to] == Cell::Wall { from } else { to }
     }
 
+    fn check_len(&self, obs: &[f32]) -> Result<(), EnvError> {
+        let expected = match self.params.observation {
+            GridObservation::Position => 2,
+            GridObservation::OneHot => self.cells.len(),
+        };
+        if obs.len() == expected {
+            Ok(())
+        } else {
+            Err(wrong_length(obs.len(), expected))
+        }
+    }
+
     fn observe(&self, obs: &mut [f32]) {
         match self.params.observation {
             GridObservation::Position => {
@@ -221,6 +143,7 @@ impl Env for GridWorld {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        self.check_len(obs)?;
         let start = if self.starts.len() == 1 {
             0
         } else {
@@ -237,6 +160,7 @@ impl Env for GridWorld {
             return Err(EnvError::invalid_action(action, Space::Discrete(4)));
         }
         self.phase.check()?;
+        self.check_len(obs)?;
         let turn = if self.params.slip > 0.0 {
             match rng.random::<f64>() {
                 u if u < self.params.slip / 2.0 => 3,
@@ -270,10 +194,16 @@ impl Env for GridWorld {
         (self.at, self.phase) = (at, phase);
         Ok(())
     }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::grid_world(&self.cells, self.columns, self.at)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::grid_map::FROZEN_LAKE_4X4;
     use super::*;
     use crate::rng::stream;
 

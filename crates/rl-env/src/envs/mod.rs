@@ -2,7 +2,8 @@
 
 mod acrobot;
 mod cartpole;
-mod catch;
+pub(crate) mod catch;
+pub(crate) mod grid_map;
 mod grid_world;
 mod mountain_car;
 mod mountain_car_continuous;
@@ -12,8 +13,27 @@ mod phase;
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
 pub use catch::Catch;
-pub use grid_world::{FROZEN_LAKE_4X4, FROZEN_LAKE_8X8, GridObservation, GridWorld, GridWorldParams};
+pub use grid_map::{FROZEN_LAKE_4X4, FROZEN_LAKE_8X8, GridObservation, GridWorldParams};
+pub use grid_world::GridWorld;
 pub use mountain_car::MountainCar;
 pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
 use phase::Phase;
+
+use crate::EnvError;
+
+/// The caller's slice as the row of `O` elements it must be.
+#[inline]
+fn row<const O: usize>(obs: &mut [f32]) -> Result<&mut [f32; O], EnvError> {
+    let got = obs.len();
+    obs.try_into().map_err(|_| wrong_length(got, O))
+}
+
+#[cold]
+fn wrong_length(got: usize, expected: usize) -> EnvError {
+    EnvError::WrongLength {
+        what: "the observation",
+        got,
+        expected,
+    }
+}

@@ -1,6 +1,6 @@
 use rand::Rng;
 
-use super::Phase;
+use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
 
 /// An underpowered car that must swing itself out of a valley.
@@ -60,9 +60,8 @@ impl MountainCar {
     }
 
     #[inline]
-    fn observe(&self, obs: &mut [f32]) {
-        obs[0] = self.state[0] as f32;
-        obs[1] = self.state[1] as f32;
+    fn observe(&self, obs: &mut [f32; 2]) {
+        *obs = self.state.map(|s| s as f32);
     }
 }
 
@@ -79,6 +78,7 @@ impl Env for MountainCar {
 
     #[inline]
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        let obs = row(obs)?;
         self.set_state([rng.random_range(-0.6..-0.4), 0.0]);
         self.observe(obs);
         Ok(())
@@ -90,6 +90,7 @@ impl Env for MountainCar {
             return Err(EnvError::invalid_action(action, Space::Discrete(3)));
         }
         self.phase.check()?;
+        let obs = row(obs)?;
         let [x, v] = self.state;
         let v = v + ((action as f64 - 1.0) * FORCE + (3.0 * x).cos() * -GRAVITY);
         let v = v.clamp(-MAX_SPEED, MAX_SPEED);
@@ -116,5 +117,10 @@ impl Env for MountainCar {
         words.finish()?;
         *self = restored;
         Ok(())
+    }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::mountain_car(self.state[0], GOAL_X)
     }
 }

@@ -1,7 +1,7 @@
 use rand::Rng;
 
-use super::Phase;
 use super::mountain_car::{GRAVITY, MAX_SPEED, MAX_X, MIN_X, observation_space};
+use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
 
 /// The mountain car with a motor to be dosed.
@@ -69,9 +69,8 @@ impl MountainCarContinuous {
     }
 
     #[inline]
-    fn observe(&self, obs: &mut [f32]) {
-        obs[0] = self.state[0] as f32;
-        obs[1] = self.state[1] as f32;
+    fn observe(&self, obs: &mut [f32; 2]) {
+        *obs = self.state.map(|s| s as f32);
     }
 }
 
@@ -88,6 +87,7 @@ impl Env for MountainCarContinuous {
 
     #[inline]
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        let obs = row(obs)?;
         self.set_state([rng.random_range(-0.6..-0.4), 0.0]);
         self.observe(obs);
         Ok(())
@@ -99,6 +99,7 @@ impl Env for MountainCarContinuous {
             return Err(EnvError::invalid_action(action, self.action_space()));
         }
         self.phase.check()?;
+        let obs = row(obs)?;
         let [x, v] = self.state;
         let stored = [x as f32, v as f32];
         let is_stored = stored.map(|s| f64::from(s).to_bits()) == [x.to_bits(), v.to_bits()];
@@ -146,5 +147,10 @@ impl Env for MountainCarContinuous {
         words.finish()?;
         *self = restored;
         Ok(())
+    }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::mountain_car(self.state[0], GOAL_X)
     }
 }

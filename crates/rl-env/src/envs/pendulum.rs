@@ -2,7 +2,7 @@ use std::f64::consts::PI;
 
 use rand::Rng;
 
-use super::Phase;
+use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step, StepEnd};
 
 /// A pendulum to be swung up and held upright by a limited torque.
@@ -23,6 +23,8 @@ use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step, StepEnd};
 #[derive(Clone, Debug, Default)]
 pub struct Pendulum {
     state: [f64; 2],
+    /// The last torque, for the picture.
+    torque: f32,
     phase: Phase,
 }
 
@@ -48,7 +50,7 @@ impl Pendulum {
         self.phase = Phase::Running;
     }
 
-    fn observe(&self, obs: &mut [f32]) {
+    fn observe(&self, obs: &mut [f32; 3]) {
         let (sin, cos) = self.state[0].sin_cos();
         obs[0] = cos as f32;
         obs[1] = sin as f32;
@@ -68,6 +70,8 @@ impl Env for Pendulum {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        let obs = row(obs)?;
+        self.torque = 0.0;
         self.state = [rng.random_range(-PI..PI), rng.random_range(-1.0..1.0)];
         self.phase = Phase::Running;
         self.observe(obs);
@@ -79,8 +83,10 @@ impl Env for Pendulum {
             return Err(EnvError::invalid_action(u, self.action_space()));
         }
         self.phase.check()?;
+        let obs = row(obs)?;
         let [theta, theta_dot] = self.state;
         let u = u.clamp(-MAX_TORQUE, MAX_TORQUE);
+        self.torque = u;
         let wrapped = (theta + PI).rem_euclid(2.0 * PI) - PI;
         let cost =
             wrapped * wrapped + 0.1 * (theta_dot * theta_dot) + f64::from(0.001_f32 * square_by_pow(u));
@@ -96,18 +102,27 @@ impl Env for Pendulum {
     }
 
     fn save(&self) -> Option<EnvState> {
-        Some(self.phase.save(EnvState::new("Pendulum").f64s(&self.state)))
+        Some(
+            self.phase
+                .save(EnvState::new("Pendulum").f64s(&self.state).f32s(&[self.torque])),
+        )
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("Pendulum")?;
         let restored = Pendulum {
             state: words.f64s()?,
+            torque: words.f32()?,
             phase: Phase::read(&mut words)?,
         };
         words.finish()?;
         *self = restored;
         Ok(())
+    }
+
+    #[cfg(feature = "render")]
+    fn render(&self) -> Option<crate::Frame> {
+        crate::render::scenes::pendulum(self.state[0], self.torque.into())
     }
 }
 

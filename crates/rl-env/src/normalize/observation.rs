@@ -228,6 +228,10 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
         &self.final_obs
     }
 
+    fn action_masks(&self) -> Option<&[bool]> {
+        self.inner.action_masks()
+    }
+
     fn raw_rewards(&self) -> &[f64] {
         self.inner.raw_rewards()
     }

@@ -153,6 +153,10 @@ impl<V: VecEnv> VecEnv for NormalizeReward<V> {
         self.inner.final_observations()
     }
 
+    fn action_masks(&self) -> Option<&[bool]> {
+        self.inner.action_masks()
+    }
+
     fn raw_rewards(&self) -> &[f64] {
         self.inner.raw_rewards()
     }

@@ -1,5 +1,6 @@
 //! Many copies of an environment behind one step.
 
+mod block;
 mod state;
 mod sync;
 
@@ -47,6 +48,11 @@ pub trait VecEnv: Send {
     /// The final observation of each episode that ended at the last step, `[N, O]`; other rows are stale.
     fn final_observations(&self) -> &[f32];
 
+    /// Which actions are allowed from [`observations`](VecEnv::observations), `[N, M]` with `M` the action space's
+    /// [`flat_len`](Space::flat_len); `None` where all always are.
+    fn action_masks(&self) -> Option<&[bool]> {
+        None
+    }
     /// Rewards of the last step as the environments gave them, `[N]`: what episode returns are reported from where
     /// [`rewards`](VecEnv::rewards) are normalised.
     fn raw_rewards(&self) -> &[f64] {
@@ -104,6 +110,9 @@ impl<V: VecEnv + ?Sized> VecEnv for Box<V> {
     }
     fn final_observations(&self) -> &[f32] {
         (**self).final_observations()
+    }
+    fn action_masks(&self) -> Option<&[bool]> {
+        (**self).action_masks()
     }
     fn raw_rewards(&self) -> &[f64] {
         (**self).raw_rewards()

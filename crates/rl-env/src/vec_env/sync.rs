@@ -1,3 +1,4 @@
+use super::block::{Block, check_observations, first_not_finite};
 use super::{VecEnv, VecEnvState};
 use crate::rng::stream;
 use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepEnd};
@@ -26,6 +27,8 @@ pub struct SyncVecEnv<E> {
     final_obs: Vec<f32>,
     rewards: Vec<f64>,
     ends: Vec<StepEnd>,
+    /// Empty where environments have no masks.
+    masks: Vec<bool>,
     steps: u64,
     started: bool,
     threads: Option<rayon::ThreadPool>,
@@ -71,6 +74,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
             final_obs: vec![0.0; n * o],
             rewards: vec![0.0; n],
             ends: vec![StepEnd::Continues; n],
+            masks: Vec::new(),
             steps: 0,
             started: false,
             threads: None,
@@ -97,6 +101,36 @@ impl<E: DynEnv> SyncVecEnv<E> {
     /// The environments.
     pub fn envs(&self) -> &[E] {
         &self.envs
+    }
+
+    /// Asks every environment which actions it allows now; an environment without a mask allows all.
+    fn refresh_masks(&mut self) {
+        if self.masks.is_empty() {
+            return;
+        }
+        let width = self.action_space.flat_len();
+        for (env, mask) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)) {
+            if !env.action_mask(mask) {
+                mask.fill(true);
+            }
+        }
+    }
+
+    /// Finds out whether there are masks at all, which is known from the first reset on.
+    fn prepare_masks(&mut self) {
+        self.masks
+            .resize(self.envs.len() * self.action_space.flat_len(), true);
+        let width = self.action_space.flat_len();
+        let any = self
+            .envs
+            .iter()
+            .zip(self.masks.chunks_exact_mut(width))
+            .any(|(env, mask)| env.action_mask(mask));
+        if any {
+            self.refresh_masks()
+        } else {
+            self.masks.clear()
+        }
     }
 
     /// Refuses actions of the wrong length or kind, indices out of range, and reals that are not finite.
@@ -159,55 +193,6 @@ impl<E: DynEnv> SyncVecEnv<E> {
     }
 }
 
-/// Neighbouring environments and their rows of every buffer.
-struct Block<'a, E> {
-    first: usize,
-    o: usize,
-    a: usize,
-    step: u64,
-    envs: &'a mut [E],
-    rngs: &'a mut [EnvRng],
-    obs: &'a mut [f32],
-    final_obs: &'a mut [f32],
-    rewards: &'a mut [f64],
-    ends: &'a mut [StepEnd],
-}
-
-impl<E: DynEnv> Block<'_, E> {
-    fn step(self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
-        let Block {
-            first,
-            o,
-            a,
-            step,
-            envs,
-            rngs,
-            obs,
-            final_obs,
-            rewards,
-            ends,
-        } = self;
-        let buffers = rewards.iter_mut().zip(ends);
-        for (i, ((env, rng), (reward, end))) in envs.iter_mut().zip(rngs).zip(buffers).enumerate() {
-            let row = i * o..(i + 1) * o;
-            let at = |e: EnvError| e.at(first + i, step);
-            let taken = env
-                .step(actions.row(first + i, a), rng, &mut obs[row.clone()])
-                .map_err(at)?;
-            (*reward, *end) = (taken.reward, taken.end);
-            if taken.end.is_over() {
-                final_obs[row.clone()].copy_from_slice(&obs[row.clone()]);
-                check_observations(&final_obs[row.clone()], o, first + i, step)?;
-                env.reset(rng, &mut obs[row]).map_err(at)?;
-            }
-        }
-        if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {
-            return Err(EnvError::Contract(format!("the reward is {}", rewards[i])).at(first + i, step));
-        }
-        check_observations(obs, o, first, step)
-    }
-}
-
 impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
     fn n_envs(&self) -> usize {
         self.envs.len()
@@ -231,6 +216,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
                 .map_err(|e| e.at(i, self.steps))?;
         }
         check_observations(&self.obs, o, 0, self.steps)?;
+        self.prepare_masks();
         self.started = true;
         Ok(())
     }
@@ -244,7 +230,9 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         self.check_actions(actions)?;
         self.steps += 1;
         let Some(pool) = self.threads.take() else {
-            return self.blocks(1).try_for_each(|block| block.step(actions));
+            self.blocks(1).try_for_each(|block| block.step(actions))?;
+            self.refresh_masks();
+            return Ok(());
         };
         let mut outcomes: Vec<_> = self
             .blocks(pool.current_num_threads())
@@ -260,6 +248,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         // The first block's error first: the same one as on one thread.
         let outcome = outcomes.into_iter().try_for_each(|(_, outcome)| outcome);
         self.threads = Some(pool);
+        self.refresh_masks();
         outcome
     }
 
@@ -277,6 +266,10 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
 
     fn final_observations(&self) -> &[f32] {
         &self.final_obs
+    }
+
+    fn action_masks(&self) -> Option<&[bool]> {
+        (!self.masks.is_empty()).then_some(&*self.masks)
     }
 
     fn save(&self) -> Option<VecEnvState> {
@@ -337,6 +330,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
             .zip(&state.rewards)
             .for_each(|(x, &bits)| *x = f64::from_bits(bits));
         self.steps = state.steps;
+        self.prepare_masks();
         self.started = true;
         Ok(())
     }
@@ -355,25 +349,4 @@ fn first_not_below(xs: &[usize], bound: usize) -> Option<usize> {
     } else {
         None
     }
-}
-
-#[inline]
-fn first_not_finite(xs: &[f32]) -> Option<usize> {
-    let bad = xs.iter().fold(false, |bad, x| bad | !x.is_finite());
-    if bad {
-        xs.iter().position(|x| !x.is_finite())
-    } else {
-        None
-    }
-}
-
-#[inline]
-fn check_observations(obs: &[f32], o: usize, first: usize, step: u64) -> Result<(), EnvError> {
-    let Some(k) = first_not_finite(obs) else {
-        return Ok(());
-    };
-    Err(
-        EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
-            .at(first + k / o, step),
-    )
 }

@@ -90,6 +90,10 @@ impl<E: Env> Env for EpisodeStatistics<E> {
         Ok(step)
     }
 
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        self.env.action_mask(mask)
+    }
+
     fn save(&self) -> Option<EnvState> {
         let state = EnvState::new("EpisodeStatistics")
             .f64(self.total_reward)

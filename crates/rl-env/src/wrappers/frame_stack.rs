@@ -96,6 +96,10 @@ impl<E: Env> Env for FrameStack<E> {
         Ok(step)
     }
 
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        self.env.action_mask(mask)
+    }
+
     fn save(&self) -> Option<EnvState> {
         Some(
             EnvState::new("FrameStack")

@@ -37,7 +37,7 @@ impl<E: Env> Env for Guard<E> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if self.over {
             return Err(EnvError::NeedsReset {
@@ -47,6 +47,10 @@ impl<E: Env> Env for Guard<E> {
         let step = self.env.step(action, rng, obs)?;
         self.over = step.end.is_over();
         Ok(step)
+    }
+
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        self.env.action_mask(mask)
     }
 
     fn save(&self) -> Option<EnvState> {

@@ -48,7 +48,7 @@ impl<E: Env> Env for TimeLimit<E> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if self.elapsed >= self.max_episode_steps {
             return Err(EnvError::NeedsReset {
@@ -64,6 +64,10 @@ impl<E: Env> Env for TimeLimit<E> {
             step.end = StepEnd::Truncated;
         }
         Ok(step)
+    }
+
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        self.env.action_mask(mask)
     }
 
     fn save(&self) -> Option<EnvState> {

@@ -1,5 +1,10 @@
 //! Pictures of environments.
 
+#[cfg(feature = "render")]
+mod canvas;
+#[cfg(feature = "render")]
+pub(crate) mod scenes;
+
 /// An RGB picture, row-major from the top left, three bytes a pixel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {

@@ -1,12 +1,7 @@
-//! Element-wise kernels, compiled for every instruction set and chosen at run time.
+//! Element-wise kernels and row sums.
 
+use super::dispatch;
 use crate::Real;
-
-/// Runs a loop compiled for the widest vectors this processor has.
-#[inline(always)]
-pub(crate) fn dispatch<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
-}
 
 /// `x ← tanh(x)`, within 3 ulp, odd to the bit; NaN stays NaN.
 ///
@@ -59,29 +54,33 @@ pub(crate) fn mul_tanh_derivative<F: Real>(g: &mut [F], a: &[F]) {
     );
 }
 
-/// `y[b, :] ← y[b, :] + bias` for every row.
-pub(crate) fn add_bias<F: Real>(y: &mut [F], bias: &[F]) {
+/// `sums[r] ← sums[r] + Σ_k x[r, k]` for the rows of `x`.
+///
+/// Sixteen partial sums a row, added pairwise at its end: the order does not depend on the processor.
+pub(crate) fn row_sums<F: Real>(sums: &mut [F], x: &[F]) {
+    const LANES: usize = 16;
+    let width = x.len().checked_div(sums.len()).unwrap_or(0);
+    if width == 0 {
+        return;
+    }
     dispatch(
         #[inline(always)]
         || {
-            for row in y.chunks_exact_mut(bias.len()) {
-                for (y, &b) in row.iter_mut().zip(bias) {
-                    *y += b;
+            for (sum, row) in sums.iter_mut().zip(x.chunks_exact(width)) {
+                let (chunks, tail) = row.as_chunks::<LANES>();
+                let mut partial = [F::zero(); LANES];
+                for chunk in chunks {
+                    partial.iter_mut().zip(chunk).for_each(|(p, &x)| *p += x);
                 }
-            }
-        },
-    );
-}
-
-/// `sum ← sum + Σ_b g[b, :]`.
-pub(crate) fn add_column_sums<F: Real>(sum: &mut [F], g: &[F]) {
-    dispatch(
-        #[inline(always)]
-        || {
-            for row in g.chunks_exact(sum.len()) {
-                for (s, &g) in sum.iter_mut().zip(row) {
-                    *s += g;
+                partial.iter_mut().zip(tail).for_each(|(p, &x)| *p += x);
+                let mut n = LANES;
+                while n > 1 {
+                    n /= 2;
+                    for i in 0..n {
+                        partial[i] = partial[i] + partial[i + n];
+                    }
                 }
+                *sum += partial[0];
             }
         },
     );

@@ -1,0 +1,81 @@
+//! One PPO minibatch (gradient, clip, Adam), a Fisher product, a rollout step: the inner loops of both algorithms.
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+#![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
+
+use std::time::Instant;
+
+use benches::{agent, minibatch, reals, rng};
+use criterion::{Criterion, criterion_group, criterion_main};
+use rl_algo::{LinearizedPolicy, Reducer};
+use rl_nn::{Input, Shards, Workspace};
+use rl_optim::{Adam, AdamParams, LinearOperator, clip_scale, vector};
+use rl_ppo::{PpoConfig, Scratch, minibatch_loss};
+
+/// Times `body` inside a pool of `threads`.
+fn bench_in_pool(c: &mut Criterion, name: &str, threads: usize, mut body: impl FnMut() + Send) {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    c.bench_function(&format!("{name}/{threads}_threads"), |b| {
+        b.iter_custom(|iters| {
+            pool.install(|| {
+                let start = Instant::now();
+                (0..iters).for_each(|_| body());
+                start.elapsed()
+            })
+        });
+    });
+}
+
+fn ppo_minibatch(c: &mut Criterion) {
+    for threads in [1, 2] {
+        let mut agent = agent(64);
+        let batch = minibatch(64);
+        let config = PpoConfig::default().loss(1.0);
+        let mut grad = vec![0.0; agent.theta().len()];
+        // The learning rate below is next to nothing, so that the same minibatch stays as hard as it is.
+        let mut adam = Adam::new(grad.len(), AdamParams { eps: 1e-5, ..AdamParams::default() });
+        let mut scratch: [Scratch<f32>; 2] = Default::default();
+        bench_in_pool(c, "ppo_minibatch_64", threads, || {
+            let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
+            minibatch_loss(Reducer, policy, critic, theta, &batch, &config, &mut grad, &mut scratch).unwrap();
+            let scale = clip_scale(vector::norm(&grad), 0.5);
+            adam.step_scaled(agent.theta_mut(), &grad, scale, 1e-12).unwrap();
+        });
+    }
+}
+
+fn parts(c: &mut Criterion) {
+    let agent = agent(64);
+    let policy = agent.policy();
+    let (net, _) = policy.split(agent.policy_theta()).unwrap();
+    for rows in [1, 8, 64, 2048] {
+        let x = reals(&mut rng(), rows * 4);
+        let (mut y, mut ws) = (vec![0.0; rows * 2], Workspace::default());
+        c.bench_function(&format!("policy_forward/{rows}"), |b| {
+            b.iter(|| policy.network.forward(net, Input::new(&x, 4).unwrap(), &mut y, &mut ws).unwrap());
+        });
+    }
+    let grad = reals(&mut rng(), agent.theta().len());
+    let mut theta = agent.theta().to_vec();
+    let mut adam = Adam::new(grad.len(), AdamParams::default());
+    c.bench_function("adam", |b| b.iter(|| adam.step(&mut theta, &grad, 1e-4).unwrap()));
+    c.bench_function("norm", |b| b.iter(|| vector::norm(&grad)));
+    let mut x = reals(&mut rng(), 4096);
+    c.bench_function("tanh_4096", |b| b.iter(|| <f32 as rl_nn::Real>::tanh_in_place(&mut x)));
+}
+
+fn fisher(c: &mut Criterion) {
+    for threads in [1, 2] {
+        let agent = agent(64);
+        let x = reals(&mut rng(), 2048 * 4);
+        let v = reals(&mut rng(), agent.policy().n_params());
+        let mut out = vec![0.0; v.len()];
+        let mut shards = Shards::new();
+        let input = Input::new(&x, 4).unwrap();
+        let mut pi = LinearizedPolicy::new(agent.policy(), agent.policy_theta(), input, &mut shards).unwrap();
+        let mut fisher = pi.fisher(1.0);
+        bench_in_pool(c, "fisher_2048", threads, || fisher.apply(&v, &mut out).unwrap());
+    }
+}
+
+criterion_group!(benches, ppo_minibatch, parts, fisher);
+criterion_main!(benches);

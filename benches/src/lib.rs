@@ -1,0 +1,43 @@
+//! What the benchmarks share: an agent and data of the sizes that matter.
+
+use rand::Rng;
+use rl_algo::{ActorCritic, NetConfig};
+use rl_env::rng::stream;
+use rl_env::{BoxSpace, EnvRng, Space};
+use rl_nn::Actions;
+use rl_ppo::Minibatch;
+
+/// An actor and a critic with two hidden layers of `width` for CartPole's spaces.
+///
+/// # Panics
+///
+/// If `width` is not a width that [`NetConfig`] takes.
+pub fn agent(width: usize) -> ActorCritic {
+    let observations: Space = BoxSpace::uniform(-1.0, 1.0, &[4]).into();
+    let config = NetConfig { net_arch: vec![width, width], ..NetConfig::default() };
+    ActorCritic::mlp(&observations, &Space::Discrete(2), &config, &mut rng())
+        .unwrap_or_else(|e| panic!("an agent of width {width}: {e}"))
+}
+
+/// The generator of all benchmark data.
+pub fn rng() -> EnvRng {
+    stream(0, "bench", 0)
+}
+
+/// `n` uniform numbers in ±1.
+pub fn reals(rng: &mut EnvRng, n: usize) -> Vec<f32> {
+    (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
+}
+
+/// A minibatch of CartPole's shapes.
+pub fn minibatch(rows: usize) -> Minibatch<f32> {
+    let mut rng = rng();
+    Minibatch {
+        observations: reals(&mut rng, rows * 4),
+        actions: Actions::Discrete((0..rows).map(|_| rng.random_range(0..2)).collect()),
+        old_log_probs: (0..rows).map(|_| rng.random_range(-0.75..-0.65)).collect(),
+        advantages: reals(&mut rng, rows),
+        returns: reals(&mut rng, rows),
+        old_values: reals(&mut rng, rows),
+    }
+}

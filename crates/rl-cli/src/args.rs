@@ -1,0 +1,118 @@
+//! The arguments as they are written: parsed, not yet understood.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Train, compare and evaluate on-policy reinforcement learning with trust regions.
+#[derive(Debug, Parser)]
+#[command(name = "rl", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Print one JSON document on stdout; what people read goes to stderr.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train an algorithm in an environment.
+    Train(TrainArgs),
+    /// Train several algorithms with several seeds and compare them.
+    Compare(CompareArgs),
+    /// Evaluate the policy a run left.
+    Eval(EvalArgs),
+    /// List the environments.
+    Envs,
+    /// List the presets.
+    Presets,
+    /// Print a run's settings, resolved, as `--config` accepts them.
+    ShowConfig(ShowConfigArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TrainArgs {
+    /// The algorithm.
+    pub(crate) algo: String,
+    /// The environment; `rl envs` lists them.
+    pub(crate) env: String,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// The algorithms.
+    #[arg(value_name = "ALGO", default_values_t = ["trpo".to_owned(), "ppo".to_owned()])]
+    pub(crate) algos: Vec<String>,
+    /// An environment; may be repeated.
+    #[arg(long = "env", value_name = "ENV", default_values_t = ["CartPole-v1".to_owned()])]
+    pub(crate) envs: Vec<String>,
+    /// How many seeds, from --seed on.
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub(crate) seeds: u64,
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// What `train` and `compare` share. Later wins: defaults, preset, --config, --set, the other flags.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Named settings; `rl presets` lists them. [default: zoo where it exists, else sb3]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+    /// Settings from a file, as `rl show-config` prints them and every run leaves them.
+    #[arg(long, value_name = "FILE.toml")]
+    pub(crate) config: Option<PathBuf>,
+    /// One setting; `none` for no value, `lin_0.001` for a value that falls linearly to 0. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// The seed everything random comes from. [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) seed: Option<String>,
+    /// Environment steps of a run; the rollout in progress is finished.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) total_steps: Option<String>,
+    /// Environments stepped together.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) n_envs: Option<String>,
+    /// Threads, over all runs; results do not depend on them. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) threads: Option<u64>,
+    /// Where the runs' directories go.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
+    /// Environment steps between evaluations. [default: a tenth of the run]
+    #[arg(long, value_name = "N", conflicts_with = "no_eval", allow_negative_numbers = true)]
+    pub(crate) eval_freq: Option<String>,
+    /// No evaluation at all.
+    #[arg(long)]
+    pub(crate) no_eval: bool,
+    /// No progress.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    /// A run's directory, or the `checkpoints/best` in it.
+    pub(crate) run_dir: PathBuf,
+    /// How many episodes.
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(crate) episodes: u64,
+    /// Sample actions instead of taking the most probable ones.
+    #[arg(long)]
+    pub(crate) stochastic: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowConfigArgs {
+    /// The algorithm.
+    pub(crate) algo: String,
+    /// The environment.
+    pub(crate) env: String,
+    /// Named settings. [default: zoo where it exists, else sb3]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) preset: Option<String>,
+}

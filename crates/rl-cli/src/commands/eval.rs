@@ -1,0 +1,34 @@
+//! `rl eval`
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use rl_train::{Acting, Policy};
+use serde_json::json;
+
+use crate::args::EvalArgs;
+use crate::{Known, output};
+
+pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    let policy = Policy::load(&args.run_dir)?;
+    let env = known.envs.get(policy.env()).with_context(|| args.run_dir.display().to_string())?;
+    let acting = if args.stochastic { Acting::Stochastic } else { Acting::Deterministic };
+    let e = policy.evaluate(env, args.episodes as usize, acting)?;
+    if json {
+        output::print_json(&json!({
+            "run_dir": args.run_dir,
+            "env": policy.env(),
+            "seed": policy.seed(),
+            "total_steps": policy.steps(),
+            "stochastic": args.stochastic,
+            "eval": {"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max},
+            "mean_length": e.mean_length,
+        }))?;
+    } else {
+        output::print(&format!(
+            "{} after {} steps, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}, mean length {:.1}\n",
+            policy.env(), policy.steps(), e.episodes, e.mean, e.std, e.min, e.max, e.mean_length
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,68 @@
+//! `rl envs`, `rl presets` and `rl show-config`
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use rl_train::reward_threshold;
+use serde_json::json;
+
+use crate::args::ShowConfigArgs;
+use crate::errors::usage;
+use crate::plan::RunConfig;
+use crate::{Known, output, presets as named};
+
+pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
+    let mut rows = vec![["id", "observations", "actions", "step limit", "threshold"].map(str::to_owned).to_vec()];
+    let mut documents = Vec::new();
+    for spec in known.envs.iter() {
+        let env = spec.make();
+        let (observations, actions) = (env.observation_space().to_string(), env.action_space().to_string());
+        let (limit, threshold) = (spec.max_episode_steps, reward_threshold(spec));
+        documents.push(json!({
+            "id": spec.id,
+            "observation_space": observations,
+            "action_space": actions,
+            "max_episode_steps": limit,
+            "reward_threshold": threshold,
+        }));
+        let limit = limit.map_or("-".to_owned(), |n| n.to_string());
+        rows.push(vec![spec.id.clone(), observations, actions, limit, threshold.map_or("-".to_owned(), |t| t.to_string())]);
+    }
+    print(json, &documents, &rows)
+}
+
+pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
+    let mut rows = vec![["preset", "algorithm", "environment", "settings"].map(str::to_owned).to_vec()];
+    let mut documents = Vec::new();
+    for p in named::all()? {
+        let settings: Vec<String> = p.settings.iter().map(|(key, value)| format!("{key}={value}").replace('"', "")).collect();
+        documents.push(json!({"preset": p.name, "algo": p.algo, "env": p.env, "settings": p.settings}));
+        rows.push(vec![p.name.to_owned(), p.algo, p.env, settings.join(" ")]);
+    }
+    for spec in known.algorithms.iter() {
+        documents.push(json!({"preset": named::SB3, "algo": spec.id, "env": null, "settings": {}}));
+        rows.push(vec![named::SB3.to_owned(), spec.id.clone(), "any".to_owned(), "the defaults".to_owned()]);
+    }
+    print(json, &documents, &rows)
+}
+
+pub(crate) fn show_config(args: &ShowConfigArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    let algo = known.algorithms.get(&args.algo).map_err(usage)?;
+    let env = known.envs.get(&args.env).map_err(usage)?;
+    let run = RunConfig::resolve(algo, env, args.preset.as_deref(), Vec::new())?;
+    if json {
+        output::print_json(&run.settings())?;
+    } else {
+        output::print(&run.to_toml())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(json: bool, documents: &[serde_json::Value], rows: &[Vec<String>]) -> Result<ExitCode> {
+    if json {
+        output::print_json(&documents)?;
+    } else {
+        output::print(&output::table(rows))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,75 @@
+//! `rl train`
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use rl_train::{RunDir, Status, Summary};
+use serde_json::{Value, json};
+
+use crate::args::TrainArgs;
+use crate::plan::plan;
+use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
+use crate::{Known, output};
+
+pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    let runs = plan(known, std::slice::from_ref(&args.algo), std::slice::from_ref(&args.env), &args.run)?;
+    let [config] = &runs[..] else { anyhow::bail!("one algorithm in one environment makes one run") };
+
+    let dir = RunDir::create(&args.run.out, &config.env.id, &config.algo.id, config.seed)?;
+    let stop = stop_on_interrupt()?;
+    let summary = run(config, &dir, threads(args.run.threads), &Screen::new(args.run.quiet), &stop)?;
+    if json {
+        output::print_json(&document(&summary, &dir))?;
+    } else {
+        output::print(&told(&summary, &dir))?;
+    }
+    Ok(if summary.status == Status::Interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// A run as `--json` prints it.
+pub(super) fn document(s: &Summary, dir: &RunDir) -> Value {
+    let eval = s.eval.map(|e| json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max}));
+    json!({
+        "algo": s.algo,
+        "env": s.env,
+        "seed": s.seed,
+        "total_steps": s.total_steps,
+        "wall_seconds": s.wall_seconds,
+        "steps_per_second": s.steps_per_second,
+        "episodes": s.episodes,
+        "mean_return_100": s.mean_return_100,
+        "eval": eval,
+        "updates": s.updates,
+        "rejected_updates": s.rejected_updates,
+        "run_dir": dir.path(),
+    })
+}
+
+/// A run as people read it.
+fn told(s: &Summary, dir: &RunDir) -> String {
+    let mut text = format!(
+        "{} on {}, seed {}: {} steps in {:.1} s ({:.0} steps/s), {} episodes, {} updates",
+        s.algo, s.env, s.seed, s.total_steps, s.wall_seconds, s.steps_per_second, s.episodes, s.updates
+    );
+    // Writing to a string cannot fail.
+    let _ = match s.rejected_updates {
+        0 => writeln!(text),
+        n => writeln!(text, " ({n} rejected)"),
+    };
+    if let Some(mean) = s.mean_return_100 {
+        let _ = writeln!(text, "last 100 training episodes: mean return {mean:.1}");
+    }
+    if let Some(e) = s.eval {
+        let _ = writeln!(text, "evaluation, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}", e.episodes, e.mean, e.std, e.min, e.max);
+    }
+    if let (Some(threshold), Some(steps), Some(seconds)) = (s.threshold, s.steps_to_threshold, s.seconds_to_threshold) {
+        let _ = writeln!(text, "an evaluation reached {threshold} at {steps} steps, after {seconds:.1} s of training");
+    }
+    if s.status == Status::Interrupted {
+        let _ = writeln!(text, "interrupted; the latest and the best policy are saved");
+    }
+    let path = dir.path().display();
+    let _ = writeln!(text, "in {path}; curves: tensorboard --logdir {path}");
+    text
+}

@@ -1,0 +1,59 @@
+//! What went wrong, in one line.
+
+use std::fmt;
+
+use rl_algo::{AlgoError, ConfigError};
+
+/// A command line that cannot be used: exit code 2.
+#[derive(Debug)]
+pub(crate) struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// An error of usage with this message.
+pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
+    Usage(message.to_string()).into()
+}
+
+/// A setting that cannot be used, said in the user's terms rather than serde's.
+pub(crate) fn bad_setting(e: ConfigError) -> anyhow::Error {
+    let allowed = match e.allowed.rsplit_once(", expected ") {
+        Some((_, "usize" | "u64" | "u32" | "u16" | "u8")) => "a non-negative integer".to_owned(),
+        Some((_, "f64" | "f32")) => "a number".to_owned(),
+        Some((_, "a boolean")) => "true or false".to_owned(),
+        Some((_, "a sequence")) => "a list such as [64, 64]".to_owned(),
+        Some((_, expected)) => expected.replace('`', "\""),
+        None => e.allowed.clone(),
+    };
+    usage(ConfigError { allowed, ..e })
+}
+
+/// An algorithm that cannot be made: a matter of its settings, or of the environment's action space.
+pub(crate) fn bad_algorithm(e: AlgoError) -> anyhow::Error {
+    match e {
+        AlgoError::Config(e) => bad_setting(e),
+        e => usage(e),
+    }
+}
+
+/// A message without line breaks.
+pub(crate) fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// clap's error and its tip, without the lines on usage.
+pub(crate) fn clap_in_one_line(e: &clap::Error) -> String {
+    let text = e.render().to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+    if lines.is_empty() || !lines[0].starts_with("error:") {
+        return "no command given; `rl --help` lists them".to_owned();
+    }
+    one_line(&lines.join(" ").replace("error: ", "").replace(" tip:", "; tip:")) + "; see `rl --help`"
+}

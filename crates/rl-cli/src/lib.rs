@@ -1,0 +1,92 @@
+//! The `rl` command line as a function of environments and algorithms.
+//!
+//! A program of your own gets all of it, `train`, `compare` and the rest, with its environments and algorithms among the others:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! fn main() -> ExitCode {
+//!     let mut envs = rl_env::Registry::builtin();
+//!     let pole = rl_env::EnvSpec::with_time_limit("ShortPole-v0", 100, rl_env::envs::CartPole::new);
+//!     if let Err(error) = envs.register(pole) {
+//!         eprintln!("{error}");
+//!         return ExitCode::FAILURE;
+//!     }
+//!     rl_cli::main_with(envs, rl_cli::builtin_algorithms())
+//! }
+//! ```
+//!
+//! # Invariant
+//!
+//! The only crate that parses arguments and chooses where output goes. Parsing has no effect: arguments become a
+//! [`RunConfig`](plan::RunConfig), resolved and checked as a whole, before a directory is made or a thread started.
+
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "talking to people is this crate's purpose")]
+
+mod args;
+mod commands;
+mod errors;
+mod output;
+mod plan;
+mod presets;
+mod run;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use rl_algo::AlgorithmRegistry;
+use rl_env::Registry;
+
+use crate::args::{Cli, Command};
+use crate::errors::{Usage, one_line};
+
+/// What is known by name.
+pub(crate) struct Known {
+    pub(crate) envs: Registry,
+    pub(crate) algorithms: AlgorithmRegistry,
+}
+
+/// The algorithms of this workspace: `ppo` and `trpo`.
+pub fn builtin_algorithms() -> AlgorithmRegistry {
+    let mut algorithms = AlgorithmRegistry::new();
+    for spec in [rl_ppo::spec(), rl_trpo::spec()] {
+        let registered = algorithms.register(spec);
+        debug_assert!(registered.is_ok(), "the built-in names differ");
+    }
+    algorithms
+}
+
+/// Runs the command line of the process with these environments and algorithms, and says how the process should end:
+/// 0 for success, 1 when something failed, 2 for a command line that cannot be used, 130 when interrupted.
+pub fn main_with(envs: Registry, algorithms: AlgorithmRegistry) -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return output::print(&e.render().to_string()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+        }
+        Err(e) => {
+            eprintln!("rl: {}", errors::clap_in_one_line(&e));
+            return ExitCode::from(2);
+        }
+    };
+    match dispatch(&cli, &Known { envs, algorithms }) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("rl: {}", one_line(&format!("{error:#}")));
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
+    match &cli.command {
+        Command::Train(args) => commands::train(args, known, cli.json),
+        Command::Compare(args) => commands::compare(args, known, cli.json),
+        Command::Eval(args) => commands::eval(args, known, cli.json),
+        Command::Envs => commands::envs(known, cli.json),
+        Command::Presets => commands::presets(known, cli.json),
+        Command::ShowConfig(args) => commands::show_config(args, known, cli.json),
+    }
+}

@@ -1,0 +1,51 @@
+//! Text for people and documents for programs.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Writes to stdout; a reader that left early is no error.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Writes one JSON document to stdout.
+pub(crate) fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(document)? + "\n"))
+}
+
+/// Writes what people read: to stdout, or to stderr where stdout carries a document.
+pub(crate) fn tell(text: &str, json: bool) -> anyhow::Result<()> {
+    if json {
+        eprint!("{text}");
+        return Ok(());
+    }
+    print(text)
+}
+
+/// Rows as lines, columns aligned to the left with two spaces between.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..n_columns).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [vec!["a".into(), "±b".into(), "c".into()], vec!["long".into(), "b".into(), String::new()]];
+        assert_eq!(table(&rows), "a     ±b  c\nlong  b\n");
+    }
+}

@@ -1,0 +1,95 @@
+//! A resolved run becomes a directory, a trainer and its sinks, and is run.
+
+use std::io::{IsTerminal, stderr};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
+use rl_train::{Csv, Progress, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads};
+
+use crate::plan::RunConfig;
+
+/// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
+pub(crate) enum Screen {
+    Bars(MultiProgress),
+    Lines,
+    Quiet,
+}
+
+impl Screen {
+    pub(crate) fn new(quiet: bool) -> Self {
+        match (quiet, stderr().is_terminal()) {
+            (true, _) => Screen::Quiet,
+            (false, true) => Screen::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr())),
+            (false, false) => Screen::Lines,
+        }
+    }
+
+    fn progress(&self) -> Option<Progress> {
+        match self {
+            Screen::Bars(bars) => Some(Progress::bar(bars.add(ProgressBar::hidden()))),
+            Screen::Lines => Some(Progress::lines(stderr())),
+            Screen::Quiet => None,
+        }
+    }
+}
+
+/// Trains as configured and leaves everything in the directory.
+///
+/// # Errors
+///
+/// What failed and where; what was written until then stays.
+pub(crate) fn run(
+    config: &RunConfig,
+    dir: &RunDir,
+    threads: usize,
+    screen: &Screen,
+    stop: &Arc<AtomicBool>,
+) -> Result<Summary> {
+    let train = || -> Result<Summary> {
+        dir.write("config.toml", &config.to_toml())?;
+        let agent = new_agent(&config.env, &config.net, config.seed)?;
+        let mut trainer = Trainer::new(&config.env, config.train, agent, config.make_algorithm()?, config.seed)?
+            .named(&config.algo.id, config.settings())
+            .with_sink(TensorBoard::create(dir.path())?)
+            .with_sink(Csv::create(&dir.file("progress.csv"))?)
+            .saving_in(dir.clone())
+            .stopped_by(stop.clone());
+        if let Some(eval) = config.eval {
+            trainer = trainer.with_evaluation(&config.env, eval)?;
+        }
+        if let Some(progress) = screen.progress() {
+            trainer = trainer.with_sink(progress);
+        }
+        Ok(with_threads(threads, move || trainer.run())??)
+    };
+    train().with_context(|| format!("{} on {}, seed {}, in {}", config.algo.id, config.env.id, config.seed, dir.path().display()))
+}
+
+/// The threads to use: what was asked for, else one a core.
+pub(crate) fn threads(asked: Option<u64>) -> usize {
+    let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
+    asked.map_or_else(cores, |n| n as usize)
+}
+
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
+///
+/// # Errors
+///
+/// When the system takes no handler.
+pub(crate) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = stop.clone();
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(INTERRUPTED.into());
+        }
+        eprintln!("rl: finishing the update in progress, then saving; once more to stop at once");
+    })?;
+    Ok(stop)
+}
+
+/// The exit code of an interrupted process, 128 + SIGINT.
+pub(crate) const INTERRUPTED: u8 = 130;

@@ -1,0 +1,15 @@
+//! One file for each environment: its state in, a frame out.
+
+mod acrobot;
+mod cart_pole;
+mod catch;
+mod grid_world;
+mod mountain_car;
+mod pendulum;
+
+pub(crate) use acrobot::acrobot;
+pub(crate) use cart_pole::cart_pole;
+pub(crate) use catch::catch;
+pub(crate) use grid_world::grid_world;
+pub(crate) use mountain_car::mountain_car;
+pub(crate) use pendulum::pendulum;

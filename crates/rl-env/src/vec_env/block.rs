@@ -1,0 +1,81 @@
+use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, StepEnd};
+
+/// Neighbouring environments and their rows of every buffer.
+pub(super) struct Block<'a, E> {
+    pub(super) first: usize,
+    pub(super) o: usize,
+    pub(super) a: usize,
+    pub(super) step: u64,
+    pub(super) envs: &'a mut [E],
+    pub(super) rngs: &'a mut [EnvRng],
+    pub(super) obs: &'a mut [f32],
+    pub(super) final_obs: &'a mut [f32],
+    pub(super) rewards: &'a mut [f64],
+    pub(super) ends: &'a mut [StepEnd],
+}
+
+impl<E: DynEnv> Block<'_, E> {
+    pub(super) fn step(self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
+        let a = self.a;
+        let rows = self.first * a..(self.first + self.envs.len()) * a;
+        // One loop for each kind, so that the kind is not asked for at every step.
+        match actions {
+            ActionsRef::Discrete(xs) => self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Discrete)),
+            ActionsRef::Continuous(xs) => self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Continuous)),
+        }
+    }
+
+    #[inline]
+    fn step_each<'a>(self, actions: impl Iterator<Item = ActionRef<'a>>) -> Result<(), EnvError> {
+        let Block {
+            first,
+            o,
+            step,
+            envs,
+            rngs,
+            obs,
+            final_obs,
+            rewards,
+            ends,
+            ..
+        } = self;
+        let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
+        let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));
+        for (i, (((env, rng), action), (obs, (reward, end)))) in copies.zip(buffers).enumerate() {
+            let taken = env.step(action, rng, obs).map_err(|e| e.at(first + i, step))?;
+            (*reward, *end) = (taken.reward, taken.end);
+            if taken.end.is_over() {
+                let final_obs = &mut final_obs[i * o..(i + 1) * o];
+                final_obs.copy_from_slice(obs);
+                check_observations(final_obs, o, first + i, step)?;
+                env.reset(rng, obs).map_err(|e| e.at(first + i, step))?;
+            }
+        }
+        if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {
+            return Err(EnvError::Contract(format!("the reward is {}", rewards[i])).at(first + i, step));
+        }
+        check_observations(obs, o, first, step)
+    }
+}
+
+/// Where the first NaN or infinity stands. The common pass has no early exit, so that it vectorises.
+#[inline]
+pub(super) fn first_not_finite(xs: &[f32]) -> Option<usize> {
+    let bad = xs.iter().fold(false, |bad, x| bad | !x.is_finite());
+    if bad {
+        xs.iter().position(|x| !x.is_finite())
+    } else {
+        None
+    }
+}
+
+#[inline]
+pub(super) fn check_observations(obs: &[f32], o: usize, first: usize, step: u64) -> Result<(), EnvError> {
+    let Some(k) = first_not_finite(obs) else {
+        return Ok(());
+    };
+    Err(
+        EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
+            .at(first + k / o, step),
+    )
+}

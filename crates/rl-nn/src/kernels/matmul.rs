@@ -1,0 +1,235 @@
+//! Register-blocked products of small and medium `f32` matrices, without packing.
+//!
+//! Every element of the result is one chain of fused multiply-adds in order of `k`, wherever it lies in a tile: the same
+//! bits for any number of rows and columns.
+
+use pulp::{MemMask, Simd, WithSimd};
+
+use crate::mat::{Init, MatRef};
+
+/// Rows of a tile.
+const R: usize = 6;
+/// Vectors of a tile's row, at most.
+const C: usize = 4;
+
+/// `C ← init + A B` for row-major `C`; the columns of `B` must be adjacent.
+pub(crate) fn matmul_f32(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
+    assert_eq!((c.len(), a.cols), (a.rows * b.cols, b.rows), "the shapes of C = A B do not fit");
+    assert_eq!(b.col_stride, 1, "the columns of B must be adjacent");
+    if let Init::RowBias(bias) = init {
+        assert_eq!(bias.len(), a.rows, "one bias for every row of C");
+    }
+    pulp::Arch::new().dispatch(Product { c, a, b, init });
+}
+
+struct Product<'a> {
+    c: &'a mut [f32],
+    a: MatRef<'a, f32>,
+    b: MatRef<'a, f32>,
+    init: Init<'a, f32>,
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Product { c, a, b, init } = self;
+        let (m, n) = (a.rows, b.cols);
+        // 6 x 4 accumulators need 32 registers; with 16 it is 6 x 2.
+        let vectors = if S::REGISTER_COUNT >= 32 { C } else { C / 2 };
+        let block = vectors * S::F32_LANES;
+        for j in (0..n).step_by(block) {
+            let width = block.min(n - j);
+            let mut i = 0;
+            while i < m {
+                let rows = R.min(m - i);
+                // SAFETY: `matmul_f32` checked that the shapes agree and `MatRef::new` that A and B lie inside their slices;
+                // rows i..i+rows and columns j..j+width are inside all three.
+                let tile = unsafe {
+                    Tile {
+                        k: a.cols,
+                        a: a.data.as_ptr().add(i * a.row_stride),
+                        a_strides: (a.row_stride, a.col_stride),
+                        b: b.data.as_ptr().add(j),
+                        b_stride: b.row_stride,
+                        c: c.as_mut_ptr().add(i * n + j),
+                        c_stride: n,
+                        width,
+                    }
+                };
+                let init = match init {
+                    Init::RowBias(bias) => Init::RowBias(&bias[i..i + rows]),
+                    other => other,
+                };
+                // SAFETY: the tile describes `rows` rows and `width` columns inside A, B and C, as just established.
+                unsafe {
+                    match (rows, width == block && vectors == C) {
+                        (6, true) => tile.run::<S, 6, 4, false>(simd, init),
+                        (5, true) => tile.run::<S, 5, 4, false>(simd, init),
+                        (4, true) => tile.run::<S, 4, 4, false>(simd, init),
+                        (3, true) => tile.run::<S, 3, 4, false>(simd, init),
+                        (2, true) => tile.run::<S, 2, 4, false>(simd, init),
+                        (1, true) => tile.run::<S, 1, 4, false>(simd, init),
+                        (6, _) => tile.run_masked::<S, 6>(simd, init),
+                        (5, _) => tile.run_masked::<S, 5>(simd, init),
+                        (4, _) => tile.run_masked::<S, 4>(simd, init),
+                        (3, _) => tile.run_masked::<S, 3>(simd, init),
+                        (2, _) => tile.run_masked::<S, 2>(simd, init),
+                        _ => tile.run_masked::<S, 1>(simd, init),
+                    }
+                }
+                i += rows;
+            }
+        }
+    }
+}
+
+/// A tile of the result with the parts of A and B it needs.
+#[derive(Clone, Copy)]
+struct Tile {
+    k: usize,
+    a: *const f32,
+    a_strides: (usize, usize),
+    b: *const f32,
+    b_stride: usize,
+    c: *mut f32,
+    c_stride: usize,
+    width: usize,
+}
+
+impl Tile {
+    #[inline(always)]
+    unsafe fn run_masked<S: Simd, const ROWS: usize>(self, simd: S, init: Init<'_, f32>) {
+        // SAFETY: the caller's promise about the tile; the number of vectors covers exactly its width.
+        unsafe {
+            match self.width.div_ceil(S::F32_LANES) {
+                1 => self.run::<S, ROWS, 1, true>(simd, init),
+                2 => self.run::<S, ROWS, 2, true>(simd, init),
+                3 => self.run::<S, ROWS, 3, true>(simd, init),
+                _ => self.run::<S, ROWS, 4, true>(simd, init),
+            }
+        }
+    }
+
+    /// # Safety
+    ///
+    /// A must have `ROWS` rows and `k` columns from `a`, B `k` rows and `width` columns from `b`, C `ROWS` rows and `width`
+    /// columns from `c`; `COLS` vectors must cover `width`, exactly unless `MASKED`.
+    #[inline(always)]
+    unsafe fn run<S: Simd, const ROWS: usize, const COLS: usize, const MASKED: bool>(
+        self,
+        simd: S,
+        init: Init<'_, f32>,
+    ) {
+        let lanes = S::F32_LANES;
+        let tail = simd.mask_between_m32s(0, (self.width - lanes * (COLS - 1)) as u32);
+        // SAFETY: by the caller's promise every vector but the last lies inside a row, and the mask limits the last to it.
+        let load = |p: *const f32, v: usize| unsafe { load(simd, p.add(v * lanes), MASKED && v + 1 == COLS, tail) };
+        let mut acc = [[simd.splat_f32s(0.0); COLS]; ROWS];
+        for (r, acc) in acc.iter_mut().enumerate() {
+            for (v, acc) in acc.iter_mut().enumerate() {
+                *acc = match init {
+                    Init::Zero => simd.splat_f32s(0.0),
+                    Init::RowBias(bias) => simd.splat_f32s(bias[r]),
+                    // SAFETY: row r of C.
+                    Init::Accumulate => load(unsafe { self.c.add(r * self.c_stride) }, v),
+                };
+            }
+        }
+        let (row_stride, col_stride) = self.a_strides;
+        for k in 0..self.k {
+            let mut b = [simd.splat_f32s(0.0); COLS];
+            for (v, b) in b.iter_mut().enumerate() {
+                // SAFETY: row k of B.
+                *b = load(unsafe { self.b.add(k * self.b_stride) }, v);
+            }
+            for (r, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: element (r, k) of A.
+                let a = simd.splat_f32s(unsafe { *self.a.add(r * row_stride + k * col_stride) });
+                for (acc, &b) in acc.iter_mut().zip(&b) {
+                    *acc = simd.mul_add_e_f32s(a, b, *acc);
+                }
+            }
+        }
+        for (r, acc) in acc.iter().enumerate() {
+            for (v, &acc) in acc.iter().enumerate() {
+                // SAFETY: row r of C, limited as the loads were.
+                unsafe {
+                    let p = self.c.add(r * self.c_stride + v * lanes);
+                    if MASKED && v + 1 == COLS {
+                        simd.mask_store_ptr_f32s(tail, p, acc);
+                    } else {
+                        p.cast::<S::f32s>().write_unaligned(acc);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// # Safety
+///
+/// The vector at `p`, or its part under the mask, must be readable.
+#[inline(always)]
+unsafe fn load<S: Simd>(simd: S, p: *const f32, masked: bool, mask: MemMask<S::m32s>) -> S::f32s {
+    // SAFETY: the caller's.
+    unsafe {
+        if masked { simd.mask_load_ptr_f32s(mask, p) } else { p.cast::<S::f32s>().read_unaligned() }
+    }
+}
+
+/// `C ← C + A Bᵀ` for row-major matrices: dot products of rows, for results with few rows or columns.
+pub(crate) fn matmul_nt_f32(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
+    if k == 0 {
+        return;
+    }
+    let (m, n) = (a.len() / k, b.len() / k);
+    assert_eq!((c.len(), a.len(), b.len()), (m * n, m * k, n * k), "the shapes of C = A Bᵀ do not fit");
+    pulp::Arch::new().dispatch(RowProduct { c, a, b, k });
+}
+
+struct RowProduct<'a> {
+    c: &'a mut [f32],
+    a: &'a [f32],
+    b: &'a [f32],
+    k: usize,
+}
+
+impl WithSimd for RowProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let RowProduct { c, a, b, k } = self;
+        let n = b.len() / k;
+        for (a, c) in a.chunks_exact(k).zip(c.chunks_exact_mut(n)) {
+            let (fours, rest) = b.split_at(n / 4 * 4 * k);
+            for (b, c) in fours.chunks_exact(4 * k).zip(c.chunks_exact_mut(4)) {
+                dots::<S, 4>(simd, a, b, c);
+            }
+            for (b, c) in rest.chunks_exact(k).zip(&mut c[n / 4 * 4..]) {
+                dots::<S, 1>(simd, a, b, std::slice::from_mut(c));
+            }
+        }
+    }
+}
+
+/// Adds the products of `a` with `N` rows of `b`.
+#[inline(always)]
+fn dots<S: Simd, const N: usize>(simd: S, a: &[f32], b: &[f32], c: &mut [f32]) {
+    let (a_vectors, a_tail) = S::as_simd_f32s(a);
+    let mut acc = [simd.splat_f32s(0.0); N];
+    for (j, acc) in acc.iter_mut().enumerate() {
+        let (b_vectors, b_tail) = S::as_simd_f32s(&b[j * a.len()..(j + 1) * a.len()]);
+        for (&a, &b) in a_vectors.iter().zip(b_vectors) {
+            *acc = simd.mul_add_e_f32s(a, b, *acc);
+        }
+        if !a_tail.is_empty() {
+            *acc = simd.mul_add_e_f32s(simd.partial_load_f32s(a_tail), simd.partial_load_f32s(b_tail), *acc);
+        }
+    }
+    for (c, acc) in c.iter_mut().zip(acc) {
+        *c += simd.reduce_sum_f32s(acc);
+    }
+}

@@ -1,0 +1,18 @@
+//! CPU kernels, compiled for every instruction set and chosen at run time.
+//!
+//! Activations lie *feature-major* here, `[features, rows]`: the rows of the batch are the vector lanes. Then the forward
+//! pass, both tangent products and the pull-back multiply by weights as they lie in θ, and no call has to transpose them.
+
+mod elementwise;
+mod matmul;
+mod transpose;
+
+pub(crate) use elementwise::{add, mul_tanh_derivative, row_sums, tanh_f32};
+pub(crate) use matmul::{matmul_f32, matmul_nt_f32};
+pub(crate) use transpose::transpose;
+
+/// Runs a loop compiled for the widest vectors this processor has.
+#[inline(always)]
+pub(crate) fn dispatch<R>(body: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(body)
+}

@@ -1,0 +1,110 @@
+//! What can go wrong in training.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// An error of a run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// A setting that cannot be used.
+    #[error(transparent)]
+    Config(#[from] rl_algo::ConfigError),
+    /// An environment failed.
+    #[error(transparent)]
+    Env(#[from] rl_env::EnvError),
+    /// Collecting experience failed.
+    #[error(transparent)]
+    Rollout(#[from] rl_rollout::RolloutError),
+    /// The algorithm failed.
+    #[error(transparent)]
+    Algo(#[from] rl_algo::AlgoError),
+    /// A network failed.
+    #[error(transparent)]
+    Nn(#[from] rl_nn::NnError),
+    /// An event could not be told.
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A saved policy that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Two of an update's scalars have the same name.
+    #[error("the algorithm reports {0:?} twice, or under a name that every update has")]
+    DuplicateScalar(String),
+    /// The policy's parameters are no longer finite, or its observations too large.
+    #[error("the policy gives environment {env} of the evaluation the non-finite output {output}")]
+    NonFinitePolicy {
+        /// The environment's index.
+        env: usize,
+        /// The network's output.
+        output: f32,
+    },
+    /// An evaluation was asked to stop.
+    #[error("the evaluation was stopped")]
+    Stopped,
+    /// The system gives no threads.
+    #[error("cannot start {threads} threads: {reason}")]
+    Threads {
+        /// How many were asked for.
+        threads: usize,
+        /// Why not.
+        reason: String,
+    },
+    /// An error in the middle of a run.
+    #[error("update {update} (from step {step}): {source}")]
+    At {
+        /// The update, from 1.
+        update: u64,
+        /// Environment steps before its rollout.
+        step: u64,
+        /// The error itself.
+        source: Box<TrainError>,
+    },
+}
+
+impl TrainError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainError + use<> {
+        let path = path.to_owned();
+        move |source| TrainError::Io { action, path, source }
+    }
+}
+
+/// A sink's error: the event is lost, and the run ends.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// A log could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Io {
+        /// The log.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A scalar that the first update did not have, so that there is no column for it.
+    #[error("{}: no column for {tag:?}, which the first update did not report", path.display())]
+    UnknownColumn {
+        /// The log.
+        path: PathBuf,
+        /// The scalar.
+        tag: String,
+    },
+    /// A user's sink failed for a reason of its own.
+    #[error(transparent)]
+    Other(#[from] Box<dyn std::error::Error + Send + Sync>),
+}

@@ -1,0 +1,134 @@
+//! How good a policy is: whole episodes in environments of its own.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rl_env::rng::stream;
+use rl_env::{Space, VecEnv};
+use rl_nn::{Actions, Input, PolicyModel, Workspace};
+use serde::Serialize;
+
+use crate::TrainError;
+
+/// Environments that an evaluation steps together.
+pub(crate) const N_EVAL_ENVS: usize = 20;
+
+/// How a policy acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acting {
+    /// The most probable action.
+    Deterministic,
+    /// A sample.
+    Stochastic,
+}
+
+/// Returns and lengths of whole episodes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// The number of episodes.
+    pub episodes: usize,
+    /// Their mean return.
+    pub mean: f64,
+    /// The standard deviation of their returns, `√(Σ (xᵢ − mean)² / n)`.
+    pub std: f64,
+    /// The lowest return.
+    pub min: f64,
+    /// The highest return.
+    pub max: f64,
+    /// Their mean length in steps.
+    pub mean_length: f64,
+}
+
+impl Evaluation {
+    fn new(episodes: &[(f64, u64)]) -> Self {
+        let n = episodes.len() as f64;
+        let mean = episodes.iter().map(|(ret, _)| ret).sum::<f64>() / n;
+        let var = episodes.iter().map(|(ret, _)| (ret - mean).powi(2)).sum::<f64>() / n;
+        Evaluation {
+            episodes: episodes.len(),
+            mean,
+            std: var.sqrt(),
+            min: episodes.iter().map(|(ret, _)| *ret).fold(f64::INFINITY, f64::min),
+            max: episodes.iter().map(|(ret, _)| *ret).fold(f64::NEG_INFINITY, f64::max),
+            mean_length: episodes.iter().map(|(_, len)| *len as f64).sum::<f64>() / n,
+        }
+    }
+}
+
+/// Runs `episodes` whole episodes of a policy, at least one.
+///
+/// How many episodes each environment contributes is fixed beforehand, `⌊(episodes + i) / N⌋` of environment `i`: taking
+/// whichever end first would prefer short ones. The starts are those of the stream `(seed, "eval", i)` whenever it is called,
+/// so that evaluations of different policies differ by the policies alone. Returns count the raw rewards; continuous
+/// actions are clipped to their bounds; normalisers are frozen.
+///
+/// # Errors
+///
+/// [`TrainError::Env`] and [`TrainError::Nn`] when the environment fails or the policy does not fit it,
+/// [`TrainError::NonFinitePolicy`] for a policy that is no longer finite, [`TrainError::Stopped`] when `stop` is set
+/// before the last episode ends.
+#[allow(clippy::too_many_arguments, reason = "an evaluation is a function of exactly these")]
+pub fn evaluate(
+    policy: &PolicyModel<f32>,
+    theta: &[f32],
+    env: &mut dyn VecEnv,
+    episodes: usize,
+    seed: u64,
+    acting: Acting,
+    stop: &AtomicBool,
+) -> Result<Evaluation, TrainError> {
+    let (n, obs_len) = (env.n_envs(), env.observation_space().flat_len());
+    let bounds: Option<Vec<(f32, f32)>> = match env.action_space() {
+        Space::Box(b) => Some(b.low.iter().copied().zip(b.high.iter().copied()).collect()),
+        _ => None,
+    };
+    let (net_theta, _) = policy.split(theta)?;
+    let mut quota: Vec<usize> = (0..n).map(|i| (episodes.max(1) + i) / n).collect();
+    let mut rngs: Vec<_> = (0..n).map(|i| stream(seed, "eval_action", i as u64)).collect();
+    let mut running = vec![(0.0, 0u64); n];
+    let mut finished = Vec::with_capacity(episodes);
+    let (mut ws, mut y) = (Workspace::default(), vec![0.0; n * policy.network.n_outputs()]);
+    let (mut actions, mut log_probs) = (policy.distribution.new_actions(), vec![0.0; n]);
+
+    env.set_training(false);
+    env.reset(seed, "eval")?;
+    while quota.iter().any(|&q| q > 0) {
+        if stop.load(Ordering::Relaxed) {
+            return Err(TrainError::Stopped);
+        }
+        policy.network.forward(net_theta, Input::new(env.observations(), obs_len)?, &mut y, &mut ws)?;
+        let params = policy.params(&y, theta)?;
+        actions.clear();
+        match acting {
+            Acting::Deterministic => policy.distribution.mode(params, &mut actions)?,
+            Acting::Stochastic => policy.distribution.sample(params, &mut rngs, &mut actions, &mut log_probs)?,
+        }
+        check_finite(&y, n)?;
+        if let (Actions::Continuous(a), Some(bounds)) = (&mut actions, &bounds) {
+            a.iter_mut().zip(bounds.iter().cycle()).for_each(|(a, &(low, high))| *a = a.clamp(low, high));
+        }
+        env.step(match &actions {
+            Actions::Discrete(a) => rl_env::ActionsRef::Discrete(a),
+            Actions::Continuous(a) => rl_env::ActionsRef::Continuous(a),
+        })?;
+        for (i, (&reward, end)) in env.raw_rewards().iter().zip(env.ends()).enumerate() {
+            running[i].0 += reward;
+            running[i].1 += 1;
+            if end.is_over() {
+                if quota[i] > 0 {
+                    quota[i] -= 1;
+                    finished.push(running[i]);
+                }
+                running[i] = (0.0, 0);
+            }
+        }
+    }
+    Ok(Evaluation::new(&finished))
+}
+
+/// Refuses what a policy with non-finite parameters gives: the mode of a categorical distribution hides it.
+fn check_finite(y: &[f32], n: usize) -> Result<(), TrainError> {
+    match y.iter().position(|x| !x.is_finite()) {
+        None => Ok(()),
+        Some(k) => Err(TrainError::NonFinitePolicy { env: k * n / y.len(), output: y[k] }),
+    }
+}

@@ -1,0 +1,143 @@
+//! What happens in a run, as typed read-only events, and who hears of it.
+
+use std::borrow::Cow;
+
+use rl_algo::{Report, Settings};
+
+use crate::{Evaluation, SinkError, Summary};
+
+/// Something that happened in a run.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The run begins.
+    RunStarted(&'a RunInfo),
+    /// A rollout was collected and the agent updated.
+    Update(&'a Update),
+    /// The policy was evaluated; the update at the same step was told before.
+    Evaluation {
+        /// Environment steps so far.
+        step: u64,
+        /// What came out.
+        evaluation: &'a Evaluation,
+    },
+    /// The run is over, for whatever reason: nothing follows.
+    RunFinished(&'a Summary),
+}
+
+/// What is known of a run from its beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunInfo {
+    /// The algorithm's name.
+    pub algo: String,
+    /// The environment's identifier.
+    pub env: String,
+    /// The seed.
+    pub seed: u64,
+    /// The budget in environment steps.
+    pub total_steps: u64,
+    /// Every setting with its value.
+    pub settings: Settings,
+}
+
+/// A rollout and the update on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Update {
+    /// Environment steps so far, this rollout's included.
+    pub step: u64,
+    /// The number of the update, from 1.
+    pub iteration: u64,
+    /// What the algorithm says of it.
+    pub report: Report,
+    /// The mean standard deviation of a Gaussian policy, after the update.
+    pub std: Option<f64>,
+    /// Recent episodes.
+    pub rollout: RolloutStats,
+    /// How fast it goes.
+    pub timing: Timing,
+}
+
+/// Means over the last 100 episodes that finished in training (the stochastic policy); `None` before the first.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RolloutStats {
+    /// Mean return.
+    pub ep_rew_mean: Option<f64>,
+    /// Mean length.
+    pub ep_len_mean: Option<f64>,
+    /// Episodes finished so far.
+    pub episodes: u64,
+}
+
+/// Time since the run began, evaluations excluded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Seconds.
+    pub elapsed: f64,
+    /// Environment steps a second.
+    pub fps: f64,
+}
+
+/// Tags of an evaluation.
+pub(crate) const EVAL_TAGS: [&str; 2] = ["eval/mean_reward", "eval/mean_ep_length"];
+
+impl Event<'_> {
+    /// The scalars of the event as (tag, value), in a fixed order; NaN where a value has no meaning this time.
+    ///
+    /// Tags follow Stable-Baselines3, so that curves overlay; the step they belong to is `step`.
+    pub fn scalars(&self) -> Vec<(Cow<'static, str>, f64)> {
+        match self {
+            Event::Update(update) => update.scalars(),
+            Event::Evaluation { evaluation, .. } => {
+                let values = [evaluation.mean, evaluation.mean_length];
+                EVAL_TAGS.into_iter().map(Cow::Borrowed).zip(values).collect()
+            }
+            Event::RunStarted(_) | Event::RunFinished(_) => Vec::new(),
+        }
+    }
+}
+
+impl Update {
+    fn scalars(&self) -> Vec<(Cow<'static, str>, f64)> {
+        let or_nan = |x: Option<f64>| x.unwrap_or(f64::NAN);
+        let report = &self.report;
+        let core = [
+            ("rollout/ep_rew_mean", or_nan(self.rollout.ep_rew_mean)),
+            ("rollout/ep_len_mean", or_nan(self.rollout.ep_len_mean)),
+            ("time/fps", self.timing.fps),
+            ("time/iterations", self.iteration as f64),
+            ("time/time_elapsed", self.timing.elapsed),
+            ("time/total_timesteps", self.step as f64),
+            ("train/approx_kl", or_nan(report.approx_kl)),
+            ("train/kl_max", or_nan(report.kl_max)),
+            ("train/entropy_loss", -or_nan(report.entropy)),
+            ("train/value_loss", or_nan(report.value_loss)),
+            ("train/explained_variance", or_nan(report.explained_variance)),
+            ("train/surrogate_gain", or_nan(report.surrogate_gain)),
+            ("train/grad_norm", or_nan(report.grad_norm)),
+            ("train/learning_rate", or_nan(report.learning_rate)),
+            ("train/std", or_nan(self.std)),
+        ];
+        let core = core.into_iter().map(|(tag, value)| (Cow::Borrowed(tag), value));
+        let own = report.extra.iter().map(|(name, value)| (Cow::Owned(format!("train/{name}")), *value));
+        core.chain(own).collect()
+    }
+
+    /// A tag that occurs twice, if any does.
+    pub(crate) fn duplicate_tag(&self) -> Option<String> {
+        let mut tags: Vec<_> = self.scalars().into_iter().map(|(tag, _)| tag).collect();
+        tags.sort();
+        tags.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_string())
+    }
+}
+
+/// Someone who hears of a run's events, and cannot reach into it.
+///
+/// An error ends the run, so that no event is lost unnoticed. After [`Event::RunFinished`] everything must be on its way.
+pub trait Sink: Send {
+    /// Takes note of an event.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when that fails.
+    fn event(&mut self, event: Event<'_>) -> Result<(), SinkError>;
+}

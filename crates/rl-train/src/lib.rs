@@ -1,0 +1,52 @@
+//! Training: the loop, its evaluation, and what a run tells and leaves.
+//!
+//! A [`Trainer`] repeats collect → advantages → update → emit until the budget is spent. What happens is told as typed,
+//! read-only [`Event`]s to [`Sink`]s: [`TensorBoard`], [`Csv`], [`Progress`], or a user's own. A run's files lie in
+//! a [`RunDir`]; a trained [`Policy`] is loaded from it in one line.
+//!
+//! ```
+//! use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
+//! use rl_train::{TrainConfig, Trainer, new_agent};
+//!
+//! /// Learns nothing: a stand-in for an algorithm of one of the other crates, or your own.
+//! struct Lazy;
+//! impl Algorithm for Lazy {
+//!     fn update(&mut self, _: &mut ActorCritic, _: &Batch, _: &mut UpdateContext<'_>) -> Result<Report, AlgoError> {
+//!         Ok(Report::new(Outcome::Applied))
+//!     }
+//! }
+//!
+//! let env = rl_env::Registry::builtin().get("CartPole-v1")?.clone();
+//! let config = TrainConfig { n_envs: 4, n_steps: 16, total_steps: 100, ..TrainConfig::default() };
+//! let agent = new_agent(&env, &NetConfig::default(), 0)?;
+//! let summary = Trainer::new(&env, config, agent, Box::new(Lazy), 0)?.run()?;
+//! assert_eq!(summary.total_steps, 128); // the rollout in progress is finished
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Invariant
+//!
+//! The only crate that opens files. It knows algorithms only through their trait, parses no arguments and writes to no
+//! terminal but the one it is handed.
+
+mod config;
+mod error;
+mod evaluation;
+mod event;
+mod files;
+mod policy;
+mod sinks;
+mod summary;
+mod threshold;
+mod trainer;
+
+pub use config::{EvalConfig, TrainConfig};
+pub use error::{SinkError, TrainError};
+pub use evaluation::{Acting, Evaluation, evaluate};
+pub use event::{Event, RolloutStats, RunInfo, Sink, Timing, Update};
+pub use files::{RunDir, write_atomically};
+pub use policy::Policy;
+pub use sinks::{Csv, Progress, TensorBoard};
+pub use summary::{Status, Summary};
+pub use threshold::reward_threshold;
+pub use trainer::{Trainer, new_agent, with_threads};

@@ -1,0 +1,10 @@
+//! Where events go.
+
+mod csv;
+mod hparams;
+mod progress;
+mod tensorboard;
+
+pub use csv::Csv;
+pub use progress::Progress;
+pub use tensorboard::TensorBoard;

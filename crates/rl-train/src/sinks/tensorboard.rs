@@ -1,0 +1,95 @@
+//! TensorBoard event files.
+
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protobuf::{Message, RepeatedField};
+use tensorboard_proto::event::Event as Record;
+use tensorboard_proto::summary::{Summary, Summary_Value};
+use tensorboard_rs::record_writer::RecordWriter;
+
+use super::hparams;
+use crate::{Event, Sink, SinkError};
+
+/// Writes scalars with environment steps as their step, and the settings for the HParams plugin.
+///
+/// Values are stored as `f32`, which is TensorBoard's own precision; one without meaning is left out. The file is flushed after every event.
+pub struct TensorBoard {
+    path: PathBuf,
+    writer: RecordWriter<BufWriter<File>>,
+}
+
+impl TensorBoard {
+    /// Makes a new event file in a directory.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Io`] when it cannot be made.
+    pub fn create(dir: &Path) -> Result<Self, SinkError> {
+        let (seconds, process) = (seconds_since_1970() as u64, std::process::id());
+        let mut paths = (0u32..=u32::MAX).map(|n| dir.join(format!("events.out.tfevents.{seconds}.{process}.{n}")));
+        let opened = paths.find_map(|path| match File::create_new(&path) {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => None,
+            opened => Some((opened, path)),
+        });
+        let (opened, path) = opened.unwrap_or_else(|| (Err(ErrorKind::AlreadyExists.into()), dir.to_owned()));
+        let file = opened.map_err(|source| SinkError::Io { path: path.clone(), source })?;
+        let mut tensorboard = TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)) };
+        let mut version = Record::new();
+        version.set_file_version("brain.Event:2".to_owned());
+        tensorboard.write(version)?;
+        tensorboard.flush()?;
+        Ok(tensorboard)
+    }
+
+    fn write(&mut self, mut record: Record) -> Result<(), SinkError> {
+        record.set_wall_time(seconds_since_1970());
+        let bytes = record.write_to_bytes().map_err(io::Error::from);
+        bytes.and_then(|bytes| self.writer.write(&bytes)).map_err(|source| self.io(source))
+    }
+
+    fn write_values(&mut self, step: u64, values: Vec<Summary_Value>) -> Result<(), SinkError> {
+        let mut summary = Summary::new();
+        summary.set_value(RepeatedField::from_vec(values));
+        let mut record = Record::new();
+        record.set_step(i64::try_from(step).unwrap_or(i64::MAX));
+        record.set_summary(summary);
+        self.write(record)
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        self.writer.flush().map_err(|source| self.io(source))
+    }
+
+    fn io(&self, source: io::Error) -> SinkError {
+        SinkError::Io { path: self.path.clone(), source }
+    }
+}
+
+impl Sink for TensorBoard {
+    fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
+        let scalars = event.scalars().into_iter().filter(|(_, value)| !value.is_nan());
+        let scalars = scalars.map(|(tag, value)| {
+            let mut scalar = Summary_Value::new();
+            scalar.set_tag(tag.into_owned());
+            scalar.set_simple_value(value as f32);
+            scalar
+        });
+        match event {
+            Event::RunStarted(info) => self.write_values(0, vec![hparams::session_start(info, seconds_since_1970())?])?,
+            Event::Update(update) => self.write_values(update.step, scalars.collect())?,
+            Event::Evaluation { step, .. } => self.write_values(step, scalars.collect())?,
+            Event::RunFinished(summary) => {
+                let end = hparams::session_end(summary.status, seconds_since_1970())?;
+                self.write_values(summary.total_steps, vec![end])?;
+            }
+        }
+        self.flush()
+    }
+}
+
+fn seconds_since_1970() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

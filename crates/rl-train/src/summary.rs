@@ -1,0 +1,54 @@
+//! A run in a few numbers.
+
+use serde::Serialize;
+
+use crate::Evaluation;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// The budget was spent.
+    Finished,
+    /// It was asked to stop.
+    Interrupted,
+    /// It failed.
+    Failed,
+}
+
+/// A run in a few numbers: `summary.json`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The algorithm's name.
+    pub algo: String,
+    /// The environment's identifier.
+    pub env: String,
+    /// The seed.
+    pub seed: u64,
+    /// How the run ended.
+    pub status: Status,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Environment steps taken.
+    pub total_steps: u64,
+    /// Seconds from beginning to end, evaluations included.
+    pub wall_seconds: f64,
+    /// Environment steps a second, evaluations excluded.
+    pub steps_per_second: f64,
+    /// Episodes finished in training.
+    pub episodes: u64,
+    /// Mean return of the last 100 of them.
+    pub mean_return_100: Option<f64>,
+    /// The evaluation at the end of the budget.
+    pub eval: Option<Evaluation>,
+    /// Updates of the agent.
+    pub updates: u64,
+    /// Those that were refused and left the parameters as they were.
+    pub rejected_updates: u64,
+    /// The environment's reward threshold.
+    pub threshold: Option<f64>,
+    /// Environment steps at the first evaluation whose mean reached the threshold.
+    pub steps_to_threshold: Option<u64>,
+    /// Seconds until then, evaluations excluded.
+    pub seconds_to_threshold: Option<f64>,
+}

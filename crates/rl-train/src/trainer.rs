@@ -1,0 +1,354 @@
+//! The training loop.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rl_algo::{ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings};
+use rl_env::rng::stream;
+use rl_env::{EnvRng, EnvSpec, VecEnv};
+use rl_nn::Shards;
+use rl_rollout::{Collector, Episode};
+
+use crate::evaluation::N_EVAL_ENVS;
+use crate::{
+    Acting, EvalConfig, Evaluation, Event, Policy, RolloutStats, RunDir, RunInfo, Sink, Status, Summary, Timing, TrainConfig,
+    TrainError, Update, evaluate, reward_threshold,
+};
+
+/// Episodes that training means are over.
+const RECENT_EPISODES: usize = 100;
+
+/// Trains an agent with an algorithm in an environment.
+///
+/// Everything random comes from the seed: environment `i` draws from the stream `("env", i)`, its actions from
+/// `("action", i)`, updates from `("update", 0)`, evaluations from `("eval", i)`. The same build, machine type, settings and
+/// seed give the same bits, for any number of threads.
+pub struct Trainer {
+    info: RunInfo,
+    config: TrainConfig,
+    agent: ActorCritic,
+    algorithm: Box<dyn Algorithm>,
+    collector: Collector,
+    rng: EnvRng,
+    batch: Batch,
+    shards: Shards<f32>,
+    evaluator: Option<Evaluator>,
+    dir: Option<RunDir>,
+    sinks: Vec<Box<dyn Sink>>,
+    stop: Arc<AtomicBool>,
+    threshold: Option<f64>,
+    so_far: SoFar,
+}
+
+/// The evaluation's environments and its schedule.
+struct Evaluator {
+    config: EvalConfig,
+    env: Box<dyn VecEnv>,
+    next: u64,
+    best: Option<f64>,
+}
+
+/// What a run has amounted to.
+struct SoFar {
+    started: Instant,
+    evaluating: Duration,
+    step: u64,
+    updates: u64,
+    rejected: u64,
+    episodes: u64,
+    finished: Vec<Episode>,
+    recent: VecDeque<Episode>,
+    last_evaluation: Option<Evaluation>,
+    threshold_reached: Option<(u64, f64)>,
+}
+
+/// Perceptrons for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
+///
+/// # Errors
+///
+/// [`TrainError::Algo`] for unusable settings or an action space without a distribution.
+pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
+    let made = env.make();
+    let mut rng = stream(seed, "init", 0);
+    Ok(ActorCritic::mlp(&made.observation_space(), &made.action_space(), net, &mut rng)?)
+}
+
+/// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
+///
+/// # Errors
+///
+/// [`TrainError::Threads`] when the system gives none.
+pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, TrainError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    let pool = pool.map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+    Ok(pool.install(work))
+}
+
+impl Trainer {
+    /// Puts the parts together and starts an episode in every environment. No evaluation, no sink and no file yet.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Config`] for settings that cannot be used, alone or together with the algorithm's, [`TrainError::Env`]
+    /// and [`TrainError::Rollout`] when an environment does not start.
+    pub fn new(
+        env: &EnvSpec,
+        config: TrainConfig,
+        agent: ActorCritic,
+        algorithm: Box<dyn Algorithm>,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        algorithm.check_rollout(config.rollout_len())?;
+        let info = RunInfo {
+            algo: "custom".to_owned(),
+            env: env.id.clone(),
+            seed,
+            total_steps: config.total_steps,
+            settings: to_settings(&config),
+        };
+        Ok(Trainer {
+            info,
+            collector: Collector::new(env.make_vec(config.n_envs)?, seed)?,
+            rng: stream(seed, "update", 0),
+            batch: Batch::new(&agent),
+            shards: Shards::new(),
+            evaluator: None,
+            dir: None,
+            sinks: Vec::new(),
+            stop: Arc::default(),
+            threshold: reward_threshold(env),
+            so_far: SoFar::new(),
+            config,
+            agent,
+            algorithm,
+        })
+    }
+
+    /// Says what sinks are told of the run: the algorithm's name, and all settings beyond the loop's own.
+    pub fn named(mut self, algo: &str, settings: Settings) -> Self {
+        self.info.algo = algo.to_owned();
+        self.info.settings = settings;
+        self
+    }
+
+    /// Evaluates the deterministic policy during the run.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Env`] when its environments cannot be made.
+    pub fn with_evaluation(mut self, env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
+        let n = N_EVAL_ENVS.min(config.episodes.max(config.final_episodes)).max(1);
+        self.evaluator = Some(Evaluator { config, env: env.make_vec(n)?, next: config.freq.max(1), best: None });
+        Ok(self)
+    }
+
+    /// Leaves `policy.*`, `checkpoints/best/policy.*` and `summary.json` in a directory: the policies at every evaluation
+    /// and at the end.
+    pub fn saving_in(mut self, dir: RunDir) -> Self {
+        self.dir = Some(dir);
+        self
+    }
+
+    /// Tells another sink of the run's events.
+    pub fn with_sink(mut self, sink: impl Sink + 'static) -> Self {
+        self.sinks.push(Box::new(sink));
+        self
+    }
+
+    /// Ends the run after the update in progress once the flag is set.
+    pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// The agent as it is.
+    pub fn agent(&self) -> &ActorCritic {
+        &self.agent
+    }
+
+    /// Trains until the budget is spent or the run is stopped, and closes the sinks.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::At`] with the update that failed and why, or [`TrainError::Sink`], [`TrainError::Io`]; what was
+    /// written until then stays, and the sinks are told of the end.
+    pub fn run(&mut self) -> Result<Summary, TrainError> {
+        self.so_far.started = Instant::now();
+        let outcome = self.train();
+        let summary = self.summary(outcome.as_ref().err());
+        let told = self.finish(&summary);
+        outcome.and(told).map(|()| summary)
+    }
+
+    fn train(&mut self) -> Result<(), TrainError> {
+        tell(&mut self.sinks, Event::RunStarted(&self.info))?;
+        while !self.is_over() && !self.stop.load(Ordering::Relaxed) {
+            let (update, step) = (self.so_far.updates + 1, self.so_far.step);
+            let at = |e: TrainError| TrainError::At { update, step, source: Box::new(e) };
+            self.step().map_err(at)?;
+        }
+        self.save_policy(|dir| dir.path().to_owned())
+    }
+
+    /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
+    fn step(&mut self) -> Result<(), TrainError> {
+        let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
+        let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
+        self.collector.collect(policy, theta, n_steps, &mut self.batch.rollout, &mut self.so_far.finished)?;
+        self.so_far.rollout_done(self.batch.len());
+        self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
+        let report = self.update()?;
+        self.emit(report)?;
+        self.evaluate_if_due()
+    }
+
+    fn update(&mut self) -> Result<Report, TrainError> {
+        // As Stable-Baselines3, which counts the rollout that the update learns from as done.
+        let progress = self.so_far.step as f64 / self.config.total_steps as f64;
+        let mut ctx = UpdateContext { rng: &mut self.rng, progress_remaining: 1.0 - progress, reducer: Reducer };
+        Ok(self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?)
+    }
+
+    fn emit(&mut self, report: Report) -> Result<(), TrainError> {
+        self.so_far.updates += 1;
+        self.so_far.rejected += u64::from(matches!(report.outcome, Outcome::Rejected(_)));
+        let update = Update {
+            step: self.so_far.step,
+            iteration: self.so_far.updates,
+            report,
+            std: self.agent.mean_std(),
+            rollout: self.so_far.rollout_stats(),
+            timing: self.so_far.timing(),
+        };
+        if let Some(tag) = update.duplicate_tag() {
+            return Err(TrainError::DuplicateScalar(tag));
+        }
+        tell(&mut self.sinks, Event::Update(&update))
+    }
+
+    fn evaluate_if_due(&mut self) -> Result<(), TrainError> {
+        let (step, is_over) = (self.so_far.step, self.is_over());
+        let Some(evaluator) = &mut self.evaluator else { return Ok(()) };
+        if !is_over && step < evaluator.next {
+            return Ok(());
+        }
+        let (begun, elapsed) = (Instant::now(), self.so_far.timing().elapsed);
+        let EvalConfig { freq, episodes, final_episodes } = evaluator.config;
+        evaluator.next = (step / freq.max(1) + 1) * freq.max(1);
+        let episodes = if is_over { final_episodes } else { episodes };
+        let (policy, theta, seed) = (self.agent.policy(), self.agent.policy_theta(), self.info.seed);
+        let acting = Acting::Deterministic;
+        let evaluation = match evaluate(policy, theta, &mut *evaluator.env, episodes, seed, acting, &self.stop) {
+            Err(TrainError::Stopped) => return Ok(()),
+            evaluation => evaluation?,
+        };
+        let is_best = evaluator.best.is_none_or(|best| evaluation.mean >= best);
+        if is_best {
+            evaluator.best = Some(evaluation.mean);
+            self.save_policy(RunDir::best)?;
+        }
+        self.save_policy(|dir| dir.path().to_owned())?;
+        let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
+        if reached && self.so_far.threshold_reached.is_none() {
+            self.so_far.threshold_reached = Some((step, elapsed));
+        }
+        self.so_far.last_evaluation = is_over.then_some(evaluation);
+        self.so_far.evaluating += begun.elapsed();
+        tell(&mut self.sinks, Event::Evaluation { step, evaluation: &evaluation })
+    }
+
+    fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
+        let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else { return Ok(()) };
+        Policy::new(&self.info.env, self.info.seed, self.so_far.step, trained).save(place(dir))
+    }
+
+    fn is_over(&self) -> bool {
+        self.so_far.step >= self.config.total_steps
+    }
+
+    /// Tells every sink of the end and writes `summary.json`; the first error counts.
+    fn finish(&mut self, summary: &Summary) -> Result<(), TrainError> {
+        let told = tell(&mut self.sinks, Event::RunFinished(summary));
+        let Some(dir) = &self.dir else { return told };
+        let path = dir.file("summary.json");
+        let json = serde_json::to_string_pretty(summary).map_err(|e| TrainError::io("write", &path)(e.into()))?;
+        told.and(dir.write("summary.json", &(json + "\n")))
+    }
+
+    fn summary(&self, error: Option<&TrainError>) -> Summary {
+        let (info, so_far) = (&self.info, &self.so_far);
+        let status = match error {
+            Some(_) => Status::Failed,
+            None if self.is_over() => Status::Finished,
+            None => Status::Interrupted,
+        };
+        Summary {
+            algo: info.algo.clone(),
+            env: info.env.clone(),
+            seed: info.seed,
+            status,
+            error: error.map(TrainError::to_string),
+            total_steps: so_far.step,
+            wall_seconds: so_far.started.elapsed().as_secs_f64(),
+            steps_per_second: so_far.timing().fps,
+            episodes: so_far.episodes,
+            mean_return_100: so_far.rollout_stats().ep_rew_mean,
+            eval: so_far.last_evaluation,
+            updates: so_far.updates,
+            rejected_updates: so_far.rejected,
+            threshold: self.threshold,
+            steps_to_threshold: so_far.threshold_reached.map(|(step, _)| step),
+            seconds_to_threshold: so_far.threshold_reached.map(|(_, seconds)| seconds),
+        }
+    }
+}
+
+/// Tells every sink, even after one has failed; the first error counts.
+fn tell(sinks: &mut [Box<dyn Sink>], event: Event<'_>) -> Result<(), TrainError> {
+    let told = sinks.iter_mut().map(|sink| sink.event(event));
+    Ok(told.fold(Ok(()), Result::and)?)
+}
+
+impl SoFar {
+    fn new() -> Self {
+        SoFar {
+            started: Instant::now(),
+            evaluating: Duration::ZERO,
+            step: 0,
+            updates: 0,
+            rejected: 0,
+            episodes: 0,
+            finished: Vec::new(),
+            recent: VecDeque::with_capacity(RECENT_EPISODES),
+            last_evaluation: None,
+            threshold_reached: None,
+        }
+    }
+
+    fn rollout_done(&mut self, steps: usize) {
+        self.step += steps as u64;
+        for episode in self.finished.drain(..) {
+            self.episodes += 1;
+            if self.recent.len() == RECENT_EPISODES {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(episode);
+        }
+    }
+
+    fn rollout_stats(&self) -> RolloutStats {
+        let mean = |value: fn(&Episode) -> f64| {
+            (!self.recent.is_empty()).then(|| self.recent.iter().map(value).sum::<f64>() / self.recent.len() as f64)
+        };
+        RolloutStats { ep_rew_mean: mean(|e| e.ret), ep_len_mean: mean(|e| e.len as f64), episodes: self.episodes }
+    }
+
+    fn timing(&self) -> Timing {
+        let elapsed = self.started.elapsed().saturating_sub(self.evaluating).as_secs_f64();
+        Timing { elapsed, fps: self.step as f64 / elapsed.max(1e-9) }
+    }
+}
