@@ -84,7 +84,12 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
     /// Environment steps between evaluations. [default: a tenth of the run]
-    #[arg(long, value_name = "N", conflicts_with = "no_eval", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "no_eval",
+        allow_negative_numbers = true
+    )]
     pub(crate) eval_freq: Option<String>,
     /// No evaluation at all.
     #[arg(long)]

@@ -23,7 +23,7 @@ pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
 
 /// A setting that cannot be used, said in the user's terms rather than serde's.
 pub(crate) fn bad_setting(e: ConfigError) -> anyhow::Error {
-    let allowed = match e.allowed.rsplit_once(", expected ") {
+    let allowed = match e.allowed.rsplit_once("expected ") {
         Some((_, "usize" | "u64" | "u32" | "u16" | "u8")) => "a non-negative integer".to_owned(),
         Some((_, "f64" | "f32")) => "a number".to_owned(),
         Some((_, "a boolean")) => "true or false".to_owned(),

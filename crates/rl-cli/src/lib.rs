@@ -21,7 +21,11 @@
 //! The only crate that parses arguments and chooses where output goes. Parsing has no effect: arguments become a
 //! [`RunConfig`](plan::RunConfig), resolved and checked as a whole, before a directory is made or a thread started.
 
-#![allow(clippy::print_stderr, clippy::print_stdout, reason = "talking to people is this crate's purpose")]
+#![allow(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "talking to people is this crate's purpose"
+)]
 
 mod args;
 mod commands;
@@ -75,7 +79,11 @@ pub fn main_with(envs: Registry, algorithms: AlgorithmRegistry) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("rl: {}", one_line(&format!("{error:#}")));
-            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if error.is::<Usage>() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::FAILURE
+            }
         }
     }
 }

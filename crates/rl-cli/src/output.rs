@@ -30,10 +30,19 @@ pub(crate) fn tell(text: &str, json: bool) -> anyhow::Result<()> {
 /// Rows as lines, columns aligned to the left with two spaces between.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(c))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..n_columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, &width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
@@ -45,7 +54,10 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [vec!["a".into(), "±b".into(), "c".into()], vec!["long".into(), "b".into(), String::new()]];
+        let rows = [
+            vec!["a".into(), "±b".into(), "c".into()],
+            vec!["long".into(), "b".into(), String::new()],
+        ];
         assert_eq!(table(&rows), "a     ±b  c\nlong  b\n");
     }
 }

@@ -46,6 +46,18 @@ fn rows(all: &Action, rows: std::ops::Range<usize>, width: usize) -> ActionsRef<
     }
 }
 
+/// The C library's sine and cosine of a pole's angle: what no exact cart-pole can be faster than.
+#[divan::bench(sample_count = 50)]
+fn sin_cos(bencher: Bencher<'_, '_>) {
+    let angles: Vec<f64> = (0..4096).map(|i| 0.2 * f64::from(i % 97 - 48) / 48.0).collect();
+    bencher.counter(ItemsCount::new(angles.len())).bench_local(|| {
+        angles
+            .iter()
+            .map(|x| x.sin_cos())
+            .fold(0.0, |sum, (sin, cos)| sum + sin * cos)
+    });
+}
+
 #[divan::bench(args = ids(), sample_count = 50)]
 fn alone(bencher: Bencher<'_, '_>, id: &str) {
     const STEPS: usize = 4096;

@@ -34,3 +34,8 @@ pub use space::{Action, BoxSpace, Space};
 pub use state::{EnvState, StateReader};
 pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState};
 pub use wrappers::TimeLimit;
+
+/// Compiles and runs the guide's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/environments.md")]
+struct Guide;

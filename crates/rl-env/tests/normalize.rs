@@ -124,7 +124,8 @@ fn frozen_statistics_do_not_move() {
 #[test]
 fn statistics_survive_json() {
     let mut observations = ObservationNormalizer::new(2);
-    observations.update(&[0.1, -3.7, 2.9, 1e-7]);
+    observations.update(&[0.1, -3.7, 2.9, 1e-7]).unwrap();
+    assert!(observations.clone().update(&[1.0; 3]).is_err());
     let mut rewards = RewardNormalizer::new(2, 0.97);
     rewards.update(&[0.3, -1.0 / 3.0]);
     let text = serde_json::to_string(&(&observations, &rewards)).unwrap();
@@ -135,7 +136,7 @@ fn statistics_survive_json() {
 #[test]
 fn normalised_elements_are_clipped() {
     let mut normalizer = ObservationNormalizer::new(1);
-    normalizer.update(&[0.0, 0.0, 0.0]);
+    normalizer.update(&[0.0, 0.0, 0.0]).unwrap();
     let mut obs = [1.0, -1.0, 0.0];
     normalizer.normalize(&mut obs);
     assert_eq!(obs, [10.0, -10.0, 0.0]);

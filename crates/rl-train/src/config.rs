@@ -29,7 +29,13 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     /// Stable-Baselines3's defaults of PPO and TRPO, and the budget of its documentation's examples on small tasks.
     fn default() -> Self {
-        TrainConfig { n_envs: 1, n_steps: 2048, gamma: 0.99, gae_lambda: 0.95, total_steps: 100_000 }
+        TrainConfig {
+            n_envs: 1,
+            n_steps: 2048,
+            gamma: 0.99,
+            gae_lambda: 0.95,
+            total_steps: 100_000,
+        }
     }
 }
 
@@ -47,14 +53,29 @@ impl TrainConfig {
     /// `gamma` or `gae_lambda` outside `[0, 1]`, `total_steps` outside 1..=10¹⁵.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let unit = "a number from 0 to 1";
-        check_setting("n_envs", self.n_envs, "an integer from 1 to 65536", (1..=65_536).contains(&self.n_envs))?;
+        check_setting(
+            "n_envs",
+            self.n_envs,
+            "an integer from 1 to 65536",
+            (1..=65_536).contains(&self.n_envs),
+        )?;
         check_setting("n_steps", self.n_steps, "an integer from 1 up", self.n_steps >= 1)?;
         let fits = self.rollout_len() <= 1 << 28;
         check_setting("n_steps", self.n_steps, "n_envs · n_steps at most 2^28", fits)?;
         check_setting("gamma", self.gamma, unit, (0.0..=1.0).contains(&self.gamma))?;
-        check_setting("gae_lambda", self.gae_lambda, unit, (0.0..=1.0).contains(&self.gae_lambda))?;
+        check_setting(
+            "gae_lambda",
+            self.gae_lambda,
+            unit,
+            (0.0..=1.0).contains(&self.gae_lambda),
+        )?;
         let total = "an integer from 1 to 10^15";
-        check_setting("total_steps", self.total_steps, total, (1..=1_000_000_000_000_000).contains(&self.total_steps))
+        check_setting(
+            "total_steps",
+            self.total_steps,
+            total,
+            (1..=1_000_000_000_000_000).contains(&self.total_steps),
+        )
     }
 }
 
@@ -77,6 +98,10 @@ impl EvalConfig {
 
     /// Every `freq` environment steps with 20 episodes, and at the end with 100.
     pub fn every(freq: u64) -> Self {
-        EvalConfig { freq, episodes: 20, final_episodes: 100 }
+        EvalConfig {
+            freq,
+            episodes: 20,
+            final_episodes: 100,
+        }
     }
 }

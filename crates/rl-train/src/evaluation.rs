@@ -48,7 +48,10 @@ impl Evaluation {
             mean,
             std: var.sqrt(),
             min: episodes.iter().map(|(ret, _)| *ret).fold(f64::INFINITY, f64::min),
-            max: episodes.iter().map(|(ret, _)| *ret).fold(f64::NEG_INFINITY, f64::max),
+            max: episodes
+                .iter()
+                .map(|(ret, _)| *ret)
+                .fold(f64::NEG_INFINITY, f64::max),
             mean_length: episodes.iter().map(|(_, len)| *len as f64).sum::<f64>() / n,
         }
     }
@@ -66,7 +69,10 @@ impl Evaluation {
 /// [`TrainError::Env`] and [`TrainError::Nn`] when the environment fails or the policy does not fit it,
 /// [`TrainError::NonFinitePolicy`] for a policy that is no longer finite, [`TrainError::Stopped`] when `stop` is set
 /// before the last episode ends.
-#[allow(clippy::too_many_arguments, reason = "an evaluation is a function of exactly these")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "an evaluation is a function of exactly these"
+)]
 pub fn evaluate(
     policy: &PolicyModel<f32>,
     theta: &[f32],
@@ -95,16 +101,27 @@ pub fn evaluate(
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped);
         }
-        policy.network.forward(net_theta, Input::new(env.observations(), obs_len)?, &mut y, &mut ws)?;
+        policy.network.forward(
+            net_theta,
+            Input::new(env.observations(), obs_len)?,
+            &mut y,
+            &mut ws,
+        )?;
         let params = policy.params(&y, theta)?;
         actions.clear();
         match acting {
             Acting::Deterministic => policy.distribution.mode(params, &mut actions)?,
-            Acting::Stochastic => policy.distribution.sample(params, &mut rngs, &mut actions, &mut log_probs)?,
+            Acting::Stochastic => {
+                policy
+                    .distribution
+                    .sample(params, &mut rngs, &mut actions, &mut log_probs)?
+            }
         }
         check_finite(&y, n)?;
         if let (Actions::Continuous(a), Some(bounds)) = (&mut actions, &bounds) {
-            a.iter_mut().zip(bounds.iter().cycle()).for_each(|(a, &(low, high))| *a = a.clamp(low, high));
+            a.iter_mut()
+                .zip(bounds.iter().cycle())
+                .for_each(|(a, &(low, high))| *a = a.clamp(low, high));
         }
         env.step(match &actions {
             Actions::Discrete(a) => rl_env::ActionsRef::Discrete(a),
@@ -129,6 +146,9 @@ pub fn evaluate(
 fn check_finite(y: &[f32], n: usize) -> Result<(), TrainError> {
     match y.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
-        Some(k) => Err(TrainError::NonFinitePolicy { env: k * n / y.len(), output: y[k] }),
+        Some(k) => Err(TrainError::NonFinitePolicy {
+            env: k * n / y.len(),
+            output: y[k],
+        }),
     }
 }

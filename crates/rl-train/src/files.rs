@@ -30,7 +30,9 @@ impl RunDir {
                 Err(e) => return Err(TrainError::io("create the directory", &path)(e)),
             }
         }
-        Err(TrainError::io("create a directory in", &parent)(ErrorKind::AlreadyExists.into()))
+        Err(TrainError::io("create a directory in", &parent)(
+            ErrorKind::AlreadyExists.into(),
+        ))
     }
 
     /// The directory.
@@ -97,7 +99,14 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let names = [(); 3].map(|()| RunDir::create(out.path(), "CartPole-v1", "ppo", 7).unwrap().path);
         let names = names.map(|p| p.strip_prefix(out.path()).unwrap().to_str().unwrap().to_owned());
-        assert_eq!(names, ["CartPole-v1/ppo/s7", "CartPole-v1/ppo/s7-2", "CartPole-v1/ppo/s7-3"]);
+        assert_eq!(
+            names,
+            [
+                "CartPole-v1/ppo/s7",
+                "CartPole-v1/ppo/s7-2",
+                "CartPole-v1/ppo/s7-3"
+            ]
+        );
     }
 
     #[test]
@@ -111,8 +120,13 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let file = out.path().join("file");
         write_atomically(&file, b"x").unwrap();
-        let error = RunDir::create(&file, "CartPole-v1", "ppo", 0).unwrap_err().to_string();
-        assert!(error.starts_with("cannot create the directory ") && error.contains("file"), "{error}");
+        let error = RunDir::create(&file, "CartPole-v1", "ppo", 0)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("cannot create the directory ") && error.contains("file"),
+            "{error}"
+        );
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
     }
 }

@@ -39,7 +39,12 @@ struct About {
 impl Policy {
     /// A policy with the environment and the seed it was trained with, for how many steps.
     pub fn new(env: &str, seed: u64, steps: u64, trained: TrainedPolicy) -> Self {
-        let about = About { env: env.to_owned(), seed, steps, policy: trained.spec().clone() };
+        let about = About {
+            env: env.to_owned(),
+            seed,
+            steps,
+            policy: trained.spec().clone(),
+        };
         Policy { about, trained }
     }
 
@@ -53,9 +58,13 @@ impl Policy {
         let read = |path: &Path| fs::read(path).map_err(TrainError::io("read", path));
         let unusable = |path: &Path, e: &dyn std::fmt::Display| {
             let reason = e.to_string();
-            TrainError::Policy { path: path.to_owned(), reason }
+            TrainError::Policy {
+                path: path.to_owned(),
+                reason,
+            }
         };
-        let about: About = serde_json::from_slice(&read(&description)?).map_err(|e| unusable(&description, &e))?;
+        let about: About =
+            serde_json::from_slice(&read(&description)?).map_err(|e| unusable(&description, &e))?;
         let trained = TrainedPolicy::from_safetensors(about.policy.clone(), &read(&parameters)?)
             .map_err(|e| unusable(&parameters, &e))?;
         Ok(Policy { about, trained })
@@ -70,8 +79,10 @@ impl Policy {
         let dir = dir.as_ref();
         fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))?;
         let path = dir.join(DESCRIPTION);
-        let mut about = serde_json::to_string_pretty(&self.about)
-            .map_err(|e| TrainError::Policy { path: path.clone(), reason: e.to_string() })?;
+        let mut about = serde_json::to_string_pretty(&self.about).map_err(|e| TrainError::Policy {
+            path: path.clone(),
+            reason: e.to_string(),
+        })?;
         about.push('\n');
         write_atomically(&dir.join(PARAMETERS), &self.trained.to_safetensors()?)?;
         write_atomically(&path, about.as_bytes())
@@ -94,7 +105,15 @@ impl Policy {
     pub fn evaluate(&self, env: &EnvSpec, episodes: usize, acting: Acting) -> Result<Evaluation, TrainError> {
         let mut envs = env.make_vec(episodes.clamp(1, N_EVAL_ENVS))?;
         let (model, theta, seed) = (self.trained.model(), self.trained.theta(), self.about.seed);
-        evaluate(model, theta, &mut *envs, episodes, seed, acting, &AtomicBool::new(false))
+        evaluate(
+            model,
+            theta,
+            &mut *envs,
+            episodes,
+            seed,
+            acting,
+            &AtomicBool::new(false),
+        )
     }
 
     /// The identifier of the environment it was trained in.

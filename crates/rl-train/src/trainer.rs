@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rl_algo::{ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings};
+use rl_algo::{
+    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings,
+};
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, VecEnv};
 use rl_nn::Shards;
@@ -14,8 +16,8 @@ use rl_rollout::{Collector, Episode};
 
 use crate::evaluation::N_EVAL_ENVS;
 use crate::{
-    Acting, EvalConfig, Evaluation, Event, Policy, RolloutStats, RunDir, RunInfo, Sink, Status, Summary, Timing, TrainConfig,
-    TrainError, Update, evaluate, reward_threshold,
+    Acting, EvalConfig, Evaluation, Event, Policy, RolloutStats, RunDir, RunInfo, Sink, Status, Summary,
+    Timing, TrainConfig, TrainError, Update, evaluate, reward_threshold,
 };
 
 /// Episodes that training means are over.
@@ -73,7 +75,12 @@ struct SoFar {
 pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
     let made = env.make();
     let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::mlp(&made.observation_space(), &made.action_space(), net, &mut rng)?)
+    Ok(ActorCritic::mlp(
+        &made.observation_space(),
+        &made.action_space(),
+        net,
+        &mut rng,
+    )?)
 }
 
 /// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
@@ -82,8 +89,13 @@ pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCriti
 ///
 /// [`TrainError::Threads`] when the system gives none.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, TrainError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-    let pool = pool.map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.max(1))
+        .build();
+    let pool = pool.map_err(|e| TrainError::Threads {
+        threads,
+        reason: e.to_string(),
+    })?;
     Ok(pool.install(work))
 }
 
@@ -142,7 +154,12 @@ impl Trainer {
     /// [`TrainError::Env`] when its environments cannot be made.
     pub fn with_evaluation(mut self, env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
         let n = N_EVAL_ENVS.min(config.episodes.max(config.final_episodes)).max(1);
-        self.evaluator = Some(Evaluator { config, env: env.make_vec(n)?, next: config.freq.max(1), best: None });
+        self.evaluator = Some(Evaluator {
+            config,
+            env: env.make_vec(n)?,
+            next: config.freq.max(1),
+            best: None,
+        });
         Ok(self)
     }
 
@@ -188,7 +205,11 @@ impl Trainer {
         tell(&mut self.sinks, Event::RunStarted(&self.info))?;
         while !self.is_over() && !self.stop.load(Ordering::Relaxed) {
             let (update, step) = (self.so_far.updates + 1, self.so_far.step);
-            let at = |e: TrainError| TrainError::At { update, step, source: Box::new(e) };
+            let at = |e: TrainError| TrainError::At {
+                update,
+                step,
+                source: Box::new(e),
+            };
             self.step().map_err(at)?;
         }
         self.save_policy(|dir| dir.path().to_owned())
@@ -196,11 +217,23 @@ impl Trainer {
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
-        let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
+        let TrainConfig {
+            n_steps,
+            gamma,
+            gae_lambda,
+            ..
+        } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
-        self.collector.collect(policy, theta, n_steps, &mut self.batch.rollout, &mut self.so_far.finished)?;
+        self.collector.collect(
+            policy,
+            theta,
+            n_steps,
+            &mut self.batch.rollout,
+            &mut self.so_far.finished,
+        )?;
         self.so_far.rollout_done(self.batch.len());
-        self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
+        self.batch
+            .estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
         let report = self.update()?;
         self.emit(report)?;
         self.evaluate_if_due()
@@ -209,7 +242,11 @@ impl Trainer {
     fn update(&mut self) -> Result<Report, TrainError> {
         // As Stable-Baselines3, which counts the rollout that the update learns from as done.
         let progress = self.so_far.step as f64 / self.config.total_steps as f64;
-        let mut ctx = UpdateContext { rng: &mut self.rng, progress_remaining: 1.0 - progress, reducer: Reducer };
+        let mut ctx = UpdateContext {
+            rng: &mut self.rng,
+            progress_remaining: 1.0 - progress,
+            reducer: Reducer,
+        };
         Ok(self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?)
     }
 
@@ -232,17 +269,31 @@ impl Trainer {
 
     fn evaluate_if_due(&mut self) -> Result<(), TrainError> {
         let (step, is_over) = (self.so_far.step, self.is_over());
-        let Some(evaluator) = &mut self.evaluator else { return Ok(()) };
+        let Some(evaluator) = &mut self.evaluator else {
+            return Ok(());
+        };
         if !is_over && step < evaluator.next {
             return Ok(());
         }
         let (begun, elapsed) = (Instant::now(), self.so_far.timing().elapsed);
-        let EvalConfig { freq, episodes, final_episodes } = evaluator.config;
+        let EvalConfig {
+            freq,
+            episodes,
+            final_episodes,
+        } = evaluator.config;
         evaluator.next = (step / freq.max(1) + 1) * freq.max(1);
         let episodes = if is_over { final_episodes } else { episodes };
         let (policy, theta, seed) = (self.agent.policy(), self.agent.policy_theta(), self.info.seed);
         let acting = Acting::Deterministic;
-        let evaluation = match evaluate(policy, theta, &mut *evaluator.env, episodes, seed, acting, &self.stop) {
+        let evaluation = match evaluate(
+            policy,
+            theta,
+            &mut *evaluator.env,
+            episodes,
+            seed,
+            acting,
+            &self.stop,
+        ) {
             Err(TrainError::Stopped) => return Ok(()),
             evaluation => evaluation?,
         };
@@ -252,17 +303,27 @@ impl Trainer {
             self.save_policy(RunDir::best)?;
         }
         self.save_policy(|dir| dir.path().to_owned())?;
-        let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
+        let reached = self
+            .threshold
+            .is_some_and(|threshold| evaluation.mean >= threshold);
         if reached && self.so_far.threshold_reached.is_none() {
             self.so_far.threshold_reached = Some((step, elapsed));
         }
         self.so_far.last_evaluation = is_over.then_some(evaluation);
         self.so_far.evaluating += begun.elapsed();
-        tell(&mut self.sinks, Event::Evaluation { step, evaluation: &evaluation })
+        tell(
+            &mut self.sinks,
+            Event::Evaluation {
+                step,
+                evaluation: &evaluation,
+            },
+        )
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
-        let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else { return Ok(()) };
+        let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else {
+            return Ok(());
+        };
         Policy::new(&self.info.env, self.info.seed, self.so_far.step, trained).save(place(dir))
     }
 
@@ -275,7 +336,8 @@ impl Trainer {
         let told = tell(&mut self.sinks, Event::RunFinished(summary));
         let Some(dir) = &self.dir else { return told };
         let path = dir.file("summary.json");
-        let json = serde_json::to_string_pretty(summary).map_err(|e| TrainError::io("write", &path)(e.into()))?;
+        let json =
+            serde_json::to_string_pretty(summary).map_err(|e| TrainError::io("write", &path)(e.into()))?;
         told.and(dir.write("summary.json", &(json + "\n")))
     }
 
@@ -342,13 +404,25 @@ impl SoFar {
 
     fn rollout_stats(&self) -> RolloutStats {
         let mean = |value: fn(&Episode) -> f64| {
-            (!self.recent.is_empty()).then(|| self.recent.iter().map(value).sum::<f64>() / self.recent.len() as f64)
+            (!self.recent.is_empty())
+                .then(|| self.recent.iter().map(value).sum::<f64>() / self.recent.len() as f64)
         };
-        RolloutStats { ep_rew_mean: mean(|e| e.ret), ep_len_mean: mean(|e| e.len as f64), episodes: self.episodes }
+        RolloutStats {
+            ep_rew_mean: mean(|e| e.ret),
+            ep_len_mean: mean(|e| e.len as f64),
+            episodes: self.episodes,
+        }
     }
 
     fn timing(&self) -> Timing {
-        let elapsed = self.started.elapsed().saturating_sub(self.evaluating).as_secs_f64();
-        Timing { elapsed, fps: self.step as f64 / elapsed.max(1e-9) }
+        let elapsed = self
+            .started
+            .elapsed()
+            .saturating_sub(self.evaluating)
+            .as_secs_f64();
+        Timing {
+            elapsed,
+            fps: self.step as f64 / elapsed.max(1e-9),
+        }
     }
 }

@@ -9,7 +9,10 @@ use std::time::Instant;
 use anyhow::Result;
 use rl_env::EnvRng;
 use rl_env::rng::stream;
-use rl_stats::{Interval, bootstrap_interval, iqm, mean, probability_of_improvement, probability_of_improvement_interval, std};
+use rl_stats::{
+    Interval, bootstrap_interval, iqm, mean, probability_of_improvement, probability_of_improvement_interval,
+    std,
+};
 use rl_train::{RunDir, Status, Summary};
 use serde_json::{Value, json};
 
@@ -40,9 +43,15 @@ struct Group<'a> {
 pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let runs = plan(known, &args.algos, &args.envs, &args.run)?;
     let seeds = |config: &RunConfig| config.seed..config.seed.saturating_add(args.seeds);
-    let configs: Vec<RunConfig> = runs.iter().flat_map(|config| seeds(config).map(|seed| config.with_seed(seed))).collect();
+    let configs: Vec<RunConfig> = runs
+        .iter()
+        .flat_map(|config| seeds(config).map(|seed| config.with_seed(seed)))
+        .collect();
     if configs.iter().any(|config| config.seed > i64::MAX as u64) {
-        anyhow::bail!(usage(format!("--seeds {}: the last seed is beyond 2^63 - 1", args.seeds)));
+        anyhow::bail!(usage(format!(
+            "--seeds {}: the last seed is beyond 2^63 - 1",
+            args.seeds
+        )));
     }
     let threads = threads(args.run.threads);
     let at_once = threads.min(configs.len()).max(1);
@@ -55,13 +64,27 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let stop = stop_on_interrupt()?;
     if !args.run.quiet {
         let each = (threads / at_once).max(1);
-        eprintln!("{} runs, {at_once} at once, {each} {} each", jobs.len(), if each == 1 { "thread" } else { "threads" });
+        eprintln!(
+            "{} runs, {at_once} at once, {each} {} each",
+            jobs.len(),
+            if each == 1 { "thread" } else { "threads" }
+        );
     }
     let started = Instant::now();
-    let outcomes = run_all(&jobs, at_once, (threads / at_once).max(1), &Screen::new(args.run.quiet), &stop);
+    let outcomes = run_all(
+        &jobs,
+        at_once,
+        (threads / at_once).max(1),
+        &Screen::new(args.run.quiet),
+        &stop,
+    );
     let wall_seconds = started.elapsed().as_secs_f64();
 
-    let done: Vec<(&Job, &Summary)> = jobs.iter().zip(&outcomes).filter_map(|(job, o)| Some((job, o.as_ref().ok()?))).collect();
+    let done: Vec<(&Job, &Summary)> = jobs
+        .iter()
+        .zip(&outcomes)
+        .filter_map(|(job, o)| Some((job, o.as_ref().ok()?)))
+        .collect();
     let groups = groups(&runs, &done);
     if json {
         let document = json!({
@@ -71,7 +94,10 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
         });
         output::print_json(&document)?;
     }
-    output::tell(&report(&runs, &groups, &args.run.out, at_once, wall_seconds), json)?;
+    output::tell(
+        &report(&runs, &groups, &args.run.out, at_once, wall_seconds),
+        json,
+    )?;
     if stop.load(Ordering::Relaxed) {
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -86,7 +112,13 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
 }
 
 /// Runs every job on `at_once` threads, each with a pool of its own: how they share the machine changes no result.
-fn run_all(jobs: &[Job], at_once: usize, threads: usize, screen: &Screen, stop: &Arc<AtomicBool>) -> Vec<Result<Summary>> {
+fn run_all(
+    jobs: &[Job],
+    at_once: usize,
+    threads: usize,
+    screen: &Screen,
+    stop: &Arc<AtomicBool>,
+) -> Vec<Result<Summary>> {
     let next = AtomicUsize::new(0);
     let outcomes: Vec<OnceLock<Result<Summary>>> = jobs.iter().map(|_| OnceLock::new()).collect();
     std::thread::scope(|scope| {
@@ -98,14 +130,29 @@ fn run_all(jobs: &[Job], at_once: usize, threads: usize, screen: &Screen, stop: 
             });
         }
     });
-    outcomes.into_iter().map(|o| o.into_inner().unwrap_or_else(|| Err(anyhow::anyhow!("the run was not started")))).collect()
+    outcomes
+        .into_iter()
+        .map(|o| {
+            o.into_inner()
+                .unwrap_or_else(|| Err(anyhow::anyhow!("the run was not started")))
+        })
+        .collect()
 }
 
 fn groups<'a>(runs: &'a [RunConfig], done: &[(&'a Job, &'a Summary)]) -> Vec<Group<'a>> {
     let group = |config: &'a RunConfig| {
         let (algo, env) = (config.algo.id.as_str(), config.env.id.as_str());
-        let jobs = done.iter().copied().filter(|(_, s)| s.algo == algo && s.env == env).collect();
-        Group { algo, env, preset: config.preset, jobs }
+        let jobs = done
+            .iter()
+            .copied()
+            .filter(|(_, s)| s.algo == algo && s.env == env)
+            .collect();
+        Group {
+            algo,
+            env,
+            preset: config.preset,
+            jobs,
+        }
     };
     runs.iter().map(group).collect()
 }
@@ -123,11 +170,18 @@ impl Group<'_> {
     }
 
     fn steps_to_threshold(&self) -> Vec<f64> {
-        self.jobs.iter().filter_map(|(_, s)| s.steps_to_threshold).map(|steps| steps as f64).collect()
+        self.jobs
+            .iter()
+            .filter_map(|(_, s)| s.steps_to_threshold)
+            .map(|steps| steps as f64)
+            .collect()
     }
 
     fn seconds_to_threshold(&self) -> Vec<f64> {
-        self.jobs.iter().filter_map(|(_, s)| s.seconds_to_threshold).collect()
+        self.jobs
+            .iter()
+            .filter_map(|(_, s)| s.seconds_to_threshold)
+            .collect()
     }
 
     fn threshold(&self) -> Option<f64> {
@@ -135,7 +189,14 @@ impl Group<'_> {
     }
 
     fn interval(&self, statistic: fn(&[f64]) -> f64) -> Option<Interval> {
-        bootstrap_interval(statistic, &self.finals(), CONFIDENCE, RESAMPLES, &mut resampling()).ok()
+        bootstrap_interval(
+            statistic,
+            &self.finals(),
+            CONFIDENCE,
+            RESAMPLES,
+            &mut resampling(),
+        )
+        .ok()
     }
 
     fn document(&self) -> Value {
@@ -175,7 +236,8 @@ fn improvements<'g>(groups: &[&'g Group<'g>]) -> Vec<(&'g str, &'g str, f64, Opt
         for y in &groups[i + 1..] {
             let (a, b) = (x.finals(), y.finals());
             if !a.is_empty() && !b.is_empty() {
-                let interval = probability_of_improvement_interval(&a, &b, CONFIDENCE, RESAMPLES, &mut resampling());
+                let interval =
+                    probability_of_improvement_interval(&a, &b, CONFIDENCE, RESAMPLES, &mut resampling());
                 pairs.push((x.algo, y.algo, probability_of_improvement(&a, &b), interval.ok()));
             }
         }
@@ -185,10 +247,12 @@ fn improvements<'g>(groups: &[&'g Group<'g>]) -> Vec<(&'g str, &'g str, f64, Opt
 
 fn environment(env: &str, groups: &[Group<'_>]) -> Value {
     let here: Vec<&Group<'_>> = groups.iter().filter(|g| g.env == env).collect();
-    let improvement = improvements(&here).into_iter().map(|(algo, over, probability, interval)| {
-        let (low, high) = (interval.map(|i| i.low), interval.map(|i| i.high));
-        json!({"algo": algo, "over": over, "probability": probability, "low": low, "high": high})
-    });
+    let improvement = improvements(&here)
+        .into_iter()
+        .map(|(algo, over, probability, interval)| {
+            let (low, high) = (interval.map(|i| i.low), interval.map(|i| i.high));
+            json!({"algo": algo, "over": over, "probability": probability, "low": low, "high": high})
+        });
     json!({
         "env": env,
         "threshold": here.iter().find_map(|g| g.threshold()),
@@ -198,24 +262,51 @@ fn environment(env: &str, groups: &[Group<'_>]) -> Value {
 }
 
 /// The comparison as people read it.
-fn report(runs: &[RunConfig], groups: &[Group<'_>], out: &std::path::Path, at_once: usize, wall_seconds: f64) -> String {
+fn report(
+    runs: &[RunConfig],
+    groups: &[Group<'_>],
+    out: &std::path::Path,
+    at_once: usize,
+    wall_seconds: f64,
+) -> String {
     let mut text = String::new();
     for env in runs_envs(runs) {
         let here: Vec<&Group<'_>> = groups.iter().filter(|g| g.env == env).collect();
-        let threshold = here.iter().find_map(|g| g.threshold()).map_or("threshold".to_owned(), |t| t.to_string());
+        let threshold = here
+            .iter()
+            .find_map(|g| g.threshold())
+            .map_or("threshold".to_owned(), |t| t.to_string());
         let (steps, seconds) = (format!("steps to {threshold}"), format!("seconds to {threshold}"));
-        let header = ["algorithm", "preset", "final evaluation", "IQM [95 %]", &steps, &seconds, "per seed"];
+        let header = [
+            "algorithm",
+            "preset",
+            "final evaluation",
+            "IQM [95 %]",
+            &steps,
+            &seconds,
+            "per seed",
+        ];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(here.iter().map(|group| row(group)));
         // Writing to a string cannot fail.
         let _ = write!(text, "\n{env}\n{}", output::table(&rows));
         for (algo, over, probability, interval) in improvements(&here) {
             let interval = interval.map_or(String::new(), |i| format!(" [{:.2}, {:.2}]", i.low, i.high));
-            let _ = writeln!(text, "P({algo} ends better than {over}) = {probability:.2}{interval}");
+            let _ = writeln!(
+                text,
+                "P({algo} ends better than {over}) = {probability:.2}{interval}"
+            );
         }
     }
-    let _ = writeln!(text, "\n{} runs in {wall_seconds:.1} s, {at_once} at once: seconds are those of runs that shared the machine.", runs_done(groups));
-    let _ = writeln!(text, "Final evaluation: mean ± std over seeds of the mean return, deterministic policy. Intervals: bootstrap over seeds.");
+    let _ = writeln!(
+        text,
+        "\n{} runs in {wall_seconds:.1} s, {at_once} at once: seconds are those of runs that shared the machine.",
+        runs_done(groups)
+    );
+    let _ = writeln!(
+        text,
+        "Final evaluation: mean ± std over seeds of the mean return, deterministic policy. Intervals: bootstrap over seeds."
+    );
     let mut dirs: Vec<String> = Vec::new();
     for (job, _) in groups.iter().flat_map(|g| &g.jobs) {
         dirs.push(job.dir.path().display().to_string());
@@ -226,7 +317,15 @@ fn report(runs: &[RunConfig], groups: &[Group<'_>], out: &std::path::Path, at_on
 }
 
 fn runs_done(groups: &[Group<'_>]) -> usize {
-    groups.iter().map(|g| g.jobs.iter().filter(|(_, s)| s.status == Status::Finished).count()).sum()
+    groups
+        .iter()
+        .map(|g| {
+            g.jobs
+                .iter()
+                .filter(|(_, s)| s.status == Status::Finished)
+                .count()
+        })
+        .sum()
 }
 
 fn row(group: &Group<'_>) -> Vec<String> {
@@ -251,6 +350,10 @@ fn row(group: &Group<'_>) -> Vec<String> {
         interval,
         reached(&group.steps_to_threshold(), 0),
         reached(&group.seconds_to_threshold(), 1),
-        finals.iter().map(|x| format!("{x:.1}")).collect::<Vec<_>>().join(" "),
+        finals
+            .iter()
+            .map(|x| format!("{x:.1}"))
+            .collect::<Vec<_>>()
+            .join(" "),
     ]
 }

@@ -11,8 +11,15 @@ use crate::{Known, output};
 
 pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let policy = Policy::load(&args.run_dir)?;
-    let env = known.envs.get(policy.env()).with_context(|| args.run_dir.display().to_string())?;
-    let acting = if args.stochastic { Acting::Stochastic } else { Acting::Deterministic };
+    let env = known
+        .envs
+        .get(policy.env())
+        .with_context(|| args.run_dir.display().to_string())?;
+    let acting = if args.stochastic {
+        Acting::Stochastic
+    } else {
+        Acting::Deterministic
+    };
     let e = policy.evaluate(env, args.episodes as usize, acting)?;
     if json {
         output::print_json(&json!({
@@ -27,7 +34,14 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
     } else {
         output::print(&format!(
             "{} after {} steps, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}, mean length {:.1}\n",
-            policy.env(), policy.steps(), e.episodes, e.mean, e.std, e.min, e.max, e.mean_length
+            policy.env(),
+            policy.steps(),
+            e.episodes,
+            e.mean,
+            e.std,
+            e.min,
+            e.max,
+            e.mean_length
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -13,23 +13,42 @@ use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
 use crate::{Known, output};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let runs = plan(known, std::slice::from_ref(&args.algo), std::slice::from_ref(&args.env), &args.run)?;
-    let [config] = &runs[..] else { anyhow::bail!("one algorithm in one environment makes one run") };
+    let runs = plan(
+        known,
+        std::slice::from_ref(&args.algo),
+        std::slice::from_ref(&args.env),
+        &args.run,
+    )?;
+    let [config] = &runs[..] else {
+        anyhow::bail!("one algorithm in one environment makes one run")
+    };
 
     let dir = RunDir::create(&args.run.out, &config.env.id, &config.algo.id, config.seed)?;
     let stop = stop_on_interrupt()?;
-    let summary = run(config, &dir, threads(args.run.threads), &Screen::new(args.run.quiet), &stop)?;
+    let summary = run(
+        config,
+        &dir,
+        threads(args.run.threads),
+        &Screen::new(args.run.quiet),
+        &stop,
+    )?;
     if json {
         output::print_json(&document(&summary, &dir))?;
     } else {
         output::print(&told(&summary, &dir))?;
     }
-    Ok(if summary.status == Status::Interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(if summary.status == Status::Interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// A run as `--json` prints it.
 pub(super) fn document(s: &Summary, dir: &RunDir) -> Value {
-    let eval = s.eval.map(|e| json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max}));
+    let eval = s
+        .eval
+        .map(|e| json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max}));
     json!({
         "algo": s.algo,
         "env": s.env,
@@ -61,10 +80,19 @@ fn told(s: &Summary, dir: &RunDir) -> String {
         let _ = writeln!(text, "last 100 training episodes: mean return {mean:.1}");
     }
     if let Some(e) = s.eval {
-        let _ = writeln!(text, "evaluation, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}", e.episodes, e.mean, e.std, e.min, e.max);
+        let _ = writeln!(
+            text,
+            "evaluation, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}",
+            e.episodes, e.mean, e.std, e.min, e.max
+        );
     }
-    if let (Some(threshold), Some(steps), Some(seconds)) = (s.threshold, s.steps_to_threshold, s.seconds_to_threshold) {
-        let _ = writeln!(text, "an evaluation reached {threshold} at {steps} steps, after {seconds:.1} s of training");
+    if let (Some(threshold), Some(steps), Some(seconds)) =
+        (s.threshold, s.steps_to_threshold, s.seconds_to_threshold)
+    {
+        let _ = writeln!(
+            text,
+            "an evaluation reached {threshold} at {steps} steps, after {seconds:.1} s of training"
+        );
     }
     if s.status == Status::Interrupted {
         let _ = writeln!(text, "interrupted; the latest and the best policy are saved");

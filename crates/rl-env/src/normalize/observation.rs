@@ -10,10 +10,11 @@ use crate::{ActionsRef, BoxSpace, EnvError, EnvState, Frame, Space, StepEnd, Vec
 /// ```
 /// use rl_env::ObservationNormalizer;
 /// let mut normalizer = ObservationNormalizer::new(1);
-/// normalizer.update(&[1.0, 3.0]); // two observations: mean 2, variance 1
+/// normalizer.update(&[1.0, 3.0])?; // two observations: mean 2, variance 1
 /// let mut obs = [4.0];
 /// normalizer.normalize(&mut obs);
 /// assert!((obs[0] - 2.0).abs() < 1e-3);
+/// # Ok::<(), rl_env::EnvError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,16 +49,23 @@ impl ObservationNormalizer {
     ///
     /// `observations` is `[n, O]`.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If its length is no multiple of `O`.
-    pub fn update(&mut self, observations: &[f32]) {
-        let o = self.mean.len();
-        assert_eq!(observations.len() % o.max(1), 0, "observations of {o} elements");
-        if observations.is_empty() {
-            return;
+    /// [`EnvError::WrongLength`] unless the length is a multiple of `O`; the statistics are then as they were.
+    pub fn update(&mut self, observations: &[f32]) -> Result<(), EnvError> {
+        let (o, got) = (self.mean.len(), observations.len());
+        if got == 0 {
+            return Ok(());
         }
-        let n = (observations.len() / o) as f64;
+        if o == 0 || got % o != 0 {
+            let expected = got.checked_div(o).map_or(0, |n| n * o);
+            return Err(EnvError::WrongLength {
+                what: "the batch of observations",
+                got,
+                expected,
+            });
+        }
+        let n = (got / o) as f64;
         for (j, (mean, var)) in self.mean.iter_mut().zip(&mut self.var).enumerate() {
             merge(
                 mean,
@@ -68,6 +76,7 @@ impl ObservationNormalizer {
             );
         }
         self.count += n;
+        Ok(())
     }
 
     /// Normalises observations in place.
@@ -197,7 +206,7 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
     fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError> {
         self.inner.reset(seed, purpose)?;
         if self.training {
-            self.normalizer.update(self.inner.observations());
+            self.normalizer.update(self.inner.observations())?;
         }
         self.refresh();
         Ok(())
@@ -206,7 +215,7 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
     fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         self.inner.step(actions)?;
         if self.training {
-            self.normalizer.update(self.inner.observations());
+            self.normalizer.update(self.inner.observations())?;
         }
         self.refresh();
         Ok(())

@@ -34,7 +34,13 @@ impl Progress {
     }
 
     fn new(to: To) -> Self {
-        Progress { to, name: String::new(), total_steps: 1, rejected: 0, next_tenth: 1 }
+        Progress {
+            to,
+            name: String::new(),
+            total_steps: 1,
+            rejected: 0,
+            next_tenth: 1,
+        }
     }
 
     fn start(&mut self, info: &RunInfo) {
@@ -42,7 +48,9 @@ impl Progress {
         self.total_steps = info.total_steps;
         if let To::Bar(bar) = &self.to {
             let template = "{prefix:24} {bar:24} {pos}/{len} {msg}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar.set_length(self.total_steps);
             bar.set_prefix(self.name.clone());
         }
@@ -65,7 +73,11 @@ impl Progress {
                     return Ok(());
                 }
                 self.next_tenth = tenths + 1;
-                writeln!(to, "{}: {}/{} steps, {message}", self.name, update.step, self.total_steps)?;
+                writeln!(
+                    to,
+                    "{}: {}/{} steps, {message}",
+                    self.name, update.step, self.total_steps
+                )?;
                 to.flush()
             }
         }
@@ -73,7 +85,10 @@ impl Progress {
 
     fn message(&self, update: &Update) -> String {
         let fps = update.timing.fps;
-        let mean = update.rollout.ep_rew_mean.map_or_else(|| "-".to_owned(), |mean| format!("{mean:.1}"));
+        let mean = update
+            .rollout
+            .ep_rew_mean
+            .map_or_else(|| "-".to_owned(), |mean| format!("{mean:.1}"));
         let remaining = self.total_steps.saturating_sub(update.step) as f64 / fps;
         let eta = indicatif::HumanDuration(Duration::try_from_secs_f64(remaining).unwrap_or(Duration::MAX));
         let rejected = match self.rejected {
@@ -90,7 +105,10 @@ impl Progress {
             (Status::Finished, Some(e)) => format!("evaluation {:.1} ± {:.1}", e.mean, e.std),
             (Status::Finished, None) => "done".to_owned(),
         };
-        let message = format!("{outcome}, {:.0} steps/s, {:.1} s", summary.steps_per_second, summary.wall_seconds);
+        let message = format!(
+            "{outcome}, {:.0} steps/s, {:.1} s",
+            summary.steps_per_second, summary.wall_seconds
+        );
         match &mut self.to {
             To::Bar(bar) => bar.abandon_with_message(message),
             To::Lines(to) => {
@@ -113,6 +131,9 @@ impl Sink for Progress {
             Event::Evaluation { .. } => Ok(()),
             Event::RunFinished(summary) => self.finish(summary),
         };
-        told.map_err(|source| SinkError::Io { path: PathBuf::from("the progress"), source })
+        told.map_err(|source| SinkError::Io {
+            path: PathBuf::from("the progress"),
+            source,
+        })
     }
 }

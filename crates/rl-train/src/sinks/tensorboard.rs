@@ -29,14 +29,21 @@ impl TensorBoard {
     /// [`SinkError::Io`] when it cannot be made.
     pub fn create(dir: &Path) -> Result<Self, SinkError> {
         let (seconds, process) = (seconds_since_1970() as u64, std::process::id());
-        let mut paths = (0u32..=u32::MAX).map(|n| dir.join(format!("events.out.tfevents.{seconds}.{process}.{n}")));
+        let mut paths =
+            (0u32..=u32::MAX).map(|n| dir.join(format!("events.out.tfevents.{seconds}.{process}.{n}")));
         let opened = paths.find_map(|path| match File::create_new(&path) {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => None,
             opened => Some((opened, path)),
         });
         let (opened, path) = opened.unwrap_or_else(|| (Err(ErrorKind::AlreadyExists.into()), dir.to_owned()));
-        let file = opened.map_err(|source| SinkError::Io { path: path.clone(), source })?;
-        let mut tensorboard = TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)) };
+        let file = opened.map_err(|source| SinkError::Io {
+            path: path.clone(),
+            source,
+        })?;
+        let mut tensorboard = TensorBoard {
+            path,
+            writer: RecordWriter::new(BufWriter::new(file)),
+        };
         let mut version = Record::new();
         version.set_file_version("brain.Event:2".to_owned());
         tensorboard.write(version)?;
@@ -47,7 +54,9 @@ impl TensorBoard {
     fn write(&mut self, mut record: Record) -> Result<(), SinkError> {
         record.set_wall_time(seconds_since_1970());
         let bytes = record.write_to_bytes().map_err(io::Error::from);
-        bytes.and_then(|bytes| self.writer.write(&bytes)).map_err(|source| self.io(source))
+        bytes
+            .and_then(|bytes| self.writer.write(&bytes))
+            .map_err(|source| self.io(source))
     }
 
     fn write_values(&mut self, step: u64, values: Vec<Summary_Value>) -> Result<(), SinkError> {
@@ -64,7 +73,10 @@ impl TensorBoard {
     }
 
     fn io(&self, source: io::Error) -> SinkError {
-        SinkError::Io { path: self.path.clone(), source }
+        SinkError::Io {
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -78,7 +90,9 @@ impl Sink for TensorBoard {
             scalar
         });
         match event {
-            Event::RunStarted(info) => self.write_values(0, vec![hparams::session_start(info, seconds_since_1970())?])?,
+            Event::RunStarted(info) => {
+                self.write_values(0, vec![hparams::session_start(info, seconds_since_1970())?])?
+            }
             Event::Update(update) => self.write_values(update.step, scalars.collect())?,
             Event::Evaluation { step, .. } => self.write_values(step, scalars.collect())?,
             Event::RunFinished(summary) => {
@@ -91,5 +105,8 @@ impl Sink for TensorBoard {
 }
 
 fn seconds_since_1970() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
 }

@@ -1,0 +1,568 @@
+//! The command line: what it refuses, what it prints, what it leaves.
+
+mod command_line;
+
+use std::fs;
+
+use command_line::{Place, SHORT, files, progress, result};
+use serde_json::Value;
+
+/// What cannot be used is refused in one line, with what is wrong, what would be right, and nothing done.
+#[test]
+fn misuse_is_refused_in_one_line() {
+    let place = Place::new();
+    fs::write(place.path().join("bad.toml"), "gamma = 0.9\nclip_rnge = 0.1\n").unwrap();
+    fs::write(place.path().join("broken.toml"), "gamma = 0.9\nn_envs = = 2\n").unwrap();
+    fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (
+            &["train", "ppo", "CartPol-v1"],
+            &["CartPol-v1", "did you mean \"CartPole-v1\"", "Pendulum-v1"],
+        ),
+        (
+            &["train", "pppo", "CartPole-v1"],
+            &["pppo", "did you mean \"ppo\"", "trpo"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--preset", "zo"],
+            &["\"zo\"", "did you mean \"zoo\"", "sb3"],
+        ),
+        (
+            &["train", "ppo", "Acrobot-v1", "--preset", "zoo"],
+            &["zoo", "ppo on Acrobot-v1", "sb3"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "clip_rnge=0.1"],
+            &["clip_rnge = 0.1", "did you mean \"clip_range\""],
+        ),
+        (
+            &["train", "trpo", "CartPole-v1", "--set", "clip_range=0.1"],
+            &["clip_range = 0.1", "a setting of ppo", "max_kl"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "learning_rate=-0.001"],
+            &["learning_rate = -0.001", "positive"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "learning_rate=exp_1"],
+            &["learning_rate = \"exp_1\": expected a number", "lin_0.0003"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "batch_size=300"],
+            &["batch_size = 300", "256"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "batch_size=many"],
+            &["batch_size = \"many\"", "non-negative integer"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "n_epochs=1.5"],
+            &["n_epochs = 1.5", "non-negative integer"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "gamma=1.5"],
+            &["gamma = 1.5", "from 0 to 1"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "gamma=none"],
+            &["gamma", "a number"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "normalize_advantage=3"],
+            &["normalize_advantage = 3", "true or false"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "net_arch=[64,0]"],
+            &["net_arch", "[64, 0]"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "activation=tan"],
+            &["activation = \"tan\"", "tanh", "relu"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "gamma"],
+            &["gamma", "key=value"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "trpo.max_kl=0.1"],
+            &["trpo.max_kl", "trpo is not among"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--set", "tpo.max_kl=0.1"],
+            &["tpo.max_kl", "did you mean \"trpo\""],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--n-envs", "0"],
+            &["n_envs = 0", "from 1 to 65536"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--total-steps", "-5"],
+            &["total_steps = -5", "non-negative integer"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--seed", "x"],
+            &["seed = \"x\"", "an integer from 0"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--eval-freq", "0"],
+            &["eval_freq = 0", "from 1 up"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--threads", "0"],
+            &["--threads", "0"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--thread", "2"],
+            &["--thread", "--threads"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--config", "bad.toml"],
+            &["clip_rnge = 0.1 (bad.toml)", "clip_range"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--config", "broken.toml"],
+            &["broken.toml, line 2"],
+        ),
+        (
+            &["train", "ppo", "CartPole-v1", "--config", "other.toml"],
+            &["algo = \"trpo\" (other.toml)", "says ppo"],
+        ),
+        (&["train", "ppo"], &["<ENV>"]),
+        (&["trian", "ppo", "CartPole-v1"], &["trian", "train"]),
+        (&["compare", "ppo", "ppo"], &["\"ppo\" is given twice"]),
+        (&["compare", "--seeds", "0"], &["--seeds", "0"]),
+        (
+            &["compare", "--set", "target_kl=0.02"],
+            &[
+                "target_kl = 0.02",
+                "max_kl = trpo.target_kl",
+                "target_kl = ppo.target_kl",
+            ],
+        ),
+        (
+            &["compare", "--set", "lazy.ambition=1"],
+            &["lazy is not among", "trpo, ppo"],
+        ),
+        (
+            &["show-config", "ppo", "Pendulum"],
+            &["Pendulum", "did you mean \"Pendulum-v1\""],
+        ),
+        (&[], &["--help"]),
+    ];
+    for (args, expected) in cases {
+        let line = place.refuses(2, args);
+        for part in *expected {
+            assert!(line.contains(part), "{args:?}: no {part:?} in {line}");
+        }
+    }
+}
+
+/// Failures of the file system end with code 1, before any training and with nothing half-written.
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let place = Place::new();
+    fs::write(place.path().join("file"), "precious").unwrap();
+    for args in [
+        &["train", "ppo", "CartPole-v1", "--out", "file/runs"][..],
+        &["compare", "--out", "file"],
+    ] {
+        let line = place.refuses(1, args);
+        assert!(line.contains("cannot create the directory file"), "{line}");
+    }
+    let line = place.refuses(1, &["train", "ppo", "CartPole-v1", "--config", "nowhere.toml"]);
+    assert!(line.contains("cannot read nowhere.toml"), "{line}");
+    let line = place.refuses(1, &["eval", "nowhere"]);
+    assert!(line.contains("cannot read nowhere"), "{line}");
+    assert_eq!(fs::read_to_string(place.path().join("file")).unwrap(), "precious");
+}
+
+#[test]
+fn a_run_leaves_what_it_should_and_overwrites_nothing() {
+    let place = Place::new();
+    let document = place.json(&[&["train", "trpo", "CartPole-v1", "--seed", "3"], SHORT].concat());
+    let fields: Vec<&String> = document.as_object().unwrap().keys().collect();
+    assert_eq!(
+        fields,
+        [
+            "algo",
+            "env",
+            "seed",
+            "total_steps",
+            "wall_seconds",
+            "steps_per_second",
+            "episodes",
+            "mean_return_100",
+            "eval",
+            "updates",
+            "rejected_updates",
+            "run_dir"
+        ]
+    );
+    assert_eq!(
+        document["eval"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["episodes", "mean", "std", "min", "max"]
+    );
+    assert_eq!(
+        (&document["total_steps"], &document["updates"]),
+        (&Value::from(2048), &Value::from(4))
+    );
+    assert_eq!(document["eval"]["episodes"], 100);
+
+    let dir = place.path().join("runs/CartPole-v1/trpo/s3");
+    assert_eq!(document["run_dir"], "runs/CartPole-v1/trpo/s3");
+    let names: Vec<String> = files(&dir)
+        .iter()
+        .map(|f| f.strip_prefix(&dir).unwrap().display().to_string())
+        .collect();
+    let events = names
+        .iter()
+        .find(|name| name.starts_with("events.out.tfevents."))
+        .unwrap();
+    let best = [
+        "checkpoints",
+        "checkpoints/best",
+        "checkpoints/best/policy.json",
+        "checkpoints/best/policy.safetensors",
+    ];
+    let others = [
+        "config.toml",
+        events,
+        "policy.json",
+        "policy.safetensors",
+        "progress.csv",
+        "summary.json",
+    ];
+    assert_eq!(names, [&best[..], &others[..]].concat());
+    assert_eq!(progress(&dir).len(), 1 + 4);
+
+    // The file it leaves gives the same run again, beside the first.
+    let again = place.train(
+        "trpo",
+        "CartPole-v1",
+        &["--config", "runs/CartPole-v1/trpo/s3/config.toml"],
+    );
+    assert_eq!(again, place.path().join("runs/CartPole-v1/trpo/s3-2"));
+    assert_eq!(result(&again), result(&dir));
+    assert_eq!(
+        fs::read(again.join("config.toml")).unwrap(),
+        fs::read(dir.join("config.toml")).unwrap()
+    );
+
+    // The policy evaluated by itself is the one evaluated at the end.
+    let eval = place.json(&["eval", "runs/CartPole-v1/trpo/s3", "--episodes", "100"]);
+    assert_eq!(eval["eval"], document["eval"]);
+    place.json(&[
+        "eval",
+        "runs/CartPole-v1/trpo/s3/checkpoints/best",
+        "--episodes",
+        "3",
+        "--stochastic",
+    ]);
+}
+
+/// Defaults < preset < file < `--set` < flags; aliases count as what they stand for.
+#[test]
+fn later_settings_win() {
+    let place = Place::new();
+    fs::write(
+        place.path().join("mine.toml"),
+        "n_envs = 3\nn_steps = 100\ngae_lambda = 0.5\nseed = 9\n[trpo]\nmax_kl = 0.03\n",
+    )
+    .unwrap();
+    let more = [
+        "--config",
+        "mine.toml",
+        "--set",
+        "n_envs=5",
+        "--set",
+        "target_kl=0.04",
+        "--set",
+        "n_steps=1e2",
+        "--set",
+        "batch_size=100",
+        "--n-envs",
+        "2",
+    ];
+    let dir = place.train(
+        "trpo",
+        "CartPole-v1",
+        &[&more[..], &["--total-steps", "1e2", "--no-eval"]].concat(),
+    );
+    let config = fs::read_to_string(dir.join("config.toml")).unwrap();
+    for line in [
+        "seed = 9",
+        "n_envs = 2",
+        "n_steps = 100",
+        "gae_lambda = 0.5",
+        "max_kl = 0.04",
+        "total_steps = 100",
+        "cg_damping = 0.001",
+        "cg_iters = 15",
+        "eval_freq = \"never\"",
+    ] {
+        assert!(config.lines().any(|l| l == line), "no `{line}` in\n{config}");
+    }
+    // `none` is no value, and stays so in the file.
+    let dir = place.train(
+        "ppo",
+        "CartPole-v1",
+        &[
+            "--preset",
+            "sb3",
+            "--set",
+            "clip_range_vf=0.2",
+            "--set",
+            "clip_range_vf=none",
+            "--total-steps",
+            "1",
+        ],
+    );
+    let config = fs::read_to_string(dir.join("config.toml")).unwrap();
+    assert!(
+        config.contains("clip_range_vf = \"none\"\n") && config.contains("n_steps = 2048\n"),
+        "{config}"
+    );
+}
+
+#[test]
+fn a_shown_config_is_a_config() {
+    let place = Place::new();
+    for (algo, env) in [
+        ("ppo", "CartPole-v1"),
+        ("trpo", "Pendulum-v1"),
+        ("ppo", "Acrobot-v1"),
+        ("lazy", "CartPole-v1"),
+    ] {
+        let shown = place.run(&["show-config", algo, env]).stdout;
+        fs::write(place.path().join("shown.toml"), &shown).unwrap();
+        let dir = place.train(
+            algo,
+            env,
+            &[
+                "--config",
+                "shown.toml",
+                "--preset",
+                "sb3",
+                "--total-steps",
+                "1",
+                "--no-eval",
+            ],
+        );
+        let left = fs::read_to_string(dir.join("config.toml")).unwrap();
+        let settings = |text: &str| -> Vec<String> {
+            let changed = ["eval_freq", "total_steps", "#"];
+            text.lines()
+                .filter(|l| !changed.iter().any(|c| l.starts_with(c)))
+                .map(str::to_owned)
+                .collect()
+        };
+        assert_eq!(settings(&left), settings(&String::from_utf8(shown).unwrap()));
+    }
+}
+
+/// What one run of a comparison gives is what it gives alone.
+#[test]
+fn a_comparison_is_made_of_runs() {
+    let place = Place::new();
+    let more = [
+        "--set",
+        "ppo.clip_range=0.1",
+        "--set",
+        "trpo.target_kl=0.02",
+        "--set",
+        "max_kl=0.03",
+        "--seed",
+        "5",
+    ];
+    let args = [
+        &["compare", "lazy", "ppo", "trpo", "--seeds", "2", "--threads", "3"],
+        SHORT,
+        &more,
+    ]
+    .concat();
+    let document = place.json(&args);
+    assert_eq!(document["runs_at_once"], 3);
+    let env = &document["environments"][0];
+    assert_eq!(
+        (&env["env"], &env["threshold"]),
+        (&Value::from("CartPole-v1"), &Value::from(475.0))
+    );
+    assert_eq!(env["improvement"].as_array().unwrap().len(), 3);
+    for (i, algo) in ["lazy", "ppo", "trpo"].into_iter().enumerate() {
+        let of_algo = &env["algorithms"][i];
+        assert_eq!(of_algo["algo"], algo);
+        assert_eq!(of_algo["seeds"].as_array().unwrap().len(), 2);
+        let (low, high) = (
+            of_algo["iqm"]["low"].as_f64().unwrap(),
+            of_algo["iqm"]["high"].as_f64().unwrap(),
+        );
+        assert!(
+            low <= of_algo["iqm"]["value"].as_f64().unwrap()
+                && of_algo["mean"]["value"].as_f64().unwrap() <= high
+        );
+    }
+    assert_eq!(env["algorithms"][0]["seeds"][0]["rejected_updates"], 4);
+
+    let own = |key: &str| {
+        more.iter()
+            .filter(|m| m.starts_with(key))
+            .flat_map(|m| ["--set", m])
+            .collect::<Vec<_>>()
+    };
+    let alone = place.train(
+        "ppo",
+        "CartPole-v1",
+        &[SHORT, &own("ppo."), &["--seed", "6"]].concat(),
+    );
+    assert_eq!(
+        result(&alone),
+        result(&place.path().join("runs/CartPole-v1/ppo/s6"))
+    );
+    let alone = place.train(
+        "trpo",
+        "CartPole-v1",
+        &[SHORT, &["--set", "max_kl=0.03", "--seed", "6"]].concat(),
+    );
+    assert_eq!(
+        result(&alone),
+        result(&place.path().join("runs/CartPole-v1/trpo/s6"))
+    );
+}
+
+/// A user's algorithm reports its own scalars; one without meaning is an empty cell.
+#[test]
+fn own_scalars_get_columns() {
+    let place = Place::new();
+    let dir = place.train("lazy", "Pendulum-v1", SHORT);
+    let rows = progress(&dir);
+    let column = |name: &str| rows[0].iter().position(|c| c == name).unwrap();
+    for row in &rows[1..] {
+        assert_eq!(
+            (&*row[column("train/naps")], &*row[column("train/mood")]),
+            ("1", "")
+        );
+        assert_eq!(
+            (&*row[column("train/std")], &*row[column("train/approx_kl")]),
+            ("1", "")
+        );
+        assert!(row[column("eval/mean_reward")].parse::<f64>().unwrap() < 0.0);
+    }
+}
+
+/// A run that fails says where, and leaves what it had written.
+#[test]
+fn a_failed_run_leaves_what_was_written() {
+    let place = Place::new();
+    let output = place.run(&[
+        "train",
+        "ppo",
+        "Faulty-v0",
+        "--set",
+        "n_steps=128",
+        "--quiet",
+        "--no-eval",
+    ]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), stderr.lines().count()),
+        (Some(1), 1),
+        "{stderr}"
+    );
+    for part in [
+        "ppo on Faulty-v0",
+        "runs/Faulty-v0/ppo/s0",
+        "update 3 (from step 256)",
+        "environment 0",
+        "the cable broke",
+    ] {
+        assert!(stderr.contains(part), "no {part:?} in {stderr}");
+    }
+    let dir = place.path().join("runs/Faulty-v0/ppo/s0");
+    assert_eq!(progress(&dir).len(), 1 + 2);
+    let summary: Value = serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(
+        (&summary["status"], &summary["total_steps"]),
+        (&Value::from("failed"), &Value::from(256))
+    );
+    assert!(summary["error"].as_str().unwrap().contains("the cable broke"));
+}
+
+/// Ctrl-C finishes the update in progress and saves.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_is_saved() {
+    let place = Place::new();
+    let more = [
+        "--total-steps",
+        "1e12",
+        "--eval-freq",
+        "2048",
+        "--quiet",
+        "--json",
+    ];
+    let mut child = place.command(&[&["train", "ppo", "CartPole-v1"][..], &more].concat());
+    let child = child
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let dir = place.path().join("runs/CartPole-v1/ppo/s0");
+    let started = std::time::Instant::now();
+    while !dir.join("checkpoints/best/policy.json").exists() {
+        assert!(started.elapsed().as_secs() < 60, "no evaluation within a minute");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let killed = std::process::Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(130),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(document["eval"], Value::Null);
+    assert_eq!(
+        progress(&dir).len() as u64,
+        1 + document["updates"].as_u64().unwrap()
+    );
+    let policy: Value = serde_json::from_slice(&fs::read(dir.join("policy.json")).unwrap()).unwrap();
+    assert_eq!(policy["steps"], document["total_steps"]);
+    place.json(&["eval", "runs/CartPole-v1/ppo/s0", "--episodes", "2"]);
+}
+
+#[test]
+fn lists_are_complete() {
+    let place = Place::new();
+    let envs = place.json(&["envs"]);
+    let pole = envs
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|e| e["id"] == "CartPole-v1")
+        .unwrap();
+    assert_eq!(
+        (&pole["max_episode_steps"], &pole["reward_threshold"]),
+        (&Value::from(500), &Value::from(475.0))
+    );
+    assert!(envs.as_array().unwrap().iter().any(|e| e["id"] == "Faulty-v0"));
+    let presets = place.json(&["presets"]);
+    let zoo = presets
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["preset"] == "zoo" && p["algo"] == "ppo")
+        .unwrap();
+    assert_eq!(zoo["settings"]["clip_range"], "lin_0.2");
+    assert!(
+        presets
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|p| p["preset"] == "sb3" && p["algo"] == "lazy")
+    );
+}

@@ -1,0 +1,204 @@
+//! The same seed gives the same bits, for any number of threads; and the threads are really used.
+
+mod command_line;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::ThreadId;
+use std::time::Duration;
+
+use candle_core::Tensor;
+use command_line::{Place, SHORT, result};
+use rl_algo::{ActorCritic, Algorithm, NetConfig};
+use rl_env::rng::stream;
+use rl_nn::{Activation, DistributionSpec, Input, Layout, Mlp, Network, NnError, PolicyModel, Workspace};
+use rl_ppo::{Ppo, PpoConfig};
+use rl_train::{TrainConfig, Trainer, with_threads};
+use rl_trpo::{Trpo, TrpoConfig};
+
+/// Minibatches of more than one shard, so that a thread more can change the order of work.
+const SHARDED: &[&str] = &["--set", "batch_size=512"];
+
+#[test]
+fn threads_change_nothing() {
+    for (algo, env) in [
+        ("ppo", "CartPole-v1"),
+        ("trpo", "CartPole-v1"),
+        ("ppo", "Pendulum-v1"),
+        ("trpo", "Pendulum-v1"),
+    ] {
+        let place = Place::new();
+        let run = |threads| {
+            place.train(
+                algo,
+                env,
+                &[SHORT, SHARDED, &["--seed", "11", "--threads", threads]].concat(),
+            )
+        };
+        let first = result(&run("1"));
+        for threads in ["2", "3", "7", "1"] {
+            assert_eq!(
+                result(&run(threads)),
+                first,
+                "{algo} on {env} with {threads} threads"
+            );
+        }
+        let other = result(&place.train(algo, env, &[SHORT, SHARDED, &["--seed", "12"]].concat()));
+        assert_ne!(
+            other.0, first.0,
+            "{algo} on {env}: another seed, the same progress"
+        );
+        assert_ne!(other.1, first.1, "{algo} on {env}: another seed, the same policy");
+    }
+}
+
+/// A perceptron that notes who runs it, and whose shards wait a moment for one of another thread.
+struct Meeting {
+    inner: Mlp,
+    seen: Mutex<Seen>,
+    arrived: Condvar,
+    patience: Duration,
+}
+
+#[derive(Default)]
+struct Seen {
+    threads: HashSet<ThreadId>,
+    inside: usize,
+    met: bool,
+}
+
+impl Meeting {
+    fn wait_for_another(&self) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.threads.insert(std::thread::current().id());
+        seen.inside += 1;
+        seen.met |= seen.inside >= 2;
+        self.arrived.notify_all();
+        let (mut seen, _) = self
+            .arrived
+            .wait_timeout_while(seen, self.patience, |seen| !seen.met)
+            .unwrap();
+        seen.inside -= 1;
+    }
+}
+
+impl Network<f32> for Meeting {
+    fn layout(&self) -> &Layout {
+        Network::<f32>::layout(&self.inner)
+    }
+    fn n_inputs(&self) -> usize {
+        Network::<f32>::n_inputs(&self.inner)
+    }
+    fn n_outputs(&self) -> usize {
+        Network::<f32>::n_outputs(&self.inner)
+    }
+    fn forward(
+        &self,
+        theta: &[f32],
+        x: Input<'_, f32>,
+        y: &mut [f32],
+        ws: &mut Workspace<f32>,
+    ) -> Result<(), NnError> {
+        self.inner.forward(theta, x, y, ws)
+    }
+    fn record(&self, theta: &[f32], x: Input<'_, f32>, ws: &mut Workspace<f32>) -> Result<(), NnError> {
+        self.wait_for_another();
+        self.inner.record(theta, x, ws)
+    }
+    fn vjp(
+        &self,
+        theta: &[f32],
+        x: Input<'_, f32>,
+        ws: &mut Workspace<f32>,
+        dy: &[f32],
+        grad: &mut [f32],
+    ) -> Result<(), NnError> {
+        self.inner.vjp(theta, x, ws, dy, grad)
+    }
+    fn jvp(
+        &self,
+        theta: &[f32],
+        x: Input<'_, f32>,
+        ws: &mut Workspace<f32>,
+        v: &[f32],
+        dy: &mut [f32],
+    ) -> Result<(), NnError> {
+        self.inner.jvp(theta, x, ws, v, dy)
+    }
+    fn forward_tensor(&self, theta: &Tensor, x: &Tensor) -> Result<Tensor, NnError> {
+        Network::<f32>::forward_tensor(&self.inner, theta, x)
+    }
+}
+
+/// One update on 1024 steps, which are four shards; who worked on them, and whether two of them ever did at the same time.
+fn train_together(threads: usize, algorithm: Box<dyn Algorithm>, patience: Duration) -> (usize, bool) {
+    let env = rl_env::Registry::builtin().get("CartPole-v1").unwrap().clone();
+    let plain = rl_train::new_agent(&env, &NetConfig::default(), 0).unwrap();
+    let inner = Mlp::new(&[4, 64, 64, 2], Activation::Tanh).unwrap();
+    let meeting = Arc::new(Meeting {
+        inner,
+        seen: Mutex::default(),
+        arrived: Condvar::new(),
+        patience,
+    });
+    let policy = PolicyModel::new(meeting.clone(), DistributionSpec::Categorical { n: 2 }.build()).unwrap();
+    let critic = Arc::new(Mlp::new(&[4, 64, 64, 1], Activation::Tanh).unwrap());
+    let agent = ActorCritic::new(policy, critic, plain.theta().to_vec()).unwrap();
+    let config = TrainConfig {
+        n_envs: 4,
+        n_steps: 256,
+        total_steps: 1024,
+        ..TrainConfig::default()
+    };
+    let mut trainer = Trainer::new(&env, config, agent, algorithm, 0).unwrap();
+    let summary = with_threads(threads, move || trainer.run()).unwrap().unwrap();
+    assert_eq!((summary.updates, summary.rejected_updates), (1, 0));
+    let seen = meeting.seen.lock().unwrap();
+    (seen.threads.len(), seen.met)
+}
+
+#[test]
+fn several_threads_really_work() {
+    let ppo = || {
+        Box::new(
+            Ppo::new(PpoConfig {
+                batch_size: 1024,
+                n_epochs: 1,
+                ..PpoConfig::default()
+            })
+            .unwrap(),
+        )
+    };
+    let trpo = || Box::new(Trpo::new(TrpoConfig::default()).unwrap());
+    let (minute, moment) = (Duration::from_secs(60), Duration::from_millis(1));
+    for threads in [2, 3] {
+        for (name, (seen, met)) in [
+            ("ppo", train_together(threads, ppo(), minute)),
+            ("trpo", train_together(threads, trpo(), minute)),
+        ] {
+            assert!(
+                met && seen >= 2,
+                "{name} on {threads} threads: {seen} took part, at the same time: {met}"
+            );
+        }
+    }
+    let (seen, met) = train_together(1, ppo(), moment);
+    assert!(seen == 1 && !met, "one thread met itself");
+}
+
+/// The streams that a run draws from differ by purpose, index and seed.
+#[test]
+fn streams_do_not_overlap() {
+    use rand::RngCore;
+    let mut firsts = HashSet::new();
+    for seed in 0..4 {
+        for purpose in ["init", "env", "action", "update", "eval"] {
+            for index in 0..32 {
+                assert!(
+                    firsts.insert(stream(seed, purpose, index).next_u64()),
+                    "{seed} {purpose} {index}"
+                );
+            }
+        }
+    }
+}
