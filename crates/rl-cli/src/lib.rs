@@ -29,6 +29,7 @@
 
 mod args;
 mod commands;
+mod config_file;
 mod errors;
 mod output;
 mod plan;

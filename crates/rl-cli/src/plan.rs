@@ -1,16 +1,13 @@
 //! Arguments, presets and files become runs: resolved, checked, and nothing done yet.
 
-use std::fmt::Write;
-use std::fs;
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use rl_algo::{Algorithm, AlgorithmSpec, NetConfig, Settings, check_setting, from_settings, to_settings};
 use rl_env::EnvSpec;
 use rl_train::{EvalConfig, TrainConfig, TrainError, new_agent};
 use serde_json::Value;
 
 use crate::args::RunArgs;
+use crate::config_file;
 use crate::errors::{bad_algorithm, bad_setting, usage};
 use crate::settings::{self, Given, Selected, Source, apply, parse_set, parse_value};
 use crate::{Known, presets};
@@ -71,7 +68,7 @@ pub(crate) fn plan(
     }
     let mut given = Vec::new();
     if let Some(path) = &args.config {
-        given.extend(read_config(path, &specs, &envs)?);
+        given.extend(config_file::read(path, &specs, &envs)?);
     }
     for set in &args.set {
         given.push(parse_set(set)?);
@@ -121,53 +118,6 @@ fn flags(args: &RunArgs) -> Vec<Given> {
         }
     });
     given.chain(no_eval).collect()
-}
-
-/// A file of settings; a table in it holds one algorithm's, as `ppo.clip_range` does on the command line.
-fn read_config(path: &Path, specs: &[&AlgorithmSpec], envs: &[&EnvSpec]) -> Result<Vec<Given>> {
-    let name = path.display().to_string();
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
-    let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| {
-            text[..span.start.min(text.len())].matches('\n').count() + 1
-        });
-        usage(format!("{name}, line {line}: {}", e.message()))
-    })?;
-    let mut given = Vec::new();
-    for (key, value) in table {
-        let value: Value = value.try_into().with_context(|| name.clone())?;
-        let selected: Option<Vec<&String>> = match key.as_str() {
-            "algo" => Some(specs.iter().map(|s| &s.id).collect()),
-            "env" => Some(envs.iter().map(|e| &e.id).collect()),
-            _ => None,
-        };
-        match (selected, value) {
-            (Some(ids), value) => {
-                if ids.iter().any(|id| value != ***id) {
-                    let ids = ids.into_iter().cloned().collect::<Vec<_>>().join(", ");
-                    bail!(usage(format!(
-                        "{key} = {value} ({name}): the command line says {ids}"
-                    )));
-                }
-            }
-            (None, Value::Object(of_algorithm)) => {
-                given.extend(of_algorithm.into_iter().map(|(inner, value)| {
-                    let key = format!("{key}.{inner}");
-                    Given {
-                        key,
-                        value,
-                        source: Source::File(name.clone()),
-                    }
-                }))
-            }
-            (None, value) => given.push(Given {
-                key,
-                value,
-                source: Source::File(name.clone()),
-            }),
-        }
-    }
-    Ok(given)
 }
 
 impl RunConfig {
@@ -240,7 +190,7 @@ impl RunConfig {
     }
 
     /// Every setting by its key, in sections.
-    fn sections(&self) -> [(String, Settings); 4] {
+    pub(crate) fn sections(&self) -> [(String, Settings); 4] {
         let eval_freq = self.eval.map_or(Value::from("never"), |e| Value::from(e.freq));
         let own = [
             ("algo".to_owned(), Value::from(self.algo.id.as_str())),
@@ -269,19 +219,6 @@ impl RunConfig {
             .into_iter()
             .flat_map(|(_, settings)| settings)
             .collect()
-    }
-
-    /// A file that `--config` accepts and that gives this very run.
-    pub(crate) fn to_toml(&self) -> String {
-        let mut text = format!("# rl train {} {} --config THIS_FILE\n", self.algo.id, self.env.id);
-        for (about, settings) in self.sections() {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "\n# {about}\n");
-            for (key, value) in settings {
-                let _ = writeln!(text, "{key} = {}", in_toml(&value));
-            }
-        }
-        text
     }
 }
 
@@ -322,14 +259,4 @@ fn evaluation(value: &Value, total_steps: u64) -> Result<Option<EvalConfig>> {
     )
     .map_err(bad_setting)?;
     Ok(freq.map(EvalConfig::every))
-}
-
-/// A JSON value as TOML writes it, `"none"` for null.
-fn in_toml(value: &Value) -> String {
-    match value {
-        Value::Null => "\"none\"".to_owned(),
-        Value::Array(list) => format!("[{}]", list.iter().map(in_toml).collect::<Vec<_>>().join(", ")),
-        // Numbers and strings are written alike; serde_json escapes what TOML escapes.
-        value => value.to_string(),
-    }
 }

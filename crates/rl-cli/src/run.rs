@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use rl_train::{Csv, Progress, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads};
 
+use crate::config_file;
 use crate::plan::RunConfig;
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
@@ -49,7 +50,7 @@ pub(crate) fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Summary> {
     let train = || -> Result<Summary> {
-        dir.write("config.toml", &config.to_toml())?;
+        dir.write("config.toml", &config_file::write(config))?;
         let agent = new_agent(&config.env, &config.net, config.seed)?;
         let mut trainer = Trainer::new(
             &config.env,

@@ -45,6 +45,17 @@ impl RunDir {
         self.path.join(name)
     }
 
+    /// Removes the directory if nothing was written into it, as when its run never began.
+    pub fn discard_if_empty(self) {
+        // It fails where there is a file in it, and then it should.
+        let _ = fs::remove_dir(&self.path);
+    }
+
+    /// Where the latest policy is saved: the directory itself.
+    pub fn latest(&self) -> PathBuf {
+        self.path.clone()
+    }
+
     /// Where the policy of the best evaluation is saved.
     pub fn best(&self) -> PathBuf {
         self.path.join("checkpoints").join("best")

@@ -32,11 +32,13 @@
 mod config;
 mod error;
 mod evaluation;
+mod evaluator;
 mod event;
 mod files;
 mod policy;
 mod sinks;
 mod summary;
+mod tally;
 mod threshold;
 mod trainer;
 

@@ -1,27 +1,24 @@
 //! The training loop.
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rl_algo::{
     ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings,
 };
 use rl_env::rng::stream;
-use rl_env::{EnvRng, EnvSpec, VecEnv};
+use rl_env::{EnvRng, EnvSpec};
 use rl_nn::Shards;
-use rl_rollout::{Collector, Episode};
+use rl_rollout::Collector;
 
-use crate::evaluation::N_EVAL_ENVS;
+use crate::evaluator::Evaluator;
+use crate::tally::Tally;
 use crate::{
-    Acting, EvalConfig, Evaluation, Event, Policy, RolloutStats, RunDir, RunInfo, Sink, Status, Summary,
-    Timing, TrainConfig, TrainError, Update, evaluate, reward_threshold,
+    EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig, TrainError, Update,
+    reward_threshold,
 };
-
-/// Episodes that training means are over.
-const RECENT_EPISODES: usize = 100;
 
 /// Trains an agent with an algorithm in an environment.
 ///
@@ -42,29 +39,7 @@ pub struct Trainer {
     sinks: Vec<Box<dyn Sink>>,
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
-    so_far: SoFar,
-}
-
-/// The evaluation's environments and its schedule.
-struct Evaluator {
-    config: EvalConfig,
-    env: Box<dyn VecEnv>,
-    next: u64,
-    best: Option<f64>,
-}
-
-/// What a run has amounted to.
-struct SoFar {
-    started: Instant,
-    evaluating: Duration,
-    step: u64,
-    updates: u64,
-    rejected: u64,
-    episodes: u64,
-    finished: Vec<Episode>,
-    recent: VecDeque<Episode>,
-    last_evaluation: Option<Evaluation>,
-    threshold_reached: Option<(u64, f64)>,
+    tally: Tally,
 }
 
 /// Perceptrons for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
@@ -133,7 +108,7 @@ impl Trainer {
             sinks: Vec::new(),
             stop: Arc::default(),
             threshold: reward_threshold(env),
-            so_far: SoFar::new(),
+            tally: Tally::new(),
             config,
             agent,
             algorithm,
@@ -153,13 +128,7 @@ impl Trainer {
     ///
     /// [`TrainError::Env`] when its environments cannot be made.
     pub fn with_evaluation(mut self, env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
-        let n = N_EVAL_ENVS.min(config.episodes.max(config.final_episodes)).max(1);
-        self.evaluator = Some(Evaluator {
-            config,
-            env: env.make_vec(n)?,
-            next: config.freq.max(1),
-            best: None,
-        });
+        self.evaluator = Some(Evaluator::new(env, config)?);
         Ok(self)
     }
 
@@ -194,8 +163,15 @@ impl Trainer {
     /// [`TrainError::At`] with the update that failed and why, or [`TrainError::Sink`], [`TrainError::Io`]; what was
     /// written until then stays, and the sinks are told of the end.
     pub fn run(&mut self) -> Result<Summary, TrainError> {
-        self.so_far.started = Instant::now();
+        self.tally.started = Instant::now();
         let outcome = self.train();
+        let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
+        let saved = if is_finite {
+            self.save_policy(RunDir::latest)
+        } else {
+            Ok(())
+        };
+        let outcome = outcome.and(saved);
         let summary = self.summary(outcome.as_ref().err());
         let told = self.finish(&summary);
         outcome.and(told).map(|()| summary)
@@ -203,8 +179,12 @@ impl Trainer {
 
     fn train(&mut self) -> Result<(), TrainError> {
         tell(&mut self.sinks, Event::RunStarted(&self.info))?;
-        while !self.is_over() && !self.stop.load(Ordering::Relaxed) {
-            let (update, step) = (self.so_far.updates + 1, self.so_far.step);
+        while !self.is_over() {
+            if self.stop.load(Ordering::Relaxed) {
+                self.tally.stopped = true;
+                break;
+            }
+            let (update, step) = (self.tally.updates + 1, self.tally.step);
             let at = |e: TrainError| TrainError::At {
                 update,
                 step,
@@ -212,7 +192,7 @@ impl Trainer {
             };
             self.step().map_err(at)?;
         }
-        self.save_policy(|dir| dir.path().to_owned())
+        Ok(())
     }
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
@@ -229,9 +209,9 @@ impl Trainer {
             theta,
             n_steps,
             &mut self.batch.rollout,
-            &mut self.so_far.finished,
+            &mut self.tally.finished,
         )?;
-        self.so_far.rollout_done(self.batch.len());
+        self.tally.rollout_done(self.batch.len());
         self.batch
             .estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
         let report = self.update()?;
@@ -241,7 +221,7 @@ impl Trainer {
 
     fn update(&mut self) -> Result<Report, TrainError> {
         // As Stable-Baselines3, which counts the rollout that the update learns from as done.
-        let progress = self.so_far.step as f64 / self.config.total_steps as f64;
+        let progress = self.tally.step as f64 / self.config.total_steps as f64;
         let mut ctx = UpdateContext {
             rng: &mut self.rng,
             progress_remaining: 1.0 - progress,
@@ -251,15 +231,15 @@ impl Trainer {
     }
 
     fn emit(&mut self, report: Report) -> Result<(), TrainError> {
-        self.so_far.updates += 1;
-        self.so_far.rejected += u64::from(matches!(report.outcome, Outcome::Rejected(_)));
+        self.tally.updates += 1;
+        self.tally.rejected += u64::from(matches!(report.outcome, Outcome::Rejected(_)));
         let update = Update {
-            step: self.so_far.step,
-            iteration: self.so_far.updates,
+            step: self.tally.step,
+            iteration: self.tally.updates,
             report,
             std: self.agent.mean_std(),
-            rollout: self.so_far.rollout_stats(),
-            timing: self.so_far.timing(),
+            rollout: self.tally.rollout_stats(),
+            timing: self.tally.timing(),
         };
         if let Some(tag) = update.duplicate_tag() {
             return Err(TrainError::DuplicateScalar(tag));
@@ -268,67 +248,46 @@ impl Trainer {
     }
 
     fn evaluate_if_due(&mut self) -> Result<(), TrainError> {
-        let (step, is_over) = (self.so_far.step, self.is_over());
+        let (step, is_over, elapsed) = (self.tally.step, self.is_over(), self.tally.timing().elapsed);
         let Some(evaluator) = &mut self.evaluator else {
             return Ok(());
         };
-        if !is_over && step < evaluator.next {
+        let Some(episodes) = evaluator.due(step, is_over) else {
             return Ok(());
-        }
-        let (begun, elapsed) = (Instant::now(), self.so_far.timing().elapsed);
-        let EvalConfig {
-            freq,
-            episodes,
-            final_episodes,
-        } = evaluator.config;
-        evaluator.next = (step / freq.max(1) + 1) * freq.max(1);
-        let episodes = if is_over { final_episodes } else { episodes };
-        let (policy, theta, seed) = (self.agent.policy(), self.agent.policy_theta(), self.info.seed);
-        let acting = Acting::Deterministic;
-        let evaluation = match evaluate(
-            policy,
-            theta,
-            &mut *evaluator.env,
-            episodes,
-            seed,
-            acting,
-            &self.stop,
-        ) {
-            Err(TrainError::Stopped) => return Ok(()),
+        };
+        let begun = Instant::now();
+        let evaluation = match evaluator.evaluate(&self.agent, episodes, self.info.seed, &self.stop) {
+            Err(TrainError::Stopped) => {
+                self.tally.stopped = true;
+                return Ok(());
+            }
             evaluation => evaluation?,
         };
-        let is_best = evaluator.best.is_none_or(|best| evaluation.mean >= best);
-        if is_best {
-            evaluator.best = Some(evaluation.mean);
+        if evaluator.is_best(evaluation.mean) {
             self.save_policy(RunDir::best)?;
         }
-        self.save_policy(|dir| dir.path().to_owned())?;
+        self.save_policy(RunDir::latest)?;
         let reached = self
             .threshold
             .is_some_and(|threshold| evaluation.mean >= threshold);
-        if reached && self.so_far.threshold_reached.is_none() {
-            self.so_far.threshold_reached = Some((step, elapsed));
+        if reached && self.tally.threshold_reached.is_none() {
+            self.tally.threshold_reached = Some((step, elapsed));
         }
-        self.so_far.last_evaluation = is_over.then_some(evaluation);
-        self.so_far.evaluating += begun.elapsed();
-        tell(
-            &mut self.sinks,
-            Event::Evaluation {
-                step,
-                evaluation: &evaluation,
-            },
-        )
+        self.tally.last_evaluation = is_over.then_some(evaluation);
+        self.tally.evaluating += begun.elapsed();
+        let evaluation = &evaluation;
+        tell(&mut self.sinks, Event::Evaluation { step, evaluation })
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
         let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else {
             return Ok(());
         };
-        Policy::new(&self.info.env, self.info.seed, self.so_far.step, trained).save(place(dir))
+        Policy::new(&self.info.env, self.info.seed, self.tally.step, trained).save(place(dir))
     }
 
     fn is_over(&self) -> bool {
-        self.so_far.step >= self.config.total_steps
+        self.tally.step >= self.config.total_steps
     }
 
     /// Tells every sink of the end and writes `summary.json`; the first error counts.
@@ -342,11 +301,11 @@ impl Trainer {
     }
 
     fn summary(&self, error: Option<&TrainError>) -> Summary {
-        let (info, so_far) = (&self.info, &self.so_far);
+        let (info, tally) = (&self.info, &self.tally);
         let status = match error {
             Some(_) => Status::Failed,
-            None if self.is_over() => Status::Finished,
-            None => Status::Interrupted,
+            None if self.tally.stopped => Status::Interrupted,
+            None => Status::Finished,
         };
         Summary {
             algo: info.algo.clone(),
@@ -354,17 +313,17 @@ impl Trainer {
             seed: info.seed,
             status,
             error: error.map(TrainError::to_string),
-            total_steps: so_far.step,
-            wall_seconds: so_far.started.elapsed().as_secs_f64(),
-            steps_per_second: so_far.timing().fps,
-            episodes: so_far.episodes,
-            mean_return_100: so_far.rollout_stats().ep_rew_mean,
-            eval: so_far.last_evaluation,
-            updates: so_far.updates,
-            rejected_updates: so_far.rejected,
+            total_steps: tally.step,
+            wall_seconds: tally.started.elapsed().as_secs_f64(),
+            steps_per_second: tally.timing().fps,
+            episodes: tally.episodes,
+            mean_return_100: tally.rollout_stats().ep_rew_mean,
+            eval: tally.last_evaluation,
+            updates: tally.updates,
+            rejected_updates: tally.rejected,
             threshold: self.threshold,
-            steps_to_threshold: so_far.threshold_reached.map(|(step, _)| step),
-            seconds_to_threshold: so_far.threshold_reached.map(|(_, seconds)| seconds),
+            steps_to_threshold: tally.threshold_reached.map(|(step, _)| step),
+            seconds_to_threshold: tally.threshold_reached.map(|(_, seconds)| seconds),
         }
     }
 }
@@ -373,56 +332,4 @@ impl Trainer {
 fn tell(sinks: &mut [Box<dyn Sink>], event: Event<'_>) -> Result<(), TrainError> {
     let told = sinks.iter_mut().map(|sink| sink.event(event));
     Ok(told.fold(Ok(()), Result::and)?)
-}
-
-impl SoFar {
-    fn new() -> Self {
-        SoFar {
-            started: Instant::now(),
-            evaluating: Duration::ZERO,
-            step: 0,
-            updates: 0,
-            rejected: 0,
-            episodes: 0,
-            finished: Vec::new(),
-            recent: VecDeque::with_capacity(RECENT_EPISODES),
-            last_evaluation: None,
-            threshold_reached: None,
-        }
-    }
-
-    fn rollout_done(&mut self, steps: usize) {
-        self.step += steps as u64;
-        for episode in self.finished.drain(..) {
-            self.episodes += 1;
-            if self.recent.len() == RECENT_EPISODES {
-                self.recent.pop_front();
-            }
-            self.recent.push_back(episode);
-        }
-    }
-
-    fn rollout_stats(&self) -> RolloutStats {
-        let mean = |value: fn(&Episode) -> f64| {
-            (!self.recent.is_empty())
-                .then(|| self.recent.iter().map(value).sum::<f64>() / self.recent.len() as f64)
-        };
-        RolloutStats {
-            ep_rew_mean: mean(|e| e.ret),
-            ep_len_mean: mean(|e| e.len as f64),
-            episodes: self.episodes,
-        }
-    }
-
-    fn timing(&self) -> Timing {
-        let elapsed = self
-            .started
-            .elapsed()
-            .saturating_sub(self.evaluating)
-            .as_secs_f64();
-        Timing {
-            elapsed,
-            fps: self.step as f64 / elapsed.max(1e-9),
-        }
-    }
 }

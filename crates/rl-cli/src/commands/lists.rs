@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::ShowConfigArgs;
 use crate::errors::usage;
 use crate::plan::RunConfig;
-use crate::{Known, output, presets as named};
+use crate::{Known, config_file, output, presets as named};
 
 pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
     let mut rows = vec![
@@ -79,7 +79,7 @@ pub(crate) fn show_config(args: &ShowConfigArgs, known: &Known, json: bool) -> R
     if json {
         output::print_json(&run.settings())?;
     } else {
-        output::print(&run.to_toml())?;
+        output::print(&config_file::write(&run))?;
     }
     Ok(ExitCode::SUCCESS)
 }

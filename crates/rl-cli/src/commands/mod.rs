@@ -1,6 +1,7 @@
 //! One file for each command.
 
 mod compare;
+mod comparison;
 mod eval;
 mod lists;
 mod train;

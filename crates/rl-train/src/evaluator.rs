@@ -1,0 +1,67 @@
+//! When a run is evaluated, in environments of its own.
+
+use std::sync::atomic::AtomicBool;
+
+use rl_algo::ActorCritic;
+use rl_env::{EnvSpec, VecEnv};
+
+use crate::evaluation::N_EVAL_ENVS;
+use crate::{Acting, EvalConfig, Evaluation, TrainError, evaluate};
+
+/// The evaluation's environments, its schedule and the best result so far.
+pub(crate) struct Evaluator {
+    config: EvalConfig,
+    env: Box<dyn VecEnv>,
+    next: u64,
+    best: Option<f64>,
+}
+
+impl Evaluator {
+    pub(crate) fn new(env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
+        let config = EvalConfig {
+            freq: config.freq.max(1),
+            ..config
+        };
+        let n = config.episodes.max(config.final_episodes).clamp(1, N_EVAL_ENVS);
+        Ok(Evaluator {
+            config,
+            env: env.make_vec(n)?,
+            next: config.freq,
+            best: None,
+        })
+    }
+
+    /// The number of episodes where an evaluation is due, which is then taken as done.
+    pub(crate) fn due(&mut self, step: u64, is_over: bool) -> Option<usize> {
+        if !is_over && step < self.next {
+            return None;
+        }
+        self.next = (step / self.config.freq + 1) * self.config.freq;
+        Some(if is_over {
+            self.config.final_episodes
+        } else {
+            self.config.episodes
+        })
+    }
+
+    /// Evaluates the deterministic policy.
+    pub(crate) fn evaluate(
+        &mut self,
+        agent: &ActorCritic,
+        episodes: usize,
+        seed: u64,
+        stop: &AtomicBool,
+    ) -> Result<Evaluation, TrainError> {
+        let (policy, theta, acting) = (agent.policy(), agent.policy_theta(), Acting::Deterministic);
+        evaluate(policy, theta, &mut *self.env, episodes, seed, acting, stop)
+    }
+
+    /// Whether no earlier evaluation was better.
+    pub(crate) fn is_best(&mut self, mean: f64) -> bool {
+        let is_best = self.best.is_none_or(|best| mean >= best);
+        if is_best {
+            self.best = Some(mean);
+        }
+        is_best
+    }
+}
