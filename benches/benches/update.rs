@@ -7,18 +7,21 @@ use std::time::Instant;
 use benches::{agent, minibatch, reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rl_algo::{LinearizedPolicy, Reducer};
-use rl_nn::{Input, Shards, Workspace};
+use rl_nn::{Input, Pair, Shards, Workspace};
 use rl_optim::{Adam, AdamParams, LinearOperator, clip_scale, vector};
 use rl_ppo::{PpoConfig, Scratch, minibatch_loss};
 
-/// Times `body` inside a pool of `threads`.
-fn bench_in_pool(c: &mut Criterion, name: &str, threads: usize, mut body: impl FnMut() + Send) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+/// Times `body`, which repeats something so many times, inside a pool of `threads`.
+fn bench_in_pool(c: &mut Criterion, name: &str, threads: usize, mut body: impl FnMut(u64) + Send) {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build()
+        .unwrap();
     c.bench_function(&format!("{name}/{threads}_threads"), |b| {
         b.iter_custom(|iters| {
             pool.install(|| {
                 let start = Instant::now();
-                (0..iters).for_each(|_| body());
+                body(iters);
                 start.elapsed()
             })
         });
@@ -32,13 +35,43 @@ fn ppo_minibatch(c: &mut Criterion) {
         let config = PpoConfig::default().loss(1.0);
         let mut grad = vec![0.0; agent.theta().len()];
         // The learning rate below is next to nothing, so that the same minibatch stays as hard as it is.
-        let mut adam = Adam::new(grad.len(), AdamParams { eps: 1e-5, ..AdamParams::default() });
+        let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
+        let mut adam = sizes.map(|n| {
+            Adam::new(
+                n,
+                AdamParams {
+                    eps: 1e-5,
+                    ..AdamParams::default()
+                },
+            )
+        });
         let mut scratch: [Scratch<f32>; 2] = Default::default();
-        bench_in_pool(c, "ppo_minibatch_64", threads, || {
-            let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
-            minibatch_loss(Reducer, policy, critic, theta, &batch, &config, &mut grad, &mut scratch).unwrap();
-            let scale = clip_scale(vector::norm(&grad), 0.5);
-            adam.step_scaled(agent.theta_mut(), &grad, scale, 1e-12).unwrap();
+        bench_in_pool(c, "ppo_minibatch_64", threads, |iters| {
+            Pair::with(|pair| {
+                (0..iters).for_each(|_| {
+                    let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
+                    let loss = minibatch_loss(
+                        pair,
+                        Reducer,
+                        policy,
+                        critic,
+                        theta,
+                        &batch,
+                        &config,
+                        &mut grad,
+                        &mut scratch,
+                    );
+                    let scale = clip_scale(loss.unwrap().grad_norm, 0.5);
+                    let (policy, policy_theta, _, critic_theta) = agent.parts_mut();
+                    let (policy_grad, critic_grad) = grad.split_at(policy.n_params());
+                    let [policy_adam, critic_adam] = &mut adam;
+                    let (policy, critic) = pair.join(
+                        || policy_adam.step_scaled(policy_theta, policy_grad, scale, 1e-12),
+                        || critic_adam.step_scaled(critic_theta, critic_grad, scale, 1e-12),
+                    );
+                    policy.and(critic).unwrap();
+                })
+            });
         });
     }
 }
@@ -51,7 +84,12 @@ fn parts(c: &mut Criterion) {
         let x = reals(&mut rng(), rows * 4);
         let (mut y, mut ws) = (vec![0.0; rows * 2], Workspace::default());
         c.bench_function(&format!("policy_forward/{rows}"), |b| {
-            b.iter(|| policy.network.forward(net, Input::new(&x, 4).unwrap(), &mut y, &mut ws).unwrap());
+            b.iter(|| {
+                policy
+                    .network
+                    .forward(net, Input::new(&x, 4).unwrap(), &mut y, &mut ws)
+                    .unwrap()
+            });
         });
     }
     let grad = reals(&mut rng(), agent.theta().len());
@@ -60,7 +98,9 @@ fn parts(c: &mut Criterion) {
     c.bench_function("adam", |b| b.iter(|| adam.step(&mut theta, &grad, 1e-4).unwrap()));
     c.bench_function("norm", |b| b.iter(|| vector::norm(&grad)));
     let mut x = reals(&mut rng(), 4096);
-    c.bench_function("tanh_4096", |b| b.iter(|| <f32 as rl_nn::Real>::tanh_in_place(&mut x)));
+    c.bench_function("tanh_4096", |b| {
+        b.iter(|| <f32 as rl_nn::Real>::tanh_in_place(&mut x))
+    });
 }
 
 fn fisher(c: &mut Criterion) {
@@ -73,7 +113,9 @@ fn fisher(c: &mut Criterion) {
         let input = Input::new(&x, 4).unwrap();
         let mut pi = LinearizedPolicy::new(agent.policy(), agent.policy_theta(), input, &mut shards).unwrap();
         let mut fisher = pi.fisher(1.0);
-        bench_in_pool(c, "fisher_2048", threads, || fisher.apply(&v, &mut out).unwrap());
+        bench_in_pool(c, "fisher_2048", threads, |iters| {
+            (0..iters).for_each(|_| fisher.apply(&v, &mut out).unwrap())
+        });
     }
 }
 

@@ -1,5 +1,7 @@
 //! The same seed gives the same bits, for any number of threads; and the threads are really used.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 mod command_line;
 
 use std::collections::HashSet;

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use rl_algo::Reducer;
 use rl_nn::dist::{Categorical, DiagGaussian};
-use rl_nn::{Actions, Activation, Distribution, Mlp, PolicyModel, Real};
-use rl_optim::vector::norm;
+use rl_nn::{Actions, Activation, Distribution, Mlp, Pair, PolicyModel, Real};
 use rl_optim::{Adam, AdamParams, clip_scale};
-use rl_ppo::{LossConfig, Minibatch, Scratch, critic_loss, minibatch_loss};
+use rl_ppo::{LossConfig, Minibatch, MinibatchLoss, Scratch, critic_loss, minibatch_loss};
 use rl_tests::{assert_near, golden, narrow, narrow_rows};
 use serde::Deserialize;
 use serde_json::Value;
@@ -73,8 +72,10 @@ fn check<F: Real>(tolerance: f64) {
         let mut theta: Vec<F> = narrow(&[&case.theta_policy[..], &case.theta_value].concat());
         let mut grad = vec![F::zero(); theta.len()];
         let mut scratch: [Scratch<F>; 2] = Default::default();
-        let (p, c) =
-            minibatch_loss(Reducer, &policy, &critic, &theta, &minibatch, &config, &mut grad, &mut scratch).unwrap();
+        let loss = Pair::with(|pair| {
+            minibatch_loss(pair, Reducer, &policy, &critic, &theta, &minibatch, &config, &mut grad, &mut scratch)
+        });
+        let MinibatchLoss { policy: p, critic: c, grad_norm } = loss.unwrap();
 
         let loss = p.policy_loss - case.ent_coef * p.entropy + case.vf_coef * c.value_loss;
         for (what, got, expected) in [
@@ -84,14 +85,14 @@ fn check<F: Real>(tolerance: f64) {
             ("k3", p.approx_kl, case.approx_kl_k3),
             ("value loss", c.value_loss, case.value_loss),
             ("loss", loss, case.loss),
-            ("gradient norm", norm(&grad), case.grad_norm),
+            ("gradient norm", grad_norm, case.grad_norm),
         ] {
             assert_near(&format!("{}: {what}", case.kind), &[got], &[expected], tolerance);
         }
         assert_near("the gradient", &grad, &case.gradient, tolerance);
 
         let mut adam = Adam::new(theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() });
-        let scale = clip_scale(norm(&grad), case.max_grad_norm);
+        let scale = clip_scale(grad_norm, case.max_grad_norm);
         assert!(scale < 1.0, "the case clips its gradient");
         adam.step_scaled(&mut theta, &grad, scale, case.lr).unwrap();
         assert_near("the parameters after Adam", &theta, &case.theta_after_adam, tolerance);

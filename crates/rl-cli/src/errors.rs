@@ -42,8 +42,22 @@ pub(crate) fn bad_algorithm(e: AlgoError) -> anyhow::Error {
     }
 }
 
+/// An error and its causes in one line; a cause that its effect already tells is not repeated.
+pub(crate) fn message(error: &anyhow::Error) -> String {
+    let mut message = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if message.is_empty() {
+            message = cause;
+        } else if !message.contains(&cause) {
+            message += ": ";
+            message += &cause;
+        }
+    }
+    one_line(&message)
+}
+
 /// A message without line breaks.
-pub(crate) fn one_line(message: &str) -> String {
+fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

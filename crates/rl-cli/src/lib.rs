@@ -19,7 +19,7 @@
 //! # Invariant
 //!
 //! The only crate that parses arguments and chooses where output goes. Parsing has no effect: arguments become a
-//! [`RunConfig`](plan::RunConfig), resolved and checked as a whole, before a directory is made or a thread started.
+//! `RunConfig`, resolved and checked as a whole, before a directory is made or a thread started.
 
 #![allow(
     clippy::print_stderr,
@@ -45,7 +45,7 @@ use rl_algo::AlgorithmRegistry;
 use rl_env::Registry;
 
 use crate::args::{Cli, Command};
-use crate::errors::{Usage, one_line};
+use crate::errors::Usage;
 
 /// What is known by name.
 pub(crate) struct Known {
@@ -79,7 +79,7 @@ pub fn main_with(envs: Registry, algorithms: AlgorithmRegistry) -> ExitCode {
     match dispatch(&cli, &Known { envs, algorithms }) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("rl: {}", one_line(&format!("{error:#}")));
+            eprintln!("rl: {}", errors::message(&error));
             if error.is::<Usage>() {
                 ExitCode::from(2)
             } else {

@@ -27,6 +27,11 @@ pub(crate) fn tell(text: &str, json: bool) -> anyhow::Result<()> {
     print(text)
 }
 
+/// A return as people read it: one decimal, two where it is small.
+pub(crate) fn score(x: f64) -> String {
+    if x.abs() < 9.995 { format!("{x:.2}") } else { format!("{x:.1}") }
+}
+
 /// Rows as lines, columns aligned to the left with two spaces between.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);

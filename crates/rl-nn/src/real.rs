@@ -15,6 +15,8 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn widen(self) -> f64;
     /// `x ← tanh(x)` for every element.
     fn tanh_in_place(x: &mut [Self]);
+    /// `x ← eˣ` for every element.
+    fn exp_in_place(x: &mut [Self]);
 
     /// `C ← init + A B` on the calling thread, `C` row-major, the columns of `B` adjacent.
     ///
@@ -43,6 +45,9 @@ impl Real for f32 {
     fn tanh_in_place(x: &mut [f32]) {
         kernels::tanh_f32(x);
     }
+    fn exp_in_place(x: &mut [f32]) {
+        kernels::exp_f32(x);
+    }
     fn matmul(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
         kernels::matmul_f32(c, a, b, init);
     }
@@ -63,6 +68,11 @@ impl Real for f64 {
     fn tanh_in_place(x: &mut [f64]) {
         for x in x {
             *x = x.tanh();
+        }
+    }
+    fn exp_in_place(x: &mut [f64]) {
+        for x in x {
+            *x = x.exp();
         }
     }
     fn matmul(c: &mut [f64], a: MatRef<'_, f64>, b: MatRef<'_, f64>, init: Init<'_, f64>) {

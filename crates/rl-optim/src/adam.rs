@@ -154,7 +154,7 @@ impl<F: Float> Adam<F> {
             new1: from_f64(1.0 - beta1),
             beta2: from_f64(beta2),
             new2: from_f64(1.0 - beta2),
-            root_correction: from_f64(root_correction),
+            inv_root_correction: from_f64(1.0 / root_correction),
             eps: from_f64(eps),
             step_size: from_f64(step_size),
         };
@@ -169,7 +169,7 @@ struct Constants<F> {
     new1: F,
     beta2: F,
     new2: F,
-    root_correction: F,
+    inv_root_correction: F,
     eps: F,
     step_size: F,
 }
@@ -181,6 +181,6 @@ fn update<F: Float>(theta: &mut [F], grad: &[F], m: &mut [F], v: &mut [F], c: &C
         let g = c.scale * grad;
         *m = *m + c.new1 * (g - *m);
         *v = c.beta2 * *v + c.new2 * g * g;
-        *theta = *theta - c.step_size * *m / (v.sqrt() / c.root_correction + c.eps);
+        *theta = *theta - c.step_size * *m / (v.sqrt() * c.inv_root_correction + c.eps);
     }
 }

@@ -11,5 +11,7 @@ mod loss;
 mod ppo;
 
 pub use config::PpoConfig;
-pub use loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, minibatch_loss, policy_loss};
+pub use loss::{
+    CriticLoss, LossConfig, Minibatch, MinibatchLoss, PolicyLoss, Scratch, critic_loss, minibatch_loss, policy_loss,
+};
 pub use ppo::{Ppo, spec};

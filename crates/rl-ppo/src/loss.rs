@@ -5,7 +5,8 @@
 //! ```
 
 use rl_algo::{LinearizedPolicy, Reducer};
-use rl_nn::{Actions, ActionsRef, DistGrad, Input, Network, NnError, PolicyModel, Real, Shards};
+use rl_nn::{Actions, ActionsRef, DistGrad, Input, Network, NnError, Pair, PolicyModel, Real, Shards};
+use rl_optim::vector;
 
 /// The settings of the loss at one point of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,6 +70,7 @@ pub struct Scratch<F> {
     /// For the network.
     pub shards: Shards<F>,
     weights: Vec<F>,
+    log_ratios: Vec<F>,
     advantages: Vec<F>,
     dy: Vec<F>,
     dglobals: Vec<F>,
@@ -96,7 +98,7 @@ pub fn policy_loss<F: Real>(
     grad: &mut [F],
     scratch: &mut Scratch<F>,
 ) -> Result<PolicyLoss, NnError> {
-    let Scratch { shards, weights, advantages, dy, dglobals } = scratch;
+    let Scratch { shards, weights, log_ratios, advantages, dy, dglobals } = scratch;
     let rows = batch.advantages.len();
     NnError::check("the old log-probabilities", batch.old_log_probs.len(), rows)?;
     advantages.clone_from(&batch.advantages);
@@ -113,13 +115,15 @@ pub fn policy_loss<F: Real>(
     distribution.entropy(pi.params(), weights)?;
     losses.entropy = reducer.mean(weights);
     distribution.log_prob(pi.params(), batch.actions.as_ref(), weights)?;
+    weights.iter_mut().zip(&batch.old_log_probs).for_each(|(w, &old)| *w -= old);
+    log_ratios.clone_from(weights);
+    F::exp_in_place(weights);
     let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
-    for ((w, &old), &advantage) in weights.iter_mut().zip(&batch.old_log_probs).zip(&*advantages) {
-        let log_ratio = *w - old;
-        let ratio = log_ratio.exp();
+    for ((w, log_ratio), &advantage) in weights.iter_mut().zip(&*log_ratios).zip(&*advantages) {
+        let ratio = *w;
         let clipped = if ratio < low { low } else if ratio > high { high } else { ratio };
         let (free, bounded) = (ratio * advantage, clipped * advantage);
-        losses.approx_kl += (log_ratio.exp_m1() - log_ratio).widen() / n;
+        losses.approx_kl += (ratio.widen() - 1.0 - log_ratio.widen()) / n;
         losses.clip_fraction += if ratio < low || ratio > high { 1.0 / n } else { 0.0 };
         // Where the clipped term is the smaller one the loss is constant in θ. NaN takes the first branch and shows.
         let cut = bounded < free;
@@ -193,6 +197,17 @@ pub fn critic_loss<F: Real>(
     Ok(loss)
 }
 
+/// The loss of a minibatch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MinibatchLoss {
+    /// The policy's part.
+    pub policy: PolicyLoss,
+    /// The critic's part.
+    pub critic: CriticLoss,
+    /// The norm of the whole gradient.
+    pub grad_norm: f64,
+}
+
 /// Both parts of the loss, side by side; `grad` receives `[policy | critic]`.
 ///
 /// # Shapes
@@ -204,6 +219,7 @@ pub fn critic_loss<F: Real>(
 /// [`NnError::Shape`] when models, θ and minibatch do not fit.
 #[allow(clippy::too_many_arguments, reason = "everything the loss touches is visible in its signature")]
 pub fn minibatch_loss<F: Real>(
+    pair: &Pair,
     reducer: Reducer,
     policy: &PolicyModel<F>,
     critic: &dyn Network<F>,
@@ -212,15 +228,22 @@ pub fn minibatch_loss<F: Real>(
     config: &LossConfig,
     grad: &mut [F],
     scratch: &mut [Scratch<F>; 2],
-) -> Result<(PolicyLoss, CriticLoss), NnError> {
+) -> Result<MinibatchLoss, NnError> {
     NnError::check("theta", theta.len(), policy.n_params() + critic.n_params())?;
     NnError::check("the gradient", grad.len(), theta.len())?;
     let (policy_theta, critic_theta) = theta.split_at(policy.n_params());
     let (policy_grad, critic_grad) = grad.split_at_mut(policy.n_params());
     let [policy_scratch, critic_scratch] = scratch;
-    let (policy, critic) = rayon::join(
-        || policy_loss(reducer, policy, policy_theta, batch, config, policy_grad, policy_scratch),
-        || critic_loss(reducer, critic, critic_theta, batch, config, critic_grad, critic_scratch),
+    let (policy, critic) = pair.join(
+        || {
+            let loss = policy_loss(reducer, policy, policy_theta, batch, config, policy_grad, policy_scratch)?;
+            Ok::<_, NnError>((loss, vector::dot(policy_grad, policy_grad)))
+        },
+        || {
+            let loss = critic_loss(reducer, critic, critic_theta, batch, config, critic_grad, critic_scratch)?;
+            Ok::<_, NnError>((loss, vector::dot(critic_grad, critic_grad)))
+        },
     );
-    Ok((policy?, critic?))
+    let ((policy, policy_square), (critic, critic_square)) = (policy?, critic?);
+    Ok(MinibatchLoss { policy, critic, grad_norm: (policy_square + critic_square).sqrt() })
 }

@@ -12,17 +12,17 @@ use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Outcome, Report, UpdateContext,
     check_setting, policy_change,
 };
-use rl_nn::{DistParams, Shards};
-use rl_optim::{Adam, AdamParams, clip_scale, vector};
+use rl_nn::{DistParams, Pair, Shards};
+use rl_optim::{Adam, AdamParams, OptimError, clip_scale};
 use rl_rollout::Minibatches;
 
-use crate::loss::{CriticLoss, Minibatch, PolicyLoss, Scratch, minibatch_loss};
 use crate::PpoConfig;
+use crate::loss::{LossConfig, Minibatch, MinibatchLoss, Scratch, minibatch_loss};
 
 /// Proximal Policy Optimization with the clipped objective.
 pub struct Ppo {
     config: PpoConfig,
-    adam: Option<Adam<f32>>,
+    adam: Option<[Adam<f32>; 2]>,
     n_updates: u64,
     scratch: [Scratch<f32>; 2],
     shards: Shards<f32>,
@@ -50,18 +50,20 @@ pub fn spec() -> AlgorithmSpec {
 #[derive(Default)]
 struct Totals {
     minibatches: f64,
-    policy: PolicyLoss,
-    critic: CriticLoss,
+    clip_fraction: f64,
+    policy_loss: f64,
+    value_loss: f64,
     loss: f64,
     grad_norm: f64,
 }
 
 impl Totals {
-    fn add(&mut self, policy: PolicyLoss, critic: CriticLoss, grad_norm: f64, config: &PpoConfig) {
+    fn add(&mut self, loss: &MinibatchLoss, config: &PpoConfig) {
+        let MinibatchLoss { policy, critic, grad_norm } = loss;
         self.minibatches += 1.0;
-        self.policy.policy_loss += policy.policy_loss;
-        self.policy.clip_fraction += policy.clip_fraction;
-        self.critic.value_loss += critic.value_loss;
+        self.clip_fraction += policy.clip_fraction;
+        self.policy_loss += policy.policy_loss;
+        self.value_loss += critic.value_loss;
         self.loss += policy.policy_loss - config.ent_coef * policy.entropy + config.vf_coef * critic.value_loss;
         self.grad_norm += grad_norm;
     }
@@ -76,44 +78,14 @@ impl Algorithm for Ppo {
     ) -> Result<Report, AlgoError> {
         let learning_rate = self.config.learning_rate.at(ctx.progress_remaining);
         let loss_config = self.config.loss(ctx.progress_remaining);
-        let n_params = agent.theta().len();
-        let adam = self.adam.get_or_insert_with(|| Adam::new(n_params, AdamParams { eps: 1e-5, ..AdamParams::default() }));
-        let before = (agent.theta().to_vec(), adam.clone());
-        let mut minibatches = Minibatches::new(batch.len());
-        let mut minibatch = new_minibatch(agent);
-        let mut grad = vec![0.0; n_params];
-        let (mut totals, mut outcome) = (Totals::default(), Outcome::Applied);
+        let new_adam = |n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() });
+        let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
+        let before = (agent.theta().to_vec(), self.adam.get_or_insert_with(|| sizes.map(new_adam)).clone());
 
-        // 1
-        'update: for _ in 0..self.config.n_epochs {
-            for rows in minibatches.epoch(self.config.batch_size, ctx.rng) {
-                gather(batch, rows, agent, &mut minibatch);
-                // 2
-                let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
-                let (reducer, scratch) = (ctx.reducer, &mut self.scratch);
-                let (policy, critic) =
-                    minibatch_loss(reducer, policy, critic, theta, &minibatch, &loss_config, &mut grad, scratch)?;
-                let grad_norm = vector::norm(&grad);
-                totals.add(policy, critic, grad_norm, &self.config);
-                // 5
-                if !grad_norm.is_finite() {
-                    outcome = Outcome::Rejected("a minibatch's gradient is not finite".into());
-                    break 'update;
-                }
-                // 3
-                if self.config.target_kl.is_some_and(|target| policy.approx_kl > 1.5 * target) {
-                    outcome = Outcome::EarlyStopped;
-                    break 'update;
-                }
-                // 4
-                let scale = clip_scale(grad_norm, self.config.max_grad_norm);
-                adam.step_scaled(agent.theta_mut(), &grad, scale, learning_rate)?;
-            }
-            self.n_updates += 1;
-        }
+        let (totals, outcome) = Pair::with(|pair| self.epochs(pair, agent, batch, ctx, &loss_config, learning_rate))?;
         if let Outcome::Rejected(_) = outcome {
             agent.theta_mut().copy_from_slice(&before.0);
-            *adam = before.1;
+            self.adam = Some(before.1);
         }
         self.report(agent, batch, ctx, &totals, outcome)
     }
@@ -125,6 +97,50 @@ impl Algorithm for Ppo {
 }
 
 impl Ppo {
+    /// The numbered steps above.
+    fn epochs(
+        &mut self,
+        pair: &Pair,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        ctx: &mut UpdateContext<'_>,
+        loss_config: &LossConfig,
+        learning_rate: f64,
+    ) -> Result<(Totals, Outcome), AlgoError> {
+        let Ppo { config, adam: Some(adam), scratch, n_updates, .. } = self else {
+            return Ok((Totals::default(), Outcome::Applied));
+        };
+        let mut minibatches = Minibatches::new(batch.len());
+        let mut minibatch = new_minibatch(agent);
+        let mut grad = vec![0.0; agent.theta().len()];
+        let mut totals = Totals::default();
+        // 1
+        for _ in 0..config.n_epochs {
+            for rows in minibatches.epoch(config.batch_size, ctx.rng) {
+                gather(batch, rows, agent, &mut minibatch);
+                // 2
+                let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
+                let reducer = ctx.reducer;
+                let loss =
+                    minibatch_loss(pair, reducer, policy, critic, theta, &minibatch, loss_config, &mut grad, scratch)?;
+                totals.add(&loss, config);
+                // 5
+                if !loss.grad_norm.is_finite() {
+                    return Ok((totals, Outcome::Rejected("a minibatch's gradient is not finite".into())));
+                }
+                // 3
+                if config.target_kl.is_some_and(|target| loss.policy.approx_kl > 1.5 * target) {
+                    return Ok((totals, Outcome::EarlyStopped));
+                }
+                // 4
+                let scale = clip_scale(loss.grad_norm, config.max_grad_norm);
+                adam_step(pair, adam, agent, &grad, scale, learning_rate)?;
+            }
+            *n_updates += 1;
+        }
+        Ok((totals, Outcome::Applied))
+    }
+
     fn report(
         &mut self,
         agent: &ActorCritic,
@@ -146,14 +162,14 @@ impl Ppo {
             approx_kl: Some(change.kl_mean),
             kl_max: Some(change.kl_max),
             entropy: Some(change.entropy),
-            value_loss: Some(mean(totals.critic.value_loss)),
+            value_loss: Some(mean(totals.value_loss)),
             explained_variance: rl_gae::explained_variance(&batch.values, &batch.returns),
             surrogate_gain: Some(change.surrogate_gain),
             grad_norm: Some(mean(totals.grad_norm)),
             learning_rate: Some(self.config.learning_rate.at(ctx.progress_remaining)),
             extra: vec![
-                ("clip_fraction", mean(totals.policy.clip_fraction)),
-                ("policy_gradient_loss", mean(totals.policy.policy_loss)),
+                ("clip_fraction", mean(totals.clip_fraction)),
+                ("policy_gradient_loss", mean(totals.policy_loss)),
                 ("loss", mean(totals.loss)),
                 ("n_updates", self.n_updates as f64),
                 ("clip_range", self.config.clip_range.at(ctx.progress_remaining)),
@@ -161,6 +177,24 @@ impl Ppo {
             ..Report::new(outcome)
         })
     }
+}
+
+/// One Adam step of actor and critic, side by side.
+fn adam_step(
+    pair: &Pair,
+    [policy_adam, critic_adam]: &mut [Adam<f32>; 2],
+    agent: &mut ActorCritic,
+    grad: &[f32],
+    scale: f64,
+    learning_rate: f64,
+) -> Result<(), OptimError> {
+    let (policy, policy_theta, _, critic_theta) = agent.parts_mut();
+    let (policy_grad, critic_grad) = grad.split_at(policy.n_params());
+    let (policy, critic) = pair.join(
+        || policy_adam.step_scaled(policy_theta, policy_grad, scale, learning_rate),
+        || critic_adam.step_scaled(critic_theta, critic_grad, scale, learning_rate),
+    );
+    policy.and(critic)
 }
 
 fn new_minibatch(agent: &ActorCritic) -> Minibatch<f32> {

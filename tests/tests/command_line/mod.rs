@@ -1,6 +1,10 @@
 //! Running the command line in a directory of its own.
 
-#![allow(dead_code, reason = "each file of tests uses its part")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "a helper of tests; each file uses its part"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

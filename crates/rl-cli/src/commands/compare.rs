@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use rl_train::{RunDir, Summary};
 
 use super::comparison::{Comparison, Group};
 use crate::args::CompareArgs;
-use crate::errors::{one_line, usage};
+use crate::errors::{message, usage};
 use crate::plan::{RunConfig, plan};
 use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
 use crate::{Known, output};
@@ -147,11 +147,10 @@ fn conclude(jobs: Vec<Job>, outcomes: Vec<Option<Result<Summary>>>, stop: &Atomi
             Some(Ok(_)) => {}
         }
     }
-    if let [first, others @ ..] = &failures[..] {
-        for error in others {
-            eprintln!("rl: {}", one_line(&format!("{error:#}")));
-        }
-        bail!(anyhow!("{first:#}"));
+    let mut failures = failures.into_iter();
+    if let Some(first) = failures.next() {
+        failures.for_each(|error| eprintln!("rl: {}", message(&error)));
+        return Err(first);
     }
     Ok(if stop.load(Ordering::Relaxed) {
         ExitCode::from(INTERRUPTED)

@@ -14,11 +14,39 @@ pub struct Categorical {
     pub n: usize,
 }
 
-/// `log Σ exp y`, shifted by the maximum so that nothing overflows; NaN for a NaN.
-#[inline]
-fn log_sum_exp<F: Real>(y: &[F]) -> F {
-    let max = y.iter().fold(F::neg_infinity(), |m, &y| if y > m { y } else { m });
-    max + y.iter().map(|&y| (y - max).exp()).fold(F::zero(), |s, e| s + e).ln()
+/// Log-probabilities and probabilities of a batch, `[rows, n]` each.
+struct LogSoftmax<F> {
+    log_p: Vec<F>,
+    p: Vec<F>,
+}
+
+impl<F: Real> LogSoftmax<F> {
+    /// `log π = y − max − log Σ exp(y − max)`: nothing overflows, a NaN comes out as NaN.
+    fn new(y: &[F], n: usize) -> Self {
+        let mut log_p = y.to_vec();
+        for row in log_p.chunks_exact_mut(n) {
+            let max = row.iter().fold(F::neg_infinity(), |m, &y| if y > m { y } else { m });
+            row.iter_mut().for_each(|y| *y -= max);
+        }
+        let mut p = log_p.clone();
+        F::exp_in_place(&mut p);
+        for (log_p, p) in log_p.chunks_exact_mut(n).zip(p.chunks_exact_mut(n)) {
+            let z = p.iter().fold(F::zero(), |z, &p| z + p);
+            let (log_z, inv_z) = (z.ln(), F::one() / z);
+            log_p.iter_mut().for_each(|x| *x -= log_z);
+            p.iter_mut().for_each(|p| *p *= inv_z);
+        }
+        LogSoftmax { log_p, p }
+    }
+
+    /// `−Σ π log π` of every row. An action without probability adds nothing (0 · −∞ would be NaN).
+    fn entropies(&self, n: usize) -> impl Iterator<Item = F> {
+        let rows = self.log_p.chunks_exact(n).zip(self.p.chunks_exact(n));
+        rows.map(|(log_p, p)| {
+            let terms = log_p.iter().zip(p).map(|(&log_p, &p)| if log_p == F::neg_infinity() { F::zero() } else { p * log_p });
+            -terms.fold(F::zero(), |h, t| h + t)
+        })
+    }
 }
 
 impl Categorical {
@@ -72,18 +100,19 @@ impl<F: Real> Distribution<F> for Categorical {
         let Actions::Discrete(actions) = actions else {
             return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
         };
-        for ((y, rng), log_prob) in p.y.chunks_exact(self.n).zip(rngs).zip(log_prob) {
+        let pi = LogSoftmax::new(p.y, self.n);
+        let rows = pi.p.chunks_exact(self.n).zip(pi.log_p.chunks_exact(self.n));
+        for (((p, log_p), rng), log_prob) in rows.zip(rngs).zip(log_prob) {
             // Inverse transform: the first action whose cumulated probability exceeds u.
-            let log_z = log_sum_exp(y);
             let mut u: f64 = rng.random();
             let last = self.n - 1;
-            let chosen = y[..last].iter().position(|&y| {
-                u -= (y - log_z).exp().widen();
+            let chosen = p[..last].iter().position(|p| {
+                u -= p.widen();
                 u < 0.0
             });
             let a = chosen.unwrap_or(last);
             actions.push(a);
-            *log_prob = y[a] - log_z;
+            *log_prob = log_p[a];
         }
         Ok(())
     }
@@ -104,17 +133,17 @@ impl<F: Real> Distribution<F> for Categorical {
         let rows = self.rows(&p)?;
         let actions = self.indices(actions, rows)?;
         NnError::check("the log-probabilities", out.len(), rows)?;
-        for ((y, &a), out) in p.y.chunks_exact(self.n).zip(actions).zip(out) {
-            *out = y[a] - log_sum_exp(y);
+        let pi = LogSoftmax::new(p.y, self.n);
+        for ((log_p, &a), out) in pi.log_p.chunks_exact(self.n).zip(actions).zip(out) {
+            *out = log_p[a];
         }
         Ok(())
     }
 
     fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError> {
         NnError::check("the entropies", out.len(), self.rows(&p)?)?;
-        for (y, out) in p.y.chunks_exact(self.n).zip(out) {
-            *out = entropy(y);
-        }
+        let pi = LogSoftmax::new(p.y, self.n);
+        out.iter_mut().zip(pi.entropies(self.n)).for_each(|(out, h)| *out = h);
         Ok(())
     }
 
@@ -122,13 +151,13 @@ impl<F: Real> Distribution<F> for Categorical {
         let rows = self.rows(&old)?;
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the divergences", out.len(), rows)?;
-        for ((old, new), out) in old.y.chunks_exact(self.n).zip(new.y.chunks_exact(self.n)).zip(out) {
-            let (old_z, new_z) = (log_sum_exp(old), log_sum_exp(new));
-            // Σ p ((log p − log q) − (1 − q/p)) has non-negative terms: it does not cancel as Σ p log(p/q) does.
-            let terms = old.iter().zip(new).map(|(&o, &n)| {
-                let (log_p, log_q) = (o - old_z, n - new_z);
+        let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
+        let rows = old.log_p.chunks_exact(self.n).zip(old.p.chunks_exact(self.n)).zip(new.log_p.chunks_exact(self.n));
+        for (((log_p, p), log_q), out) in rows.zip(out) {
+            // Σ p (q/p − 1 − log(q/p)) has non-negative terms: it does not cancel as Σ p log(p/q) does.
+            let terms = log_p.iter().zip(p).zip(log_q).map(|((&log_p, &p), &log_q)| {
                 let d = log_q - log_p;
-                log_p.exp() * (d.exp_m1() - d)
+                p * (d.exp_m1() - d)
             });
             *out = terms.fold(F::zero(), |s, t| s + t);
         }
@@ -147,13 +176,10 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the weights", w.len(), rows)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂ log π(a) / ∂y = 1_a − π
-        for (((y, g), &a), &w) in
-            p.y.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n)).zip(actions).zip(w)
-        {
-            let log_z = log_sum_exp(y);
-            for (g, &y) in g.iter_mut().zip(y) {
-                *g -= w * (y - log_z).exp();
-            }
+        let pi = LogSoftmax::new(p.y, self.n);
+        let rows = pi.p.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n));
+        for (((p, g), &a), &w) in rows.zip(actions).zip(w) {
+            g.iter_mut().zip(p).for_each(|(g, &p)| *g -= w * p);
             g[a] += w;
         }
         Ok(())
@@ -163,11 +189,11 @@ impl<F: Real> Distribution<F> for Categorical {
         self.rows(&p)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂H/∂y = −π ⊙ (log π + H)
-        for (y, g) in p.y.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n)) {
-            let (log_z, h) = (log_sum_exp(y), entropy(y));
-            for (g, &y) in g.iter_mut().zip(y) {
-                let log_p = y - log_z;
-                *g -= w * log_p.exp() * (log_p + h);
+        let pi = LogSoftmax::new(p.y, self.n);
+        let rows = pi.log_p.chunks_exact(self.n).zip(pi.p.chunks_exact(self.n));
+        for (((log_p, p), g), h) in rows.zip(grad.y.chunks_exact_mut(self.n)).zip(pi.entropies(self.n)) {
+            for ((g, &log_p), &p) in g.iter_mut().zip(log_p).zip(p) {
+                *g -= if log_p == F::neg_infinity() { F::zero() } else { w * p * (log_p + h) };
             }
         }
         Ok(())
@@ -184,14 +210,9 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the gradient", grad.y.len(), new.y.len())?;
         // ∂KL(p ‖ q)/∂y_new = q − p
-        let n = self.n;
-        for ((old, new), g) in
-            old.y.chunks_exact(n).zip(new.y.chunks_exact(n)).zip(grad.y.chunks_exact_mut(n))
-        {
-            let (old_z, new_z) = (log_sum_exp(old), log_sum_exp(new));
-            for ((g, &o), &q) in g.iter_mut().zip(old).zip(new) {
-                *g += w * ((q - new_z).exp() - (o - old_z).exp());
-            }
+        let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
+        for ((g, &p), &q) in grad.y.iter_mut().zip(&old.p).zip(&new.p) {
+            *g += w * (q - p);
         }
         Ok(())
     }
@@ -200,24 +221,13 @@ impl<F: Real> Distribution<F> for Categorical {
         self.rows(&p)?;
         NnError::check("the tangent", t.y.len(), p.y.len())?;
         // M = diag(π) − π πᵀ
-        for (y, t) in p.y.chunks_exact(self.n).zip(t.y.chunks_exact_mut(self.n)) {
-            let log_z = log_sum_exp(y);
-            let mean = y.iter().zip(&*t).fold(F::zero(), |s, (&y, &t)| s + (y - log_z).exp() * t);
-            for (t, &y) in t.iter_mut().zip(y) {
-                *t = w * (y - log_z).exp() * (*t - mean);
-            }
+        let pi = LogSoftmax::new(p.y, self.n);
+        for (p, t) in pi.p.chunks_exact(self.n).zip(t.y.chunks_exact_mut(self.n)) {
+            let mean = p.iter().zip(&*t).fold(F::zero(), |s, (&p, &t)| s + p * t);
+            t.iter_mut().zip(p).for_each(|(t, &p)| *t = w * p * (*t - mean));
         }
         Ok(())
     }
-}
-
-fn entropy<F: Real>(y: &[F]) -> F {
-    let log_z = log_sum_exp(y);
-    y.iter().fold(F::zero(), |h, &y| {
-        let log_p = y - log_z;
-        // A logit of −∞ has p = 0 and adds nothing (0 · −∞ would be NaN).
-        if log_p == F::neg_infinity() { h } else { h - log_p.exp() * log_p }
-    })
 }
 
 #[cfg(test)]

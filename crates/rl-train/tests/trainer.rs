@@ -1,0 +1,317 @@
+//! The loop and its sinks, with an environment and algorithms small enough to know the answers.
+
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
+use std::fs;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+use rand::{Rng, RngCore};
+use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
+use rl_env::rng::stream;
+use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Space, Step, StepEnd};
+use rl_train::{
+    Acting, Csv, EvalConfig, Event, Policy, RunDir, Sink, SinkError, Status, TensorBoard, TrainConfig,
+    TrainError, Trainer, evaluate, new_agent,
+};
+
+/// An episode lasts 1 or 50 steps, as its start decides; action 1 earns a point a step.
+struct Lottery {
+    left: u32,
+}
+
+impl Env for Lottery {
+    type Action = usize;
+    fn observation_space(&self) -> Space {
+        BoxSpace::uniform(0.0, 50.0, &[1]).into()
+    }
+    fn action_space(&self) -> Space {
+        Space::Discrete(2)
+    }
+    fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        self.left = draw(rng);
+        obs[0] = 1.0;
+        Ok(())
+    }
+    fn step(&mut self, &action: &usize, _: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        self.left -= 1;
+        obs[0] = 1.0;
+        let end = if self.left == 0 {
+            StepEnd::Terminated
+        } else {
+            StepEnd::Continues
+        };
+        Ok(Step {
+            reward: action as f64,
+            end,
+        })
+    }
+}
+
+fn draw(rng: &mut impl RngCore) -> u32 {
+    if rng.random::<bool>() { 50 } else { 1 }
+}
+
+fn lottery() -> EnvSpec {
+    EnvSpec::new("Lottery-v0", || Lottery { left: 0 }).with_reward_threshold(1.0)
+}
+
+/// Makes the policy prefer an action by the bias of its last layer, another one at every update.
+struct Prefer {
+    actions: Vec<usize>,
+    name: &'static str,
+    seen: Arc<Mutex<Vec<f64>>>,
+}
+
+impl Prefer {
+    fn actions(actions: &[usize]) -> Box<Self> {
+        Box::new(Prefer {
+            actions: actions.to_vec(),
+            name: "own",
+            seen: Arc::default(),
+        })
+    }
+}
+
+impl Algorithm for Prefer {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        _: &Batch,
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
+        self.seen.lock().unwrap().push(ctx.progress_remaining);
+        let action = self.actions.remove(0);
+        let n = agent.policy().n_params();
+        agent.theta_mut()[n - 2 + action] = 100.0;
+        agent.theta_mut()[n - 1 - action] = -100.0;
+        Ok(Report {
+            extra: vec![(self.name, action as f64)],
+            ..Report::new(Outcome::Applied)
+        })
+    }
+}
+
+fn config(updates: u64) -> TrainConfig {
+    // A budget that the last rollout overshoots.
+    TrainConfig {
+        n_envs: 2,
+        n_steps: 50,
+        total_steps: updates * 100 - 30,
+        ..TrainConfig::default()
+    }
+}
+
+fn trainer(algorithm: Box<dyn Algorithm>, updates: u64) -> Trainer {
+    let agent = new_agent(&lottery(), &NetConfig::default(), 0).unwrap();
+    Trainer::new(&lottery(), config(updates), agent, algorithm, 0).unwrap()
+}
+
+/// Writes down what it hears; fails at the given event.
+#[derive(Clone, Default)]
+struct Recorder {
+    heard: Arc<Mutex<Vec<String>>>,
+    fails_at: Option<usize>,
+}
+
+impl Sink for Recorder {
+    fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
+        let mut heard = self.heard.lock().unwrap();
+        heard.push(match event {
+            Event::RunStarted(info) => format!("start {} {}", info.algo, info.env),
+            Event::Update(update) => format!("update {} at {}", update.iteration, update.step),
+            Event::Evaluation { step, evaluation } => format!("eval {} at {step}", evaluation.episodes),
+            Event::RunFinished(summary) => format!("end {:?}", summary.status),
+            _ => "?".to_owned(),
+        });
+        if self.fails_at == Some(heard.len()) {
+            return Err(SinkError::Other("the pencil broke".into()));
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn events_come_in_order_and_the_last_rollout_is_finished() {
+    let recorder = Recorder::default();
+    let algorithm = Prefer::actions(&[0, 1, 1]);
+    let progress = algorithm.seen.clone();
+    let eval = EvalConfig {
+        freq: 150,
+        episodes: 4,
+        final_episodes: 6,
+    };
+    let mut trainer = trainer(algorithm, 3)
+        .with_evaluation(&lottery(), eval)
+        .unwrap()
+        .with_sink(recorder.clone());
+    let summary = trainer.run().unwrap();
+    let heard = recorder.heard.lock().unwrap();
+    assert_eq!(
+        *heard,
+        [
+            "start custom Lottery-v0",
+            "update 1 at 100",
+            "update 2 at 200",
+            "eval 4 at 200",
+            "update 3 at 300",
+            "eval 6 at 300",
+            "end Finished"
+        ]
+    );
+    assert_eq!(
+        (summary.total_steps, summary.updates, summary.steps_to_threshold),
+        (300, 3, Some(200))
+    );
+    let expected = [100.0, 200.0, 300.0].map(|step| 1.0 - step / 270.0);
+    assert_eq!(*progress.lock().unwrap(), expected);
+}
+
+/// Each environment contributes the same number of episodes, however long they last.
+#[test]
+fn evaluation_does_not_prefer_short_episodes() {
+    let mut agent = new_agent(&lottery(), &NetConfig::default(), 0).unwrap();
+    let n = agent.policy().n_params();
+    agent.theta_mut()[n - 1] += 100.0;
+    let mut env = lottery().make_vec(20).unwrap();
+    let stop = AtomicBool::new(false);
+    let (policy, theta) = (agent.policy(), agent.policy_theta());
+    let e = evaluate(policy, theta, &mut *env, 100, 7, Acting::Deterministic, &stop).unwrap();
+    // The lengths are known beforehand: five draws from each environment's stream, and a point a step.
+    let lengths = (0..20).flat_map(|i| {
+        let mut rng = stream(7, "eval", i);
+        (0..5).map(move |_| f64::from(draw(&mut rng)))
+    });
+    let lengths: Vec<f64> = lengths.collect();
+    assert_eq!(e.episodes, 100);
+    assert!(
+        (e.mean - lengths.iter().sum::<f64>() / 100.0).abs() < 1e-12
+            && (e.mean_length - e.mean).abs() < 1e-12
+    );
+    assert!((e.min, e.max) == (1.0, 50.0));
+    let stop = AtomicBool::new(true);
+    let stopped = evaluate(policy, theta, &mut *env, 100, 7, Acting::Deterministic, &stop);
+    assert!(matches!(stopped, Err(TrainError::Stopped)));
+}
+
+#[test]
+fn the_best_and_the_latest_policy_are_kept() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(out.path(), "Lottery-v0", "prefer", 0).unwrap();
+    let eval = EvalConfig {
+        freq: 100,
+        episodes: 20,
+        final_episodes: 20,
+    };
+    let summary = trainer(Prefer::actions(&[0, 1, 0, 0]), 4)
+        .with_evaluation(&lottery(), eval)
+        .unwrap()
+        .saving_in(dir.clone())
+        .run()
+        .unwrap();
+    let (mut best, mut latest) = (
+        Policy::load(dir.best()).unwrap(),
+        Policy::load(dir.path()).unwrap(),
+    );
+    let one = |policy: &mut Policy| policy.act(&[1.0], true).unwrap() == rl_nn::Actions::Discrete(vec![1]);
+    assert!(one(&mut best) && !one(&mut latest));
+    assert_eq!(
+        (best.steps(), latest.steps(), latest.env()),
+        (200, 400, "Lottery-v0")
+    );
+    assert_eq!(
+        latest.evaluate(&lottery(), 20, Acting::Deterministic).unwrap(),
+        summary.eval.unwrap()
+    );
+    assert!(
+        fs::read_to_string(dir.file("summary.json"))
+            .unwrap()
+            .contains("\"status\": \"finished\"")
+    );
+    let error = Policy::load(out.path()).err().unwrap().to_string();
+    assert!(
+        error.starts_with("cannot read ") && error.contains("policy.json"),
+        "{error}"
+    );
+}
+
+/// A sink's failure ends the run, and the others are told.
+#[test]
+fn no_event_is_lost_unnoticed() {
+    let (failing, other) = (
+        Recorder {
+            fails_at: Some(3),
+            ..Recorder::default()
+        },
+        Recorder::default(),
+    );
+    let mut trainer = trainer(Prefer::actions(&[0, 1, 0]), 3)
+        .with_sink(failing)
+        .with_sink(other.clone());
+    let error = trainer.run().unwrap_err();
+    assert_eq!(error.to_string(), "update 2 (from step 100): the pencil broke");
+    let heard = other.heard.lock().unwrap();
+    assert_eq!(heard[1..], ["update 1 at 100", "update 2 at 200", "end Failed"]);
+}
+
+#[test]
+fn scalars_have_names_of_their_own() {
+    let clash = Box::new(Prefer {
+        actions: vec![0],
+        name: "approx_kl",
+        seen: Arc::default(),
+    });
+    let error = trainer(clash, 1).run().unwrap_err().to_string();
+    assert!(error.contains("\"train/approx_kl\" twice"), "{error}");
+
+    /// Reports another scalar at every update.
+    struct Moody(Vec<&'static str>);
+    impl Algorithm for Moody {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            _: &Batch,
+            _: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            Ok(Report {
+                extra: vec![(self.0.remove(0), 1.0)],
+                ..Report::new(Outcome::Applied)
+            })
+        }
+    }
+    let out = tempfile::tempdir().unwrap();
+    let path = out.path().join("progress.csv");
+    let mut trainer = trainer(Box::new(Moody(vec!["a", "b"])), 2).with_sink(Csv::create(&path).unwrap());
+    let error = trainer.run().unwrap_err().to_string();
+    assert!(error.contains("no column for \"train/b\""), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    assert!(
+        Csv::create(&path)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("progress.csv")
+    );
+}
+
+#[test]
+fn a_stopped_run_ends_after_the_update() {
+    let stop = Arc::new(AtomicBool::new(true));
+    let mut trainer = trainer(Prefer::actions(&[0]), 1).stopped_by(stop.clone());
+    let summary = trainer.run().unwrap();
+    assert_eq!((summary.status, summary.updates), (Status::Interrupted, 0));
+}
+
+/// Two runs that log into one directory in the same second do not meet in one file.
+#[test]
+fn event_files_are_never_shared() {
+    let out = tempfile::tempdir().unwrap();
+    let logs: Vec<_> = (0..3).map(|_| TensorBoard::create(out.path()).unwrap()).collect();
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 3);
+    drop(logs);
+    let error = TensorBoard::create(&out.path().join("nowhere"))
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(error.contains("nowhere"), "{error}");
+}
