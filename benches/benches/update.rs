@@ -1,15 +1,19 @@
-//! One PPO minibatch (gradient, clip, Adam), a Fisher product, a rollout step: the inner loops of both algorithms.
+//! The inner loops of both algorithms, part by part.
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
+use std::hint::black_box;
 use std::time::Instant;
 
-use benches::{agent, minibatch, reals, rng};
+use benches::{agent, fma_peak, minibatch, reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
-use rl_algo::{LinearizedPolicy, Reducer};
+use rl_algo::{Batch, LinearizedPolicy, PolicyBatch, Reducer};
+use rl_env::Registry;
 use rl_nn::{Input, Pair, Shards, Workspace};
 use rl_optim::{Adam, AdamParams, LinearOperator, clip_scale, vector};
 use rl_ppo::{PpoConfig, Scratch, minibatch_loss};
+use rl_rollout::Collector;
+use rl_trpo::{TrpoConfig, policy_step};
 
 /// Times `body`, which repeats something so many times, inside a pool of `threads`.
 fn bench_in_pool(c: &mut Criterion, name: &str, threads: usize, mut body: impl FnMut(u64) + Send) {
@@ -119,5 +123,99 @@ fn fisher(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, ppo_minibatch, parts, fisher);
+fn trpo_step(c: &mut Criterion) {
+    for threads in [1, 2] {
+        let agent = agent(64);
+        let batch = minibatch(2048);
+        let mut shards = Shards::new();
+        let config = TrpoConfig::default();
+        let batch = PolicyBatch {
+            observations: Input::new(&batch.observations, 4).unwrap(),
+            actions: batch.actions.as_ref(),
+            advantages: &batch.advantages,
+            old_log_probs: &batch.old_log_probs,
+        };
+        bench_in_pool(c, "trpo_step_2048", threads, |iters| {
+            for _ in 0..iters {
+                let mut theta = agent.policy_theta().to_vec();
+                policy_step(Reducer, agent.policy(), &mut theta, &batch, &config, &mut shards).unwrap();
+            }
+        });
+    }
+}
+
+fn rollout(c: &mut Criterion) {
+    for n in [8, 64] {
+        let agent = agent(64);
+        let env = Registry::builtin()
+            .get("CartPole-v1")
+            .unwrap()
+            .make_vec(n)
+            .unwrap();
+        let mut collector = Collector::new(env, 0).unwrap();
+        let mut batch = Batch::new(&agent);
+        let mut episodes = Vec::new();
+        c.bench_function(&format!("rollout_256/{n}_envs"), |b| {
+            b.iter(|| {
+                episodes.clear();
+                let (policy, theta) = (agent.policy(), agent.policy_theta());
+                collector
+                    .collect(policy, theta, 256, &mut batch.rollout, &mut episodes)
+                    .unwrap();
+            });
+        });
+        let mut shards = Shards::new();
+        c.bench_function(&format!("values_and_gae_256/{n}_envs"), |b| {
+            b.iter(|| {
+                batch
+                    .estimate_advantages(&agent, 0.99, 0.95, &mut shards)
+                    .unwrap()
+            });
+        });
+    }
+}
+
+fn wide(c: &mut Criterion) {
+    for width in [256, 1024] {
+        let agent = agent(width);
+        let batch = minibatch(256);
+        let config = PpoConfig::default().loss(1.0);
+        let mut grad = vec![0.0; agent.theta().len()];
+        let mut scratch: [Scratch<f32>; 2] = Default::default();
+        bench_in_pool(c, &format!("ppo_gradient_256_wide_{width}"), 2, |iters| {
+            Pair::with(|pair| {
+                for _ in 0..iters {
+                    let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
+                    minibatch_loss(
+                        pair,
+                        Reducer,
+                        policy,
+                        critic,
+                        theta,
+                        &batch,
+                        &config,
+                        &mut grad,
+                        &mut scratch,
+                    )
+                    .unwrap();
+                }
+            });
+        });
+    }
+}
+
+fn peak(c: &mut Criterion) {
+    c.bench_function("fma_peak", |b| b.iter(|| fma_peak(black_box(0.999))));
+}
+
+criterion_group!(
+    benches,
+    peak,
+    ppo_minibatch,
+    parts,
+    fisher,
+    trpo_step,
+    rollout,
+    wide
+);
 criterion_main!(benches);

@@ -14,7 +14,10 @@ use rl_ppo::Minibatch;
 /// If `width` is not a width that [`NetConfig`] takes.
 pub fn agent(width: usize) -> ActorCritic {
     let observations: Space = BoxSpace::uniform(-1.0, 1.0, &[4]).into();
-    let config = NetConfig { net_arch: vec![width, width], ..NetConfig::default() };
+    let config = NetConfig {
+        net_arch: vec![width, width],
+        ..NetConfig::default()
+    };
     ActorCritic::mlp(&observations, &Space::Discrete(2), &config, &mut rng())
         .unwrap_or_else(|e| panic!("an agent of width {width}: {e}"))
 }
@@ -40,4 +43,31 @@ pub fn minibatch(rows: usize) -> Minibatch<f32> {
         returns: reals(&mut rng, rows),
         old_values: reals(&mut rng, rows),
     }
+}
+
+/// Multiply-adds of [`fma_peak`], each two floating-point operations.
+pub const PEAK_FMAS: usize = 64 * CHAINS * 1000;
+
+/// Independent chains: enough for the latency of a multiply-add on every vector unit.
+const CHAINS: usize = 12;
+
+/// `f32` multiply-adds on registers and nothing else: the arithmetic limit of one core, and the yardstick of comparisons.
+pub fn fma_peak(x: f32) -> f32 {
+    struct Peak(f32);
+    impl pulp::WithSimd for Peak {
+        type Output = f32;
+        #[inline(always)]
+        fn with_simd<S: pulp::Simd>(self, simd: S) -> f32 {
+            let (a, b) = (simd.splat_f32s(self.0), simd.splat_f32s(1e-3));
+            let mut acc = [simd.splat_f32s(0.5); CHAINS];
+            // As many multiply-adds whatever the width of a vector.
+            for _ in 0..64 * 1000 / S::F32_LANES {
+                for acc in &mut acc {
+                    *acc = simd.mul_add_e_f32s(*acc, a, b);
+                }
+            }
+            acc.into_iter().map(|acc| simd.reduce_sum_f32s(acc)).sum()
+        }
+    }
+    pulp::Arch::new().dispatch(Peak(x))
 }

@@ -54,12 +54,17 @@ fn threads_change_nothing() {
     }
 }
 
-/// A perceptron that notes who runs it, and whose shards wait a moment for one of another thread.
+/// A perceptron that notes who works on it, and waits a moment for a thread that works on it or its partner at the same time.
 struct Meeting {
     inner: Mlp,
+    place: Arc<Rendezvous>,
+}
+
+/// Where the threads that work on the actor and the critic meet.
+#[derive(Default)]
+struct Rendezvous {
     seen: Mutex<Seen>,
     arrived: Condvar,
-    patience: Duration,
 }
 
 #[derive(Default)]
@@ -69,16 +74,18 @@ struct Seen {
     met: bool,
 }
 
-impl Meeting {
+impl Rendezvous {
+    /// Once two have met nobody waits any more. Patience is short and tried often: a helper may come late.
     fn wait_for_another(&self) {
         let mut seen = self.seen.lock().unwrap();
         seen.threads.insert(std::thread::current().id());
         seen.inside += 1;
         seen.met |= seen.inside >= 2;
         self.arrived.notify_all();
+        let patience = Duration::from_millis(50);
         let (mut seen, _) = self
             .arrived
-            .wait_timeout_while(seen, self.patience, |seen| !seen.met)
+            .wait_timeout_while(seen, patience, |seen| !seen.met)
             .unwrap();
         seen.inside -= 1;
     }
@@ -104,7 +111,7 @@ impl Network<f32> for Meeting {
         self.inner.forward(theta, x, y, ws)
     }
     fn record(&self, theta: &[f32], x: Input<'_, f32>, ws: &mut Workspace<f32>) -> Result<(), NnError> {
-        self.wait_for_another();
+        self.place.wait_for_another();
         self.inner.record(theta, x, ws)
     }
     fn vjp(
@@ -132,20 +139,20 @@ impl Network<f32> for Meeting {
     }
 }
 
-/// One update on 1024 steps, which are four shards; who worked on them, and whether two of them ever did at the same time.
-fn train_together(threads: usize, algorithm: Box<dyn Algorithm>, patience: Duration) -> (usize, bool) {
+/// One update on 1024 steps; how many threads worked on actor and critic, and whether two ever did at the same time.
+fn train_together(threads: usize, algorithm: Box<dyn Algorithm>) -> (usize, bool) {
     let env = rl_env::Registry::builtin().get("CartPole-v1").unwrap().clone();
     let plain = rl_train::new_agent(&env, &NetConfig::default(), 0).unwrap();
-    let inner = Mlp::new(&[4, 64, 64, 2], Activation::Tanh).unwrap();
-    let meeting = Arc::new(Meeting {
-        inner,
-        seen: Mutex::default(),
-        arrived: Condvar::new(),
-        patience,
-    });
-    let policy = PolicyModel::new(meeting.clone(), DistributionSpec::Categorical { n: 2 }.build()).unwrap();
-    let critic = Arc::new(Mlp::new(&[4, 64, 64, 1], Activation::Tanh).unwrap());
-    let agent = ActorCritic::new(policy, critic, plain.theta().to_vec()).unwrap();
+    let place = Arc::new(Rendezvous::default());
+    let network = |n_outputs| {
+        let inner = Mlp::new(&[4, 64, 64, n_outputs], Activation::Tanh).unwrap();
+        Arc::new(Meeting {
+            inner,
+            place: place.clone(),
+        })
+    };
+    let policy = PolicyModel::new(network(2), DistributionSpec::Categorical { n: 2 }.build()).unwrap();
+    let agent = ActorCritic::new(policy, network(1), plain.theta().to_vec()).unwrap();
     let config = TrainConfig {
         n_envs: 4,
         n_steps: 256,
@@ -155,7 +162,7 @@ fn train_together(threads: usize, algorithm: Box<dyn Algorithm>, patience: Durat
     let mut trainer = Trainer::new(&env, config, agent, algorithm, 0).unwrap();
     let summary = with_threads(threads, move || trainer.run()).unwrap().unwrap();
     assert_eq!((summary.updates, summary.rejected_updates), (1, 0));
-    let seen = meeting.seen.lock().unwrap();
+    let seen = place.seen.lock().unwrap();
     (seen.threads.len(), seen.met)
 }
 
@@ -164,19 +171,17 @@ fn several_threads_really_work() {
     let ppo = || {
         Box::new(
             Ppo::new(PpoConfig {
-                batch_size: 1024,
-                n_epochs: 1,
+                batch_size: 512,
                 ..PpoConfig::default()
             })
             .unwrap(),
         )
     };
     let trpo = || Box::new(Trpo::new(TrpoConfig::default()).unwrap());
-    let (minute, moment) = (Duration::from_secs(60), Duration::from_millis(1));
     for threads in [2, 3] {
         for (name, (seen, met)) in [
-            ("ppo", train_together(threads, ppo(), minute)),
-            ("trpo", train_together(threads, trpo(), minute)),
+            ("ppo", train_together(threads, ppo())),
+            ("trpo", train_together(threads, trpo())),
         ] {
             assert!(
                 met && seen >= 2,
@@ -184,7 +189,7 @@ fn several_threads_really_work() {
             );
         }
     }
-    let (seen, met) = train_together(1, ppo(), moment);
+    let (seen, met) = train_together(1, ppo());
     assert!(seen == 1 && !met, "one thread met itself");
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use rl_train::Evaluation;
 use serde::Serialize;
 
 /// Writes to stdout; a reader that left early is no error.
@@ -27,9 +28,23 @@ pub(crate) fn tell(text: &str, json: bool) -> anyhow::Result<()> {
     print(text)
 }
 
-/// A return as people read it: one decimal, two where it is small.
-pub(crate) fn score(x: f64) -> String {
-    if x.abs() < 9.995 { format!("{x:.2}") } else { format!("{x:.1}") }
+/// Decimals for returns of this size: one, two where they are small.
+pub(crate) fn decimals(x: f64) -> usize {
+    if x.abs() < 10.0 { 2 } else { 1 }
+}
+
+/// An evaluation as people read it.
+pub(crate) fn evaluation(e: &Evaluation) -> String {
+    let d = decimals(e.max.abs().max(e.min.abs()));
+    let Evaluation {
+        episodes,
+        mean,
+        std,
+        min,
+        max,
+        ..
+    } = e;
+    format!("{episodes} episodes: {mean:.d$} ± {std:.d$}, from {min:.d$} to {max:.d$}")
 }
 
 /// Rows as lines, columns aligned to the left with two spaces between.

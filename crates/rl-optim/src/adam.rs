@@ -158,7 +158,10 @@ impl<F: Float> Adam<F> {
             eps: from_f64(eps),
             step_size: from_f64(step_size),
         };
-        update(theta, grad, &mut self.m, &mut self.v, &constants);
+        pulp::Arch::new().dispatch(
+            #[inline(always)]
+            || update(theta, grad, &mut self.m, &mut self.v, &constants),
+        );
         Ok(())
     }
 }

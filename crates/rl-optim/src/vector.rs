@@ -5,7 +5,7 @@
 use num_traits::Float;
 
 // Independent partial sums: enough for the widest vector registers, and a fixed pattern on every machine.
-const LANES: usize = 8;
+const LANES: usize = 32;
 
 /// The dot product `aᵀb`, accumulated in f64.
 ///
@@ -19,19 +19,32 @@ pub fn dot<F: Float>(a: &[F], b: &[F]) -> f64 {
     let n = a.len().min(b.len());
     let (a, a_tail) = a[..n].as_chunks::<LANES>();
     let (b, b_tail) = b[..n].as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..LANES {
-            sums[lane] += to_f64(a[lane]) * to_f64(b[lane]);
-        }
-    }
+    // Compiled for every instruction set: the products are exact in f64 and the sums rounded one by one, so the bits agree.
+    let mut sums = pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0; LANES];
+            for (a, b) in a.iter().zip(b) {
+                for lane in 0..LANES {
+                    sums[lane] += to_f64(a[lane]) * to_f64(b[lane]);
+                }
+            }
+            sums
+        },
+    );
     let tail: f64 = a_tail
         .iter()
         .zip(b_tail)
         .map(|(&a, &b)| to_f64(a) * to_f64(b))
         .sum();
-    let [s0, s1, s2, s3, s4, s5, s6, s7] = sums;
-    ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7)) + tail
+    let mut n = LANES;
+    while n > 1 {
+        n /= 2;
+        for lane in 0..n {
+            sums[lane] += sums[lane + n];
+        }
+    }
+    sums[0] + tail
 }
 
 /// The Euclidean norm `‖a‖ = √(aᵀa)`, accumulated in f64.

@@ -222,6 +222,7 @@ impl<'a> Group<'a> {
 
     fn row(&self) -> Vec<String> {
         let finals = self.finals();
+        let d = output::decimals(finals.iter().fold(0.0, |m: f64, x| m.max(x.abs())));
         let reached = |xs: &[f64], digits: usize| match xs.len() {
             0 => "-".to_owned(),
             n if n == self.runs.len() => format!("{:.digits$}", mean(xs)),
@@ -230,8 +231,8 @@ impl<'a> Group<'a> {
         let (evaluation, interval) = match self.interval(iqm) {
             None => ("-".to_owned(), "-".to_owned()),
             Some(i) => (
-                format!("{:.1} ± {:.1}", mean(&finals), std(&finals)),
-                format!("{:.1} [{:.1}, {:.1}]", iqm(&finals), i.low, i.high),
+                format!("{:.d$} ± {:.d$}", mean(&finals), std(&finals)),
+                format!("{:.d$} [{:.d$}, {:.d$}]", iqm(&finals), i.low, i.high),
             ),
         };
         vec![
@@ -243,7 +244,7 @@ impl<'a> Group<'a> {
             reached(&self.seconds_to_threshold(), 1),
             finals
                 .iter()
-                .map(|x| format!("{x:.1}"))
+                .map(|x| format!("{x:.d$}"))
                 .collect::<Vec<_>>()
                 .join(" "),
         ]

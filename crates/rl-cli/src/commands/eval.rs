@@ -32,16 +32,10 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
             "mean_length": e.mean_length,
         }))?;
     } else {
+        let (env, steps, length) = (policy.env(), policy.steps(), e.mean_length);
+        let evaluation = output::evaluation(&e);
         output::print(&format!(
-            "{} after {} steps, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}, mean length {:.1}\n",
-            policy.env(),
-            policy.steps(),
-            e.episodes,
-            e.mean,
-            e.std,
-            e.min,
-            e.max,
-            e.mean_length
+            "{env} after {steps} steps, {evaluation}, mean length {length:.1}\n"
         ))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -77,14 +77,11 @@ fn told(s: &Summary, dir: &RunDir) -> String {
         n => writeln!(text, " ({n} rejected)"),
     };
     if let Some(mean) = s.mean_return_100 {
-        let _ = writeln!(text, "last 100 training episodes: mean return {mean:.1}");
+        let d = output::decimals(mean);
+        let _ = writeln!(text, "last 100 training episodes: mean return {mean:.d$}");
     }
     if let Some(e) = s.eval {
-        let _ = writeln!(
-            text,
-            "evaluation, {} episodes: {:.1} ± {:.1}, from {:.1} to {:.1}",
-            e.episodes, e.mean, e.std, e.min, e.max
-        );
+        let _ = writeln!(text, "evaluation, {}", output::evaluation(&e));
     }
     if let (Some(threshold), Some(steps), Some(seconds)) =
         (s.threshold, s.steps_to_threshold, s.seconds_to_threshold)

@@ -88,7 +88,7 @@ impl Progress {
         let mean = update
             .rollout
             .ep_rew_mean
-            .map_or_else(|| "-".to_owned(), |mean| format!("{mean:.1}"));
+            .map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0$}", decimals(mean)));
         let remaining = self.total_steps.saturating_sub(update.step) as f64 / fps;
         let eta = indicatif::HumanDuration(Duration::try_from_secs_f64(remaining).unwrap_or(Duration::MAX));
         let rejected = match self.rejected {
@@ -102,7 +102,10 @@ impl Progress {
         let outcome = match (&summary.status, &summary.eval) {
             (Status::Failed, _) => "failed".to_owned(),
             (Status::Interrupted, _) => "interrupted".to_owned(),
-            (Status::Finished, Some(e)) => format!("evaluation {:.1} ± {:.1}", e.mean, e.std),
+            (Status::Finished, Some(e)) => {
+                let d = decimals(e.mean);
+                format!("evaluation {:.d$} ± {:.d$}", e.mean, e.std)
+            }
             (Status::Finished, None) => "done".to_owned(),
         };
         let message = format!(
@@ -118,6 +121,11 @@ impl Progress {
         }
         Ok(())
     }
+}
+
+/// Decimals for returns of this size.
+fn decimals(x: f64) -> usize {
+    if x.abs() < 10.0 { 2 } else { 1 }
 }
 
 impl Sink for Progress {
