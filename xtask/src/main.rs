@@ -1,9 +1,10 @@
-//! The workspace's own tasks: `cargo xtask ci` and `cargo xtask tidy`.
+//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy` and `cargo xtask bench`.
 //!
 //! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
 
+mod bench;
 mod ci;
 mod metadata;
 mod tidy;
@@ -14,7 +15,11 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   ci      everything that must hold before a change is accepted, cheapest first
-  tidy    the rules on dependencies and sources alone";
+  tidy    the rules on dependencies and sources alone
+  bench   measures the parts and whole training runs, as a table and target/bench.json
+            --save    also writes benches/results.json, what --check compares with
+            --check   names what has become more than 10 % slower, relative to the processor's peak
+            --peers   measures Stable-Baselines3, sb3-contrib and rejax beside it (installs them)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,6 +27,10 @@ fn main() -> ExitCode {
     let result = match args.as_slice() {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
+        ["bench", flags @ ..] => match bench::Options::parse(flags) {
+            Ok(options) => bench::run(&options),
+            Err(what) => return misused(&what),
+        },
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -31,7 +40,11 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
         ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
-        [unknown, ..] => return misused(&format!("unknown command `{unknown}`, expected ci or tidy")),
+        [unknown, ..] => {
+            return misused(&format!(
+                "unknown command `{unknown}`, expected ci, tidy or bench"
+            ));
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -19,7 +19,11 @@ pub(crate) fn run() -> Result<()> {
         violations.extend(dependencies::check_manifest(&package.name, &manifest));
     }
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
-    let examples = workspace.packages.iter().flat_map(|p| &p.examples);
+    let examples = workspace
+        .packages
+        .iter()
+        .filter(|p| p.name == "examples")
+        .flat_map(|p| &p.examples);
     violations.extend(sources::check_readme(&readme, examples));
     for path in files(&workspace)? {
         let full = workspace.root.join(&path);
