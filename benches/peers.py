@@ -55,8 +55,8 @@ def rejax(algo, env_id):
         ent_coef=0.0,
         vf_coef=0.5,
         skip_initial_evaluation=True,
-        eval_callback=lambda algo, ts, rng: (),
-    )
+        agent_kwargs={"activation": "tanh"},
+    ).replace(eval_callback=lambda algo, ts, rng: ())
     train = jax.jit(agent.train)
     jax.block_until_ready(train(jax.random.PRNGKey(0)))
     begun = time.perf_counter()

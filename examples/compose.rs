@@ -75,7 +75,10 @@ fn main() -> anyhow::Result<()> {
 
         if update % 10 == 0 {
             let mean = episodes.iter().map(|e| e.ret).sum::<f64>() / episodes.len() as f64;
-            println!("update {update:3}  mean return {mean:6.1}  KL {:.4}  gain {:.4}", step.kl, step.improvement);
+            println!(
+                "update {update:3}  mean return {mean:6.1}  KL {:.4}  gain {:.4}",
+                step.kl, step.improvement
+            );
             episodes.clear();
         }
     }

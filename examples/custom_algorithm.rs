@@ -6,8 +6,8 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, Batch, CriticFit, LinearizedPolicy, NetConfig, Outcome, Report, UpdateContext,
-    fit_critic,
+    ActorCritic, AlgoError, Algorithm, Batch, CriticFit, LinearizedPolicy, NetConfig, Outcome, Report,
+    UpdateContext, fit_critic,
 };
 use rl_env::Registry;
 use rl_nn::{DistGrad, Shards};
@@ -31,7 +31,12 @@ impl Reinforce {
 }
 
 impl Algorithm for Reinforce {
-    fn update(&mut self, agent: &mut ActorCritic, batch: &Batch, ctx: &mut UpdateContext<'_>) -> Result<Report, AlgoError> {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
         let mut advantages = batch.advantages.clone();
         rl_gae::normalize(&mut advantages);
         let policy_batch = batch.policy_batch(agent, &advantages)?;
@@ -50,7 +55,8 @@ impl Algorithm for Reinforce {
         let fit = CriticFit { learning_rate: 1e-3, n_epochs: 10, batch_size: 128 };
         let (x, adam) = (policy_batch.observations, &mut self.critic_adam);
         let shards = &mut self.shards;
-        let fitted = fit_critic(ctx.reducer, critic, critic_theta, x, &batch.returns, &fit, adam, ctx.rng, shards)?;
+        let fitted =
+            fit_critic(ctx.reducer, critic, critic_theta, x, &batch.returns, &fit, adam, ctx.rng, shards)?;
         Ok(Report {
             value_loss: Some(fitted.value_loss),
             grad_norm: Some(vector::norm(&grad)),
@@ -62,7 +68,13 @@ impl Algorithm for Reinforce {
 
 fn main() -> anyhow::Result<()> {
     let env = Registry::builtin().get("CartPole-v1")?.clone();
-    let config = TrainConfig { n_envs: 8, n_steps: 64, total_steps: 200_000, gae_lambda: 1.0, ..TrainConfig::default() };
+    let config = TrainConfig {
+        n_envs: 8,
+        n_steps: 64,
+        total_steps: 200_000,
+        gae_lambda: 1.0,
+        ..TrainConfig::default()
+    };
     let agent = new_agent(&env, &NetConfig::default(), 0)?;
     let algorithm = Reinforce::new(&agent, 3e-3);
     let summary = Trainer::new(&env, config, agent, Box::new(algorithm), 0)?

@@ -50,7 +50,8 @@ fn main() -> anyhow::Result<()> {
     let env = EnvSpec::with_time_limit("Cart-v0", 100, Cart::default);
     let ppo = PpoConfig { learning_rate: 1e-3.into(), batch_size: 256, ..PpoConfig::default() };
     for total_steps in [2_048, 16_384, 65_536] {
-        let config = TrainConfig { n_envs: 8, n_steps: 256, total_steps, gamma: 0.98, ..TrainConfig::default() };
+        let config =
+            TrainConfig { n_envs: 8, n_steps: 256, total_steps, gamma: 0.98, ..TrainConfig::default() };
         let agent = new_agent(&env, &NetConfig::default(), 0)?;
         let summary = Trainer::new(&env, config, agent, Box::new(Ppo::new(ppo.clone())?), 0)?
             .with_evaluation(&env, EvalConfig::tenths(total_steps))?

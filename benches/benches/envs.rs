@@ -69,9 +69,7 @@ fn envs(c: &mut Criterion) {
             envs.reset(0, "bench").unwrap();
             c.bench_function(&format!("env/{}/{n}", spec.id), |b| {
                 b.iter_custom(|iters| {
-                    time_steps(iters, n, |r| {
-                        envs.step(rows(&all, r * n..(r + 1) * n, width)).unwrap()
-                    })
+                    time_steps(iters, n, |r| envs.step(rows(&all, r * n..(r + 1) * n, width)).unwrap())
                 });
             });
         }

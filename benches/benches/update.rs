@@ -17,10 +17,7 @@ use rl_trpo::{TrpoConfig, policy_step};
 
 /// Times `body`, which repeats something so many times, inside a pool of `threads`.
 fn bench_in_pool(c: &mut Criterion, name: &str, threads: usize, mut body: impl FnMut(u64) + Send) {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     c.bench_function(&format!("{name}/{threads}_threads"), |b| {
         b.iter_custom(|iters| {
             pool.install(|| {
@@ -40,15 +37,7 @@ fn ppo_minibatch(c: &mut Criterion) {
         let mut grad = vec![0.0; agent.theta().len()];
         // The learning rate below is next to nothing, so that the same minibatch stays as hard as it is.
         let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
-        let mut adam = sizes.map(|n| {
-            Adam::new(
-                n,
-                AdamParams {
-                    eps: 1e-5,
-                    ..AdamParams::default()
-                },
-            )
-        });
+        let mut adam = sizes.map(|n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() }));
         let mut scratch: [Scratch<f32>; 2] = Default::default();
         bench_in_pool(c, "ppo_minibatch_64", threads, |iters| {
             Pair::with(|pair| {
@@ -88,12 +77,7 @@ fn parts(c: &mut Criterion) {
         let x = reals(&mut rng(), rows * 4);
         let (mut y, mut ws) = (vec![0.0; rows * 2], Workspace::default());
         c.bench_function(&format!("policy_forward/{rows}"), |b| {
-            b.iter(|| {
-                policy
-                    .network
-                    .forward(net, Input::new(&x, 4).unwrap(), &mut y, &mut ws)
-                    .unwrap()
-            });
+            b.iter(|| policy.network.forward(net, Input::new(&x, 4).unwrap(), &mut y, &mut ws).unwrap());
         });
     }
     let grad = reals(&mut rng(), agent.theta().len());
@@ -102,9 +86,7 @@ fn parts(c: &mut Criterion) {
     c.bench_function("adam", |b| b.iter(|| adam.step(&mut theta, &grad, 1e-4).unwrap()));
     c.bench_function("norm", |b| b.iter(|| vector::norm(&grad)));
     let mut x = reals(&mut rng(), 4096);
-    c.bench_function("tanh_4096", |b| {
-        b.iter(|| <f32 as rl_nn::Real>::tanh_in_place(&mut x))
-    });
+    c.bench_function("tanh_4096", |b| b.iter(|| <f32 as rl_nn::Real>::tanh_in_place(&mut x)));
 }
 
 fn fisher(c: &mut Criterion) {
@@ -147,11 +129,7 @@ fn trpo_step(c: &mut Criterion) {
 fn rollout(c: &mut Criterion) {
     for n in [8, 64] {
         let agent = agent(64);
-        let env = Registry::builtin()
-            .get("CartPole-v1")
-            .unwrap()
-            .make_vec(n)
-            .unwrap();
+        let env = Registry::builtin().get("CartPole-v1").unwrap().make_vec(n).unwrap();
         let mut collector = Collector::new(env, 0).unwrap();
         let mut batch = Batch::new(&agent);
         let mut episodes = Vec::new();
@@ -159,18 +137,12 @@ fn rollout(c: &mut Criterion) {
             b.iter(|| {
                 episodes.clear();
                 let (policy, theta) = (agent.policy(), agent.policy_theta());
-                collector
-                    .collect(policy, theta, 256, &mut batch.rollout, &mut episodes)
-                    .unwrap();
+                collector.collect(policy, theta, 256, &mut batch.rollout, &mut episodes).unwrap();
             });
         });
         let mut shards = Shards::new();
         c.bench_function(&format!("values_and_gae_256/{n}_envs"), |b| {
-            b.iter(|| {
-                batch
-                    .estimate_advantages(&agent, 0.99, 0.95, &mut shards)
-                    .unwrap()
-            });
+            b.iter(|| batch.estimate_advantages(&agent, 0.99, 0.95, &mut shards).unwrap());
         });
     }
 }
@@ -208,14 +180,5 @@ fn peak(c: &mut Criterion) {
     c.bench_function("fma_peak", |b| b.iter(|| fma_peak(black_box(0.999))));
 }
 
-criterion_group!(
-    benches,
-    peak,
-    ppo_minibatch,
-    parts,
-    fisher,
-    trpo_step,
-    rollout,
-    wide
-);
+criterion_group!(benches, peak, ppo_minibatch, parts, fisher, trpo_step, rollout, wide);
 criterion_main!(benches);

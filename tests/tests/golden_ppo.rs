@@ -48,11 +48,16 @@ fn check<F: Real>(tolerance: f64) {
                 let rows: Vec<Vec<f64>> = serde_json::from_value(case.actions).unwrap();
                 (Arc::new(DiagGaussian { dim: n }), Actions::Continuous(narrow_rows(&rows)))
             }
-            _ => (Arc::new(Categorical { n }), Actions::Discrete(serde_json::from_value(case.actions).unwrap())),
+            _ => (
+                Arc::new(Categorical { n }),
+                Actions::Discrete(serde_json::from_value(case.actions).unwrap()),
+            ),
         };
         let policy =
-            PolicyModel::new(Arc::new(Mlp::new(&case.sizes, Activation::Tanh).unwrap()), distribution).unwrap();
-        let critic_sizes: Vec<usize> = case.sizes[..case.sizes.len() - 1].iter().copied().chain([1]).collect();
+            PolicyModel::new(Arc::new(Mlp::new(&case.sizes, Activation::Tanh).unwrap()), distribution)
+                .unwrap();
+        let critic_sizes: Vec<usize> =
+            case.sizes[..case.sizes.len() - 1].iter().copied().chain([1]).collect();
         let critic = Mlp::new(&critic_sizes, Activation::Tanh).unwrap();
         let minibatch = Minibatch {
             observations: narrow_rows::<F>(&case.obs),
@@ -73,7 +78,17 @@ fn check<F: Real>(tolerance: f64) {
         let mut grad = vec![F::zero(); theta.len()];
         let mut scratch: [Scratch<F>; 2] = Default::default();
         let loss = Pair::with(|pair| {
-            minibatch_loss(pair, Reducer, &policy, &critic, &theta, &minibatch, &config, &mut grad, &mut scratch)
+            minibatch_loss(
+                pair,
+                Reducer,
+                &policy,
+                &critic,
+                &theta,
+                &minibatch,
+                &config,
+                &mut grad,
+                &mut scratch,
+            )
         });
         let MinibatchLoss { policy: p, critic: c, grad_norm } = loss.unwrap();
 
@@ -98,9 +113,11 @@ fn check<F: Real>(tolerance: f64) {
         assert_near("the parameters after Adam", &theta, &case.theta_after_adam, tolerance);
 
         config.clip_range_vf = Some(case.clip);
-        let (value_theta, value_grad) = (narrow::<F>(&case.theta_value), &mut grad[case.theta_policy.len()..]);
+        let (value_theta, value_grad) =
+            (narrow::<F>(&case.theta_value), &mut grad[case.theta_policy.len()..]);
         let clipped =
-            critic_loss(Reducer, &critic, &value_theta, &minibatch, &config, value_grad, &mut scratch[1]).unwrap();
+            critic_loss(Reducer, &critic, &value_theta, &minibatch, &config, value_grad, &mut scratch[1])
+                .unwrap();
         assert_near("the clipped value loss", &[clipped.value_loss], &[case.value_loss_clipped], tolerance);
     }
 }

@@ -150,7 +150,12 @@ fn gradient<F: Real>(policy: &PolicyModel<F>, theta: &[F], data: &Data<F>) -> (f
 }
 
 /// `(mean KL(old‖θ), L(θ))` by a forward pass.
-fn evaluate<F: Real>(policy: &PolicyModel<F>, old: DistParams<'_, F>, theta: &[F], data: &Data<F>) -> (f64, f64) {
+fn evaluate<F: Real>(
+    policy: &PolicyModel<F>,
+    old: DistParams<'_, F>,
+    theta: &[F],
+    data: &Data<F>,
+) -> (f64, f64) {
     let batch = data.batch();
     let mut y = vec![F::zero(); old.y.len()];
     let (net, _) = policy.split(theta).unwrap();
@@ -174,7 +179,8 @@ fn the_whole_chain_in_f64() {
         let (policy, data) = (case.policy::<f64>(), case.data::<f64>());
         let mut theta = case.theta.clone();
         let step =
-            policy_step(Reducer, &policy, &mut theta, &data.batch(), &case.config(), &mut Shards::new()).unwrap();
+            policy_step(Reducer, &policy, &mut theta, &data.batch(), &case.config(), &mut Shards::new())
+                .unwrap();
 
         let cg = step.cg.as_ref().unwrap();
         assert_eq!(cg.iters, case.cg_residual_norms.len(), "{name}: iterations of conjugate gradient");
@@ -207,7 +213,11 @@ fn the_whole_chain_in_f64() {
             None => {
                 assert!(matches!(step.outcome, Outcome::Rejected(_)));
                 let bits = |x: &[f64]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-                assert_eq!(bits(&theta), bits(&case.theta), "{name}: a refused step leaves the parameters alone");
+                assert_eq!(
+                    bits(&theta),
+                    bits(&case.theta),
+                    "{name}: a refused step leaves the parameters alone"
+                );
             }
         }
     }
@@ -242,7 +252,8 @@ fn stages<F: Real>(tolerance: f64, beta_tolerance: f64, minimum_tolerance: f64, 
         let golden_minimum = minimised(&mut damped, &narrow::<F>(&case.cg_x));
         let mut x = vec![F::zero(); theta.len()];
         let params = CgParams { max_iters: case.cg_iters, ..CgParams::default() };
-        let cg = conjugate_gradient(&mut damped, &golden_g, &mut x, &params, &mut CgWorkspace::new()).unwrap();
+        let cg =
+            conjugate_gradient(&mut damped, &golden_g, &mut x, &params, &mut CgWorkspace::new()).unwrap();
         let minimum = minimised(&mut damped, &x);
         let allowed = golden_minimum + minimum_tolerance * golden_minimum.abs();
         assert!(minimum <= allowed, "{name}: {minimum} > {golden_minimum}");
@@ -289,7 +300,8 @@ fn the_fisher_product_is_the_hessian_of_the_kl() {
         let case: Case = golden(name);
         let (policy, data) = (case.policy::<f64>(), case.data::<f64>());
         let mut shards = Shards::new();
-        let mut pi = LinearizedPolicy::new(&policy, &case.theta, data.batch().observations, &mut shards).unwrap();
+        let mut pi =
+            LinearizedPolicy::new(&policy, &case.theta, data.batch().observations, &mut shards).unwrap();
         let y_old = pi.params().y.to_vec();
         let mut product = vec![0.0; case.theta.len()];
         pi.fisher(1.0).apply(&case.probe, &mut product).unwrap();

@@ -6,7 +6,7 @@ use rand::SeedableRng;
 use rl_algo::{LinearizedPolicy, Reducer};
 use rl_env::EnvRng;
 use rl_nn::dist::{Categorical, DiagGaussian, SampleRng};
-use rl_nn::{Activation, ActionsRef, DistGrad, DistParams, Distribution, Input, Mlp, PolicyModel, Shards};
+use rl_nn::{ActionsRef, Activation, DistGrad, DistParams, Distribution, Input, Mlp, PolicyModel, Shards};
 use rl_optim::LinearOperator;
 use rl_optim::vector::{dot, norm};
 
@@ -68,7 +68,8 @@ fn the_fisher_operator_is_symmetric_and_positive() {
         use rand::Rng;
         (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
     };
-    let dists: [Arc<dyn Distribution<f64>>; 2] = [Arc::new(Categorical { n: 3 }), Arc::new(DiagGaussian { dim: 3 })];
+    let dists: [Arc<dyn Distribution<f64>>; 2] =
+        [Arc::new(Categorical { n: 3 }), Arc::new(DiagGaussian { dim: 3 })];
     for dist in dists {
         let net = Arc::new(Mlp::new(&[2, 8, 3], Activation::Tanh).unwrap());
         let policy = PolicyModel::new(net, dist).unwrap();
@@ -97,7 +98,13 @@ fn the_metric_is_the_expected_outer_product_of_scores() {
     for a in 0..3 {
         let (mut score, mut log_prob) = ([0.0; 3], [0.0]);
         dist.log_prob(p, ActionsRef::Discrete(&[a]), &mut log_prob).unwrap();
-        dist.log_prob_grad(p, ActionsRef::Discrete(&[a]), &[1.0], DistGrad { y: &mut score, globals: &mut [] }).unwrap();
+        dist.log_prob_grad(
+            p,
+            ActionsRef::Discrete(&[a]),
+            &[1.0],
+            DistGrad { y: &mut score, globals: &mut [] },
+        )
+        .unwrap();
         let along: f64 = score.iter().zip(&t).map(|(s, t)| s * t).sum();
         expected.iter_mut().zip(score).for_each(|(e, s)| *e += log_prob[0].exp() * along * s);
     }

@@ -21,7 +21,12 @@ struct Watched {
 }
 
 impl Algorithm for Watched {
-    fn update(&mut self, agent: &mut ActorCritic, batch: &Batch, ctx: &mut UpdateContext<'_>) -> Result<Report, AlgoError> {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
         let before = agent.policy_theta().to_vec();
         let report = self.trpo.update(agent, batch, ctx)?;
         let after = agent.policy_theta();
@@ -97,14 +102,20 @@ fn check(env: &str, config: TrainConfig, trpo: &TrpoConfig) {
         quantile(1.0),
     );
     assert!(quantile(1.0) <= 1.0 + 1e-3, "an update left the trust region");
-    assert!(ratios.len() as f64 >= 0.9 * record.len() as f64, "{} of {} accepted", ratios.len(), record.len());
+    assert!(
+        ratios.len() as f64 >= 0.9 * record.len() as f64,
+        "{} of {} accepted",
+        ratios.len(),
+        record.len()
+    );
 }
 
 /// The preset of rl-baselines3-zoo.
 #[test]
 fn every_update_on_cartpole_is_within_the_trust_region() {
     let config = TrainConfig { n_envs: 2, n_steps: 512, gae_lambda: 0.98, ..TrainConfig::default() };
-    let trpo = TrpoConfig { cg_damping: 1e-3, n_critic_updates: 20, batch_size: 512, ..TrpoConfig::default() };
+    let trpo =
+        TrpoConfig { cg_damping: 1e-3, n_critic_updates: 20, batch_size: 512, ..TrpoConfig::default() };
     check("CartPole-v1", config, &trpo);
 }
 

@@ -21,44 +21,24 @@ pub(crate) fn run() -> Result<()> {
     step("format", || cargo_step(&["fmt", "--all", "--check"]))?;
     step("tidy", tidy::run)?;
     step("clippy", || {
-        cargo_step(&[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--release",
-            "--",
-            "-D",
-            "warnings",
-        ])
+        cargo_step(&["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"])
     })?;
-    step("build", || {
-        cargo_step(&["build", "--release", "--workspace", "--all-targets"])
-    })?;
+    step("build", || cargo_step(&["build", "--release", "--workspace", "--all-targets"]))?;
     if has_nextest() {
-        step("tests", || {
-            cargo_step(&["nextest", "run", "--release", "--workspace"])
-        })?;
+        step("tests", || cargo_step(&["nextest", "run", "--release", "--workspace"]))?;
     } else {
-        step("tests", || {
-            cargo_step(&["test", "--release", "--workspace", "--all-targets"])
-        })?;
+        step("tests", || cargo_step(&["test", "--release", "--workspace", "--all-targets"]))?;
     }
-    step("documentation tests", || {
-        cargo_step(&["test", "--doc", "--release", "--workspace"])
-    })?;
+    step("documentation tests", || cargo_step(&["test", "--doc", "--release", "--workspace"]))?;
     step("documentation", || {
         // In release too: it needs the dependencies as clippy left them.
         let mut doc = Command::new(cargo());
-        doc.args(["doc", "--no-deps", "--workspace", "--release"])
-            .env("RUSTDOCFLAGS", "-D warnings");
+        doc.args(["doc", "--no-deps", "--workspace", "--release"]).env("RUSTDOCFLAGS", "-D warnings");
         execute(&mut doc)
     })?;
     let workspace = Workspace::load()?;
     let examples = workspace.packages.iter().find(|p| p.name == "examples");
-    for name in &examples
-        .context("the workspace has no package named examples")?
-        .examples
-    {
+    for name in &examples.context("the workspace has no package named examples")?.examples {
         step(&format!("example {name}"), || {
             cargo_step(&["run", "--release", "-p", "examples", "--example", name])
         })?;
@@ -86,27 +66,19 @@ fn cargo_step(args: &[&str]) -> Result<()> {
 
 fn execute(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start `{shown}`"))?;
+    let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     ensure!(status.success(), "`{shown}` failed ({status})");
     Ok(())
 }
 
 fn shown(command: &Command) -> String {
-    let program = Path::new(command.get_program())
-        .file_name()
-        .unwrap_or(command.get_program());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 fn succeeds(command: &mut Command) -> bool {
-    command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success())
+    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 fn has_nextest() -> bool {
@@ -116,25 +88,14 @@ fn has_nextest() -> bool {
 /// Reads what runs leave with TensorBoard's own reader, in a virtual environment kept under the target directory.
 fn tensorboard(workspace: &Workspace) -> Result<()> {
     let python = virtual_environment(&workspace.target.join("ci-venv"))?;
-    let rl = workspace
-        .target
-        .join("release")
-        .join(format!("rl{}", std::env::consts::EXE_SUFFIX));
-    ensure!(
-        rl.is_file(),
-        "there is no {} although the workspace was built",
-        rl.display()
-    );
+    let rl = workspace.target.join("release").join(format!("rl{}", std::env::consts::EXE_SUFFIX));
+    ensure!(rl.is_file(), "there is no {} although the workspace was built", rl.display());
     let script = workspace.root.join("tests").join("tensorboard_check.py");
     execute(Command::new(python).arg(script).arg(rl))
 }
 
 fn virtual_environment(dir: &Path) -> Result<PathBuf> {
-    let python = dir.join(if cfg!(windows) {
-        "Scripts/python.exe"
-    } else {
-        "bin/python"
-    });
+    let python = dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !succeeds(Command::new(&python).args(["-m", "pip", "--version"])) {
         if !succeeds(Command::new("python3").arg("--version")) {
             bail!("there is no python3, which the TensorBoard check needs");
@@ -158,10 +119,7 @@ mod tests {
     fn a_failed_step_names_itself_and_its_command() {
         let error = step("nonsense", || cargo_step(&["no-such-command-of-cargo"])).unwrap_err();
         let message = format!("{error:#}");
-        assert!(
-            message.starts_with("ci stopped at the step `nonsense`: `cargo"),
-            "{message}"
-        );
+        assert!(message.starts_with("ci stopped at the step `nonsense`: `cargo"), "{message}");
         assert!(message.contains("no-such-command-of-cargo` failed"), "{message}");
     }
 

@@ -41,9 +41,7 @@ fn main() -> ExitCode {
         }
         ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
-            return misused(&format!(
-                "unknown command `{unknown}`, expected ci, tidy or bench"
-            ));
+            return misused(&format!("unknown command `{unknown}`, expected ci, tidy or bench"));
         }
     };
     match result {

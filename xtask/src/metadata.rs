@@ -41,20 +41,15 @@ impl Workspace {
             .output()
             .context("cannot start cargo metadata")?;
         if !output.status.success() {
-            bail!(
-                "cargo metadata failed:\n{}",
-                String::from_utf8_lossy(&output.stderr).trim_end()
-            );
+            bail!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr).trim_end());
         }
         let metadata = serde_json::from_slice(&output.stdout).context("cargo metadata is not JSON")?;
         Self::from_metadata(&metadata).context("cargo metadata has another form than expected")
     }
 
     fn from_metadata(metadata: &Value) -> Result<Self> {
-        let members: BTreeSet<&str> = array(&metadata["workspace_members"])?
-            .iter()
-            .filter_map(Value::as_str)
-            .collect();
+        let members: BTreeSet<&str> =
+            array(&metadata["workspace_members"])?.iter().filter_map(Value::as_str).collect();
         let mut names = BTreeMap::new();
         let mut packages = Vec::new();
         for package in array(&metadata["packages"])? {
@@ -68,10 +63,8 @@ impl Workspace {
 
         let mut edges = BTreeMap::new();
         for node in array(&metadata["resolve"]["nodes"])? {
-            let normal = array(&node["deps"])?
-                .iter()
-                .filter(|d| is_normal(d))
-                .filter_map(|d| d["pkg"].as_str());
+            let normal =
+                array(&node["deps"])?.iter().filter(|d| is_normal(d)).filter_map(|d| d["pkg"].as_str());
             edges.insert(text(&node["id"])?, normal.collect::<Vec<_>>());
         }
         let closure = members
@@ -91,20 +84,11 @@ impl Package {
     fn from_metadata(package: &Value) -> Result<Self> {
         let dependencies = array(&package["dependencies"])?
             .iter()
-            .map(|d| {
-                Ok(Dependency {
-                    name: text(&d["name"])?.to_owned(),
-                    normal: d["kind"].is_null(),
-                })
-            })
+            .map(|d| Ok(Dependency { name: text(&d["name"])?.to_owned(), normal: d["kind"].is_null() }))
             .collect::<Result<_>>()?;
         let examples = array(&package["targets"])?
             .iter()
-            .filter(|t| {
-                t["kind"]
-                    .as_array()
-                    .is_some_and(|kinds| kinds.iter().any(|k| k == "example"))
-            })
+            .filter(|t| t["kind"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k == "example")))
             .map(|t| Ok(text(&t["name"])?.to_owned()))
             .collect::<Result<_>>()?;
         Ok(Self {
@@ -122,9 +106,7 @@ pub(crate) fn cargo() -> std::ffi::OsString {
 }
 
 fn is_normal(dep: &Value) -> bool {
-    dep["dep_kinds"]
-        .as_array()
-        .is_some_and(|kinds| kinds.iter().any(|k| k["kind"].is_null()))
+    dep["dep_kinds"].as_array().is_some_and(|kinds| kinds.iter().any(|k| k["kind"].is_null()))
 }
 
 fn reachable(
@@ -135,18 +117,9 @@ fn reachable(
     let mut seen = BTreeSet::new();
     let mut open = vec![start];
     while let Some(id) = open.pop() {
-        open.extend(
-            edges
-                .get(id)
-                .into_iter()
-                .flatten()
-                .filter(|&&next| seen.insert(next)),
-        );
+        open.extend(edges.get(id).into_iter().flatten().filter(|&&next| seen.insert(next)));
     }
-    seen.into_iter()
-        .filter_map(|id| names.get(id))
-        .map(|&name| name.to_owned())
-        .collect()
+    seen.into_iter().filter_map(|id| names.get(id)).map(|&name| name.to_owned()).collect()
 }
 
 fn array(v: &Value) -> Result<&Vec<Value>> {
@@ -186,14 +159,8 @@ mod tests {
         .unwrap();
         assert_eq!(workspace.packages.len(), 1);
         let a = &workspace.packages[0];
-        assert_eq!(
-            (a.name.as_str(), a.examples.as_slice()),
-            ("a", &["a".to_owned()][..])
-        );
-        assert_eq!(
-            a.dependencies.iter().map(|d| d.normal).collect::<Vec<_>>(),
-            [true, false]
-        );
+        assert_eq!((a.name.as_str(), a.examples.as_slice()), ("a", &["a".to_owned()][..]));
+        assert_eq!(a.dependencies.iter().map(|d| d.normal).collect::<Vec<_>>(), [true, false]);
         let built_from: Vec<_> = workspace.closure["a"].iter().map(String::as_str).collect();
         assert_eq!(built_from, ["deep", "mid"]);
         assert!(Workspace::from_metadata(&json!({})).is_err());

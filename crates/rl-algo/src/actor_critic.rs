@@ -26,7 +26,12 @@ pub struct NetConfig {
 impl Default for NetConfig {
     /// Stable-Baselines3's `MlpPolicy`.
     fn default() -> Self {
-        NetConfig { net_arch: vec![64, 64], activation: Activation::Tanh, ortho_init: true, log_std_init: 0.0 }
+        NetConfig {
+            net_arch: vec![64, 64],
+            activation: Activation::Tanh,
+            ortho_init: true,
+            log_std_init: 0.0,
+        }
     }
 }
 
@@ -40,7 +45,12 @@ impl NetConfig {
         let widths = format!("{:?}", self.net_arch);
         let sane = self.net_arch.iter().all(|w| (1..=65_536).contains(w)) && self.net_arch.len() <= 64;
         check_setting("net_arch", widths, "at most 64 widths from 1 to 65536", sane)?;
-        check_setting("log_std_init", self.log_std_init, "a number from -20 to 2", (-20.0..=2.0).contains(&self.log_std_init))
+        check_setting(
+            "log_std_init",
+            self.log_std_init,
+            "a number from -20 to 2",
+            (-20.0..=2.0).contains(&self.log_std_init),
+        )
     }
 }
 
@@ -95,11 +105,21 @@ impl ActorCritic {
             other => return Err(AlgoError::ActionSpace(other.to_string())),
         };
         let sizes = |n_outputs: usize| -> Vec<usize> {
-            [observations.flat_len()].into_iter().chain(config.net_arch.iter().copied()).chain([n_outputs]).collect()
+            [observations.flat_len()]
+                .into_iter()
+                .chain(config.net_arch.iter().copied())
+                .chain([n_outputs])
+                .collect()
         };
-        let spec = PolicySpec { sizes: sizes(n_outputs), activation: config.activation, distribution, action_bounds };
+        let spec = PolicySpec {
+            sizes: sizes(n_outputs),
+            activation: config.activation,
+            distribution,
+            action_bounds,
+        };
         let policy = spec.build()?;
-        let (actor_net, critic_net) = (Mlp::new(&spec.sizes, config.activation)?, Mlp::new(&sizes(1), config.activation)?);
+        let (actor_net, critic_net) =
+            (Mlp::new(&spec.sizes, config.activation)?, Mlp::new(&sizes(1), config.activation)?);
 
         let mut theta = vec![0.0; policy.n_params() + Network::<f32>::n_params(&critic_net)];
         let (actor, critic) = theta.split_at_mut(policy.n_params());

@@ -24,7 +24,12 @@ pub trait Algorithm: Send {
     /// # Errors
     ///
     /// [`AlgoError`] when the batch does not fit the agent.
-    fn update(&mut self, agent: &mut ActorCritic, batch: &Batch, ctx: &mut UpdateContext<'_>) -> Result<Report, AlgoError>;
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError>;
 
     /// Checks the algorithm's settings against the size of a rollout, before anything runs.
     ///

@@ -102,7 +102,11 @@ impl Batch {
     /// # Errors
     ///
     /// [`NnError::Shape`] when the observations are not whole rows.
-    pub fn policy_batch<'a>(&'a self, agent: &ActorCritic, advantages: &'a [f32]) -> Result<PolicyBatch<'a, f32>, NnError> {
+    pub fn policy_batch<'a>(
+        &'a self,
+        agent: &ActorCritic,
+        advantages: &'a [f32],
+    ) -> Result<PolicyBatch<'a, f32>, NnError> {
         Ok(PolicyBatch {
             observations: Input::new(&self.rollout.observations, agent.policy().network.n_inputs())?,
             actions: self.rollout.actions.as_ref(),

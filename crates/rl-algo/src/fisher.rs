@@ -25,7 +25,11 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
         shards: &'a mut Shards<F>,
     ) -> Result<Self, NnError> {
         let (net_theta, globals) = model.split(theta)?;
-        Ok(LinearizedPolicy { network: shards.linearize(&*model.network, net_theta, observations)?, model, globals })
+        Ok(LinearizedPolicy {
+            network: shards.linearize(&*model.network, net_theta, observations)?,
+            model,
+            globals,
+        })
     }
 
     /// The distribution parameters at θ.

@@ -33,7 +33,8 @@ pub fn to_settings<C: Serialize>(config: &C) -> Settings {
 pub fn from_settings<C: DeserializeOwned>(settings: &Settings) -> Result<C, ConfigError> {
     serde_path_to_error::deserialize(Value::Object(settings.clone())).map_err(|e| {
         let key = e.path().to_string();
-        let value = settings.get(key.split(['[', '.']).next().unwrap_or_default()).map_or(Value::Null, Value::clone);
+        let value =
+            settings.get(key.split(['[', '.']).next().unwrap_or_default()).map_or(Value::Null, Value::clone);
         ConfigError { key, value: value.to_string(), allowed: e.into_inner().to_string() }
     })
 }
@@ -84,7 +85,11 @@ impl AlgorithmSpec {
     /// let spec = AlgorithmSpec::new("lazy", "does nothing", |config: LazyConfig| Ok(Lazy(config)));
     /// assert_eq!(spec.defaults["learning_rate"], 0.0);
     /// ```
-    pub fn new<C, A>(id: &str, about: &str, make: impl Fn(C) -> Result<A, AlgoError> + Send + Sync + 'static) -> Self
+    pub fn new<C, A>(
+        id: &str,
+        about: &str,
+        make: impl Fn(C) -> Result<A, AlgoError> + Send + Sync + 'static,
+    ) -> Self
     where
         C: Default + Serialize + DeserializeOwned,
         A: Algorithm + 'static,
@@ -115,7 +120,10 @@ impl AlgorithmSpec {
 
 impl fmt::Debug for AlgorithmSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AlgorithmSpec").field("id", &self.id).field("defaults", &self.defaults).finish_non_exhaustive()
+        f.debug_struct("AlgorithmSpec")
+            .field("id", &self.id)
+            .field("defaults", &self.defaults)
+            .finish_non_exhaustive()
     }
 }
 

@@ -20,12 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let (space, mut obs) = (env.action_space(), vec![0.0; env.observation_space().flat_len()]);
         env.reset(&mut rng, &mut obs)?;
         let mut left = steps;
-        while left > 0
-            && !env
-                .step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs)?
-                .end
-                .is_over()
-        {
+        while left > 0 && !env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs)?.end.is_over() {
             left -= 1;
         }
         if let Some(frame) = env.render() {

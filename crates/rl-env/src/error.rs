@@ -91,19 +91,12 @@ impl EnvError {
     /// The same error, said of one environment among many.
     #[cold]
     pub(crate) fn at(self, index: usize, step: u64) -> Self {
-        EnvError::At {
-            index,
-            step,
-            source: Box::new(self),
-        }
+        EnvError::At { index, step, source: Box::new(self) }
     }
 
     /// The error for an action outside `space`.
     #[cold]
     pub fn invalid_action(action: impl std::fmt::Debug, space: Space) -> Self {
-        EnvError::InvalidAction {
-            action: format!("{action:?}"),
-            space: Box::new(space),
-        }
+        EnvError::InvalidAction { action: format!("{action:?}"), space: Box::new(space) }
     }
 }

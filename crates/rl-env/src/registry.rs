@@ -39,9 +39,7 @@ impl EnvSpec {
             reward_threshold: None,
             make: Arc::new(move || Box::new(one())),
             make_vec: Arc::new(move |n, threads| {
-                Ok(Box::new(
-                    SyncVecEnv::new((0..n).map(|_| make()).collect())?.with_threads(threads)?,
-                ))
+                Ok(Box::new(SyncVecEnv::new((0..n).map(|_| make()).collect())?.with_threads(threads)?))
             }),
         }
     }
@@ -53,18 +51,12 @@ impl EnvSpec {
         make: impl Fn() -> E + Send + Sync + 'static,
     ) -> Self {
         let spec = EnvSpec::guarded(id, move || TimeLimit::new(make(), max_episode_steps));
-        EnvSpec {
-            max_episode_steps: Some(max_episode_steps),
-            ..spec
-        }
+        EnvSpec { max_episode_steps: Some(max_episode_steps), ..spec }
     }
 
     /// The same with a reward threshold.
     pub fn with_reward_threshold(self, reward_threshold: f64) -> Self {
-        EnvSpec {
-            reward_threshold: Some(reward_threshold),
-            ..self
-        }
+        EnvSpec { reward_threshold: Some(reward_threshold), ..self }
     }
 
     /// Makes one environment, its time limit included.
@@ -93,10 +85,7 @@ impl EnvSpec {
 
     /// Puts the environment through [`check_env`].
     pub fn check(&self) -> Vec<Finding> {
-        let params = CheckParams {
-            max_episode_steps: self.max_episode_steps,
-            ..CheckParams::default()
-        };
+        let params = CheckParams { max_episode_steps: self.max_episode_steps, ..CheckParams::default() };
         check_env(&params, &|| self.make())
     }
 }
@@ -140,9 +129,7 @@ impl Registry {
                 .with_reward_threshold(90.0),
             EnvSpec::with_time_limit("Pendulum-v1", 200, envs::Pendulum::new),
         ];
-        Registry {
-            specs: specs.into_iter().map(|s| (s.id.clone(), s)).collect(),
-        }
+        Registry { specs: specs.into_iter().map(|s| (s.id.clone(), s)).collect() }
     }
 
     /// Adds an environment.

@@ -19,9 +19,9 @@ pub type EnvRng = rand_xoshiro::Xoshiro256PlusPlus;
 /// ```
 pub fn stream(seed: u64, purpose: &str, index: u64) -> EnvRng {
     // FNV-1a over the name, then one SplitMix64 round for each number.
-    let name = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let name = purpose
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
     EnvRng::seed_from_u64(mix(mix(mix(name) ^ seed) ^ index))
 }
 

@@ -34,20 +34,12 @@ impl BoxSpace {
     /// A box whose elements share their bounds.
     pub fn uniform(low: f32, high: f32, shape: &[usize]) -> Self {
         let n = shape.iter().product();
-        BoxSpace {
-            shape: shape.to_vec(),
-            low: vec![low; n],
-            high: vec![high; n],
-        }
+        BoxSpace { shape: shape.to_vec(), low: vec![low; n], high: vec![high; n] }
     }
 
     /// A one-dimensional box, symmetric about zero.
     pub fn symmetric(high: &[f32]) -> Self {
-        BoxSpace {
-            shape: vec![high.len()],
-            low: high.iter().map(|h| -h).collect(),
-            high: high.to_vec(),
-        }
+        BoxSpace { shape: vec![high.len()], low: high.iter().map(|h| -h).collect(), high: high.to_vec() }
     }
 }
 
@@ -124,11 +116,7 @@ impl Space {
             Space::MultiDiscrete(ns) => Action::Discrete(ns.iter().map(|&n| index(n, rng)).collect()),
             Space::MultiBinary(n) => Action::Discrete((0..*n).map(|_| index(2, rng)).collect()),
             Space::Box(b) => Action::Continuous(
-                b.low
-                    .iter()
-                    .zip(&b.high)
-                    .map(|(&low, &high)| real(low, high, rng))
-                    .collect(),
+                b.low.iter().zip(&b.high).map(|(&low, &high)| real(low, high, rng)).collect(),
             ),
         }
     }
@@ -153,9 +141,7 @@ impl Space {
             }
             (Space::MultiDiscrete(ns), ActionRef::Discrete(a)) => {
                 out.fill(0.0);
-                blocks(ns)
-                    .zip(a)
-                    .for_each(|(block, &i)| out[block.start + i] = 1.0);
+                blocks(ns).zip(a).for_each(|(block, &i)| out[block.start + i] = 1.0);
             }
             (_, ActionRef::Discrete(a)) => {
                 out.fill(0.0);
@@ -196,11 +182,7 @@ impl Space {
     fn check_flat_len(&self, got: usize) -> Result<(), EnvError> {
         match self.flat_len() {
             expected if expected == got => Ok(()),
-            expected => Err(EnvError::WrongLength {
-                what: "the flattened value",
-                got,
-                expected,
-            }),
+            expected => Err(EnvError::WrongLength { what: "the flattened value", got, expected }),
         }
     }
 }
@@ -209,9 +191,7 @@ impl BoxSpace {
     /// Whether every element lies within its bounds.
     pub fn contains(&self, x: &[f32]) -> bool {
         x.len() == self.low.len()
-            && x.iter()
-                .zip(self.low.iter().zip(&self.high))
-                .all(|(x, (low, high))| low <= x && x <= high)
+            && x.iter().zip(self.low.iter().zip(&self.high)).all(|(x, (low, high))| low <= x && x <= high)
     }
 }
 
@@ -302,12 +282,8 @@ mod tests {
             Space::MultiDiscrete(vec![2, 3, 1]),
             Space::MultiBinary(4),
             BoxSpace::uniform(0.0, 1.0, &[1, 2, 3]).into(),
-            BoxSpace {
-                shape: vec![4],
-                low: vec![-inf, -1.0, -inf, 3.0],
-                high: vec![inf, inf, 1.0, 3.0],
-            }
-            .into(),
+            BoxSpace { shape: vec![4], low: vec![-inf, -1.0, -inf, 3.0], high: vec![inf, inf, 1.0, 3.0] }
+                .into(),
         ]
     }
 
@@ -331,11 +307,7 @@ mod tests {
         let space = Space::MultiDiscrete(vec![2, 3]);
         let mut out = [7.0; 5];
         assert!(space.flatten(ActionRef::Discrete(&[1, 3]), &mut out).is_err());
-        assert!(
-            space
-                .flatten(ActionRef::Continuous(&[1.0, 2.0]), &mut out)
-                .is_err()
-        );
+        assert!(space.flatten(ActionRef::Continuous(&[1.0, 2.0]), &mut out).is_err());
         assert_eq!(out, [7.0; 5]);
         assert!(matches!(
             space.flatten(ActionRef::Discrete(&[1, 2]), &mut out[..4]),

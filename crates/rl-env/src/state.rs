@@ -32,11 +32,7 @@ pub struct EnvState {
 impl EnvState {
     /// An empty state of `owner`.
     pub fn new(owner: &str) -> Self {
-        EnvState {
-            owner: owner.to_owned(),
-            words: Vec::new(),
-            inner: Vec::new(),
-        }
+        EnvState { owner: owner.to_owned(), words: Vec::new(), inner: Vec::new() }
     }
 
     /// Appends a whole number.
@@ -80,16 +76,9 @@ impl EnvState {
     /// [`EnvError::InvalidState`] when the state is somebody else's.
     pub fn read(&self, owner: &'static str) -> Result<StateReader<'_>, EnvError> {
         if self.owner != owner {
-            return Err(EnvError::InvalidState(format!(
-                "it is of {:?}, not of {owner:?}",
-                self.owner
-            )));
+            return Err(EnvError::InvalidState(format!("it is of {:?}, not of {owner:?}", self.owner)));
         }
-        Ok(StateReader {
-            state: self,
-            owner,
-            next: 0,
-        })
+        Ok(StateReader { state: self, owner, next: 0 })
     }
 
     /// The state of the one wrapped environment.
@@ -158,9 +147,7 @@ impl StateReader<'_> {
     /// As [`u64`](StateReader::u64), and for a word that is no single-precision real.
     pub fn f32(&mut self) -> Result<f32, EnvError> {
         let word = self.u64()?;
-        u32::try_from(word)
-            .map(f32::from_bits)
-            .map_err(|_| self.bad_word(word, "a single-precision real"))
+        u32::try_from(word).map(f32::from_bits).map_err(|_| self.bad_word(word, "a single-precision real"))
     }
 
     /// The next whole number, at most `max`.
@@ -191,29 +178,17 @@ impl StateReader<'_> {
     ///
     /// [`EnvError::InvalidState`] when words are left over.
     pub fn finish(self) -> Result<(), EnvError> {
-        if self.next == self.state.words.len() {
-            Ok(())
-        } else {
-            Err(self.wrong_length())
-        }
+        if self.next == self.state.words.len() { Ok(()) } else { Err(self.wrong_length()) }
     }
 
     #[cold]
     fn wrong_length(&self) -> EnvError {
-        EnvError::InvalidState(format!(
-            "{} words do not make a {}",
-            self.state.words.len(),
-            self.owner
-        ))
+        EnvError::InvalidState(format!("{} words do not make a {}", self.state.words.len(), self.owner))
     }
 
     #[cold]
     fn bad_word(&self, word: u64, expected: &str) -> EnvError {
-        EnvError::InvalidState(format!(
-            "word {} of {} is {word}, not {expected}",
-            self.next - 1,
-            self.owner
-        ))
+        EnvError::InvalidState(format!("word {} of {} is {word}, not {expected}", self.next - 1, self.owner))
     }
 }
 
@@ -226,10 +201,7 @@ mod tests {
     fn every_word_must_be_read_and_no_more() {
         let saved = EnvState::new("A").f64s(&[1.0, -0.0]).f32s(&[f32::MIN_POSITIVE]);
         let mut r = saved.read("A").unwrap();
-        assert_eq!(
-            r.f64s::<2>().unwrap().map(f64::to_bits),
-            [1.0_f64, -0.0].map(f64::to_bits)
-        );
+        assert_eq!(r.f64s::<2>().unwrap().map(f64::to_bits), [1.0_f64, -0.0].map(f64::to_bits));
         assert_eq!(r.f32().unwrap(), f32::MIN_POSITIVE);
         assert!(r.u64().is_err());
         let mut r = saved.read("A").unwrap();

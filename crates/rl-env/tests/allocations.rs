@@ -51,12 +51,7 @@ fn step_alone(name: &str, mut env: impl DynEnv) {
     let count = allocations(|| {
         env.reset(&mut rng, &mut obs).unwrap();
         for action in &actions {
-            if env
-                .step(action.as_ref(), &mut rng, &mut obs)
-                .unwrap()
-                .end
-                .is_over()
-            {
+            if env.step(action.as_ref(), &mut rng, &mut obs).unwrap().end.is_over() {
                 env.reset(&mut rng, &mut obs).unwrap();
             }
         }
@@ -89,18 +84,11 @@ fn step_vector(name: &str, envs: &mut dyn VecEnv) {
 
 #[test]
 fn no_step_allocates() {
-    assert_eq!(
-        allocations(|| drop(std::hint::black_box(vec![1]))),
-        1,
-        "the counter counts"
-    );
+    assert_eq!(allocations(|| drop(std::hint::black_box(vec![1]))), 1, "the counter counts");
     for spec in Registry::builtin().iter() {
         step_alone(&spec.id, spec.make());
         step_vector(&spec.id, &mut *spec.make_vec(8).unwrap());
-        step_vector(
-            &spec.id,
-            &mut SyncVecEnv::new((0..8).map(|_| spec.make()).collect()).unwrap(),
-        );
+        step_vector(&spec.id, &mut SyncVecEnv::new((0..8).map(|_| spec.make()).collect()).unwrap());
         let normalized = NormalizeReward::new(NormalizeObservation::new(spec.make_vec(8).unwrap()), 0.99);
         step_vector(&format!("{} normalised", spec.id), &mut { normalized });
     }

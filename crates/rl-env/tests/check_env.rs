@@ -72,12 +72,7 @@ impl Env for Walk {
 
     fn observation_space(&self) -> Space {
         match self.fault {
-            Fault::BadSpace => BoxSpace {
-                shape: vec![2],
-                low: vec![-1.0],
-                high: vec![1.0, 1.0],
-            }
-            .into(),
+            Fault::BadSpace => BoxSpace { shape: vec![2], low: vec![-1.0], high: vec![1.0, 1.0] }.into(),
             Fault::ChangingSpace => {
                 BoxSpace::uniform(-1.0, CLOCK.fetch_add(1, Ordering::Relaxed) as f32, &[2]).into()
             }
@@ -94,11 +89,7 @@ impl Env for Walk {
             return Err(EnvError::Contract("no second episode".into()));
         }
         let start = rng.random_range(-0.1..0.1);
-        self.x = if self.fault == Fault::ResetLeaks {
-            0.1 * self.x + start
-        } else {
-            start
-        };
+        self.x = if self.fault == Fault::ResetLeaks { 0.1 * self.x + start } else { start };
         *self.shared.lock().unwrap() = self.x;
         (self.steps, self.over) = (0, false);
         self.observe(obs);
@@ -113,9 +104,7 @@ impl Env for Walk {
             return Err(EnvError::invalid_action(action, Space::Discrete(3)));
         }
         if self.over && self.fault != Fault::StepsAfterEnd {
-            return Err(EnvError::NeedsReset {
-                when: "after the end",
-            });
+            return Err(EnvError::NeedsReset { when: "after the end" });
         }
         let push = match self.fault {
             Fault::ActionIgnored => 0.0,
@@ -132,41 +121,21 @@ impl Env for Walk {
         *self.shared.lock().unwrap() = self.x;
         self.steps += 1;
         assert!(self.fault != Fault::Panics || self.steps < 5, "five is too many");
-        let mut end = if self.x.abs() > 0.9 {
-            StepEnd::Terminated
-        } else {
-            StepEnd::Continues
-        };
+        let mut end = if self.x.abs() > 0.9 { StepEnd::Terminated } else { StepEnd::Continues };
         if self.fault == Fault::TimeoutTerminates {
             self.x *= 0.9;
-            end = if self.steps == 20 {
-                StepEnd::Terminated
-            } else {
-                StepEnd::Continues
-            };
+            end = if self.steps == 20 { StepEnd::Terminated } else { StepEnd::Continues };
         }
         self.over = end.is_over();
         self.observe(obs);
-        let reward = if self.fault == Fault::NanReward && self.steps == 7 {
-            f64::NAN
-        } else {
-            -self.x.abs()
-        };
+        let reward = if self.fault == Fault::NanReward && self.steps == 7 { f64::NAN } else { -self.x.abs() };
         Ok(Step { reward, end })
     }
 
     fn save(&self) -> Option<EnvState> {
-        let x = if self.fault == Fault::InexactRestore {
-            f64::from(self.x as f32)
-        } else {
-            self.x
-        };
+        let x = if self.fault == Fault::InexactRestore { f64::from(self.x as f32) } else { self.x };
         let state = EnvState::new("Walk").f64(x).u64(self.steps);
-        Some(if self.fault == Fault::ForgetfulRestore {
-            state
-        } else {
-            state.bool(self.over)
-        })
+        Some(if self.fault == Fault::ForgetfulRestore { state } else { state.bool(self.over) })
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
@@ -184,29 +153,15 @@ impl Env for Walk {
 
     fn render(&self) -> Option<Frame> {
         let bytes = if self.fault == Fault::BadFrame { 5 } else { 6 };
-        Some(Frame {
-            width: 2,
-            height: 1,
-            rgb: vec![0; bytes],
-        })
+        Some(Frame { width: 2, height: 1, rgb: vec![0; bytes] })
     }
 }
 
 fn findings(fault: Fault) -> Vec<Finding> {
     let shared = Arc::new(Mutex::new(0.0));
     check_env(&CheckParams::default(), &|| {
-        let shared = if fault == Fault::SharedState {
-            shared.clone()
-        } else {
-            Arc::default()
-        };
-        Box::new(Walk {
-            fault,
-            x: 0.0,
-            steps: 0,
-            over: false,
-            shared,
-        })
+        let shared = if fault == Fault::SharedState { shared.clone() } else { Arc::default() };
+        Box::new(Walk { fault, x: 0.0, steps: 0, over: false, shared })
     })
 }
 
@@ -214,13 +169,8 @@ fn findings(fault: Fault) -> Vec<Finding> {
 fn finds(fault: Fault, rule: Rule, words: &str) {
     let findings = findings(fault);
     let found = findings.iter().find(|f| f.rule == rule);
-    let text = found
-        .unwrap_or_else(|| panic!("{fault:?}: {rule} not among {findings:?}"))
-        .to_string();
-    assert!(
-        text.contains(words) && text.starts_with(&rule.to_string()),
-        "{fault:?}: {text}"
-    );
+    let text = found.unwrap_or_else(|| panic!("{fault:?}: {rule} not among {findings:?}")).to_string();
+    assert!(text.contains(words) && text.starts_with(&rule.to_string()), "{fault:?}: {text}");
 }
 
 #[test]
@@ -230,11 +180,7 @@ fn a_sound_environment_passes() {
 
 #[test]
 fn observation_out_of_bounds() {
-    finds(
-        Fault::OutOfBounds,
-        Rule::ObservationBounds,
-        "element 0 of the observation is 1.5, not in [-1, 1]",
-    );
+    finds(Fault::OutOfBounds, Rule::ObservationBounds, "element 0 of the observation is 1.5, not in [-1, 1]");
 }
 
 #[test]
@@ -244,20 +190,12 @@ fn nan_reward() {
 
 #[test]
 fn nan_observation() {
-    finds(
-        Fault::NanObservation,
-        Rule::Finite,
-        "element 1 of the observation is NaN",
-    );
+    finds(Fault::NanObservation, Rule::Finite, "element 1 of the observation is NaN");
 }
 
 #[test]
 fn action_ignored() {
-    finds(
-        Fault::ActionIgnored,
-        Rule::ActionIgnored,
-        "dimension 0 of the action changes nothing",
-    );
+    finds(Fault::ActionIgnored, Rule::ActionIgnored, "dimension 0 of the action changes nothing");
 }
 
 #[test]
@@ -281,21 +219,13 @@ fn stepping_after_the_end() {
 
 #[test]
 fn wrong_shape() {
-    finds(
-        Fault::TooShort,
-        Rule::ObservationShape,
-        "element 1 of the 2 of the observation was not written",
-    );
+    finds(Fault::TooShort, Rule::ObservationShape, "element 1 of the 2 of the observation was not written");
     finds(Fault::TooLong, Rule::ObservationShape, "(step 0)");
 }
 
 #[test]
 fn truncation_reported_as_termination() {
-    finds(
-        Fault::TimeoutTerminates,
-        Rule::Truncation,
-        "terminated at step 20",
-    );
+    finds(Fault::TimeoutTerminates, Rule::Truncation, "terminated at step 20");
 }
 
 #[test]
@@ -311,40 +241,20 @@ fn restore_that_is_not_exact() {
 
 #[test]
 fn invalid_action_accepted_or_acted_upon() {
-    finds(
-        Fault::AcceptsInvalid,
-        Rule::InvalidAction,
-        "the action [3] is accepted in Discrete(3)",
-    );
-    finds(
-        Fault::MovesOnInvalid,
-        Rule::InvalidAction,
-        "refused, but changes what follows",
-    );
+    finds(Fault::AcceptsInvalid, Rule::InvalidAction, "the action [3] is accepted in Discrete(3)");
+    finds(Fault::MovesOnInvalid, Rule::InvalidAction, "refused, but changes what follows");
 }
 
 #[test]
 fn spaces_that_are_malformed_or_change() {
-    finds(
-        Fault::BadSpace,
-        Rule::Spaces,
-        "2 elements by its shape, but 1 lower and 2 upper bounds",
-    );
+    finds(Fault::BadSpace, Rule::Spaces, "2 elements by its shape, but 1 lower and 2 upper bounds");
     finds(Fault::ChangingSpace, Rule::Spaces, "when asked again");
 }
 
 #[test]
 fn panics_failures_and_bad_frames() {
-    finds(
-        Fault::Panics,
-        Rule::Panic,
-        "(step 5): step panicked: five is too many",
-    );
-    finds(
-        Fault::BadFrame,
-        Rule::Render,
-        "a frame of 2 x 1 pixels has 5 bytes",
-    );
+    finds(Fault::Panics, Rule::Panic, "(step 5): step panicked: five is too many");
+    finds(Fault::BadFrame, Rule::Render, "a frame of 2 x 1 pixels has 5 bytes");
     finds(Fault::FailsToReset, Rule::Failure, "reset failed");
 }
 
@@ -366,9 +276,7 @@ impl Env for Impatient {
     }
     fn step(&mut self, action: &usize, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if self.1 == 200 {
-            return Err(EnvError::NeedsReset {
-                when: "after the end of the episode",
-            });
+            return Err(EnvError::NeedsReset { when: "after the end of the episode" });
         }
         let mut step = Env::step(&mut self.0, action, rng, obs)?;
         self.1 += 1;
@@ -382,32 +290,18 @@ impl Env for Impatient {
 #[test]
 fn a_mountain_car_whose_time_limit_terminates() {
     for max_episode_steps in [None, Some(200)] {
-        let params = CheckParams {
-            max_episode_steps,
-            ..CheckParams::default()
-        };
+        let params = CheckParams { max_episode_steps, ..CheckParams::default() };
         let findings = check_env(&params, &|| Box::new(Impatient::default()));
-        assert_eq!(
-            findings.iter().map(|f| f.rule).collect::<Vec<_>>(),
-            [Rule::Truncation],
-            "{findings:?}"
-        );
+        assert_eq!(findings.iter().map(|f| f.rule).collect::<Vec<_>>(), [Rule::Truncation], "{findings:?}");
     }
 }
 
 #[test]
 fn a_limit_that_is_not_kept() {
-    let params = CheckParams {
-        max_episode_steps: Some(10),
-        ..CheckParams::default()
-    };
+    let params = CheckParams { max_episode_steps: Some(10), ..CheckParams::default() };
     let findings = check_env(&params, &|| Box::new(TimeLimit::new(envs::Pendulum::new(), 11)));
     assert_eq!(findings.len(), 1, "{findings:?}");
-    assert!(
-        findings[0]
-            .to_string()
-            .contains("lasts 11 steps, the time limit is 10")
-    );
+    assert!(findings[0].to_string().contains("lasts 11 steps, the time limit is 10"));
 }
 
 #[test]

@@ -3,12 +3,7 @@
 //! The recordings in `tests/golden/envs` were made by `python tests/golden/make_envs.py SEED tests/golden/envs`. Set
 //! `GOLDEN_ENVS` to a directory of further recordings to replay those instead.
 
-#![allow(
-    clippy::float_cmp,
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test that compares bits"
-)]
+#![allow(clippy::float_cmp, clippy::unwrap_used, clippy::print_stdout, reason = "a test that compares bits")]
 
 use rand::SeedableRng;
 use rl_env::envs::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
@@ -85,10 +80,7 @@ fn replay<E: Place>(id: &str, states: States) {
     let golden = read(id);
     let registry = Registry::builtin();
     let spec = registry.get(id).unwrap();
-    assert_eq!(
-        spec.max_episode_steps.map(u64::from),
-        golden["max_episode_steps"].as_u64()
-    );
+    assert_eq!(spec.max_episode_steps.map(u64::from), golden["max_episode_steps"].as_u64());
     assert_eq!(spec.reward_threshold, golden["reward_threshold"].as_f64());
 
     let mut worst = Worst::default();
@@ -96,20 +88,12 @@ fn replay<E: Place>(id: &str, states: States) {
         let mut env = E::default();
         env.place(&floats(&t["state"]));
         let (step, obs) = take(&mut env, &t["action"]);
-        assert_eq!(
-            step.end == StepEnd::Terminated,
-            t["terminated"] == true,
-            "{id}, transition {i}"
-        );
+        assert_eq!(step.end == StepEnd::Terminated, t["terminated"] == true, "{id}, transition {i}");
         assert_ne!(step.end, StepEnd::Truncated);
         compare(
             &mut worst,
             (&env.state(), &obs, step.reward),
-            (
-                &floats(&t["next_state"]),
-                &floats(&t["obs"]),
-                t["reward"].as_f64().unwrap(),
-            ),
+            (&floats(&t["next_state"]), &floats(&t["obs"]), t["reward"].as_f64().unwrap()),
             states,
             &format!("{id}, transition {i}"),
         );
@@ -134,11 +118,7 @@ fn replay<E: Place>(id: &str, states: States) {
             compare(
                 &mut worst,
                 (&env.inner().state(), &obs, step.reward),
-                (
-                    &golden_states[t],
-                    &floats(&episode["obs"][t]),
-                    episode["rewards"][t].as_f64().unwrap(),
-                ),
+                (&golden_states[t], &floats(&episode["obs"][t]), episode["rewards"][t].as_f64().unwrap()),
                 states,
                 &at,
             );
@@ -156,12 +136,7 @@ fn take<E: Env>(env: &mut E, action: &Value) -> (Step, Vec<f32>) {
             let a: Vec<f32> = a.iter().map(|x| x.as_f64().unwrap() as f32).collect();
             DynEnv::step(env, ActionRef::Continuous(&a), &mut rng, &mut obs)
         }
-        a => DynEnv::step(
-            env,
-            ActionRef::Discrete(&[a.as_u64().unwrap() as usize]),
-            &mut rng,
-            &mut obs,
-        ),
+        a => DynEnv::step(env, ActionRef::Discrete(&[a.as_u64().unwrap() as usize]), &mut rng, &mut obs),
     };
     (step.unwrap(), obs)
 }
@@ -174,39 +149,20 @@ fn compare(
     at: &str,
 ) {
     for (i, (&a, &b)) in ours.0.iter().zip(golden.0).enumerate() {
-        let error = if a.to_bits() == b.to_bits() {
-            0.0
-        } else {
-            (a - b).abs() / b.abs().max(f64::MIN_POSITIVE)
-        };
-        let allowed = if matches!(states, States::Bits) {
-            0.0
-        } else {
-            1e-12
-        };
-        assert!(
-            error <= allowed || a == b,
-            "{at}: state[{i}] is {a}, Gymnasium's {b}"
-        );
+        let error =
+            if a.to_bits() == b.to_bits() { 0.0 } else { (a - b).abs() / b.abs().max(f64::MIN_POSITIVE) };
+        let allowed = if matches!(states, States::Bits) { 0.0 } else { 1e-12 };
+        assert!(error <= allowed || a == b, "{at}: state[{i}] is {a}, Gymnasium's {b}");
         worst.state = worst.state.max(error);
     }
-    assert_eq!(
-        (ours.0.len(), ours.1.len()),
-        (golden.0.len(), golden.1.len()),
-        "{at}"
-    );
+    assert_eq!((ours.0.len(), ours.1.len()), (golden.0.len(), golden.1.len()), "{at}");
     for (i, (&a, &b)) in ours.1.iter().zip(golden.1).enumerate() {
         let ulps = ulps_apart(a, b as f32);
         assert!(ulps <= 1, "{at}: obs[{i}] is {a}, Gymnasium's {b}");
         worst.obs_ulps = worst.obs_ulps.max(ulps);
     }
     let error = (ours.2 - golden.2).abs() / golden.2.abs().max(1e-300);
-    assert!(
-        error <= 1e-12 || ours.2 == golden.2,
-        "{at}: reward {}, Gymnasium's {}",
-        ours.2,
-        golden.2
-    );
+    assert!(error <= 1e-12 || ours.2 == golden.2, "{at}: reward {}, Gymnasium's {}", ours.2, golden.2);
     worst.reward = worst.reward.max(if ours.2 == golden.2 { 0.0 } else { error });
     worst.steps += 1;
 }
@@ -214,11 +170,7 @@ fn compare(
 fn ulps_apart(a: f32, b: f32) -> u32 {
     let ordered = |x: f32| {
         let bits = x.to_bits() as i32;
-        i64::from(if bits < 0 {
-            i32::MIN.wrapping_sub(bits)
-        } else {
-            bits
-        })
+        i64::from(if bits < 0 { i32::MIN.wrapping_sub(bits) } else { bits })
     };
     ordered(a).abs_diff(ordered(b)) as u32
 }

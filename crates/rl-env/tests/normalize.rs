@@ -23,13 +23,7 @@ fn close(a: f64, b: f64) -> bool {
 fn observations_and_rewards_follow_the_definition() {
     const N: usize = 3;
     let registry = Registry::builtin();
-    let make = || {
-        registry
-            .get("MountainCarContinuous-v0")
-            .unwrap()
-            .make_vec(N)
-            .unwrap()
-    };
+    let make = || registry.get("MountainCarContinuous-v0").unwrap().make_vec(N).unwrap();
     let mut plain = make();
     let mut normalized = NormalizeReward::new(NormalizeObservation::new(make()), 0.9);
     plain.reset(1, "env").unwrap();
@@ -40,28 +34,13 @@ fn observations_and_rewards_follow_the_definition() {
     let mut ends = 0;
     for step in 0..2100 {
         for (j, seen) in seen.iter_mut().enumerate() {
-            seen.extend(
-                plain
-                    .observations()
-                    .iter()
-                    .skip(j)
-                    .step_by(2)
-                    .map(|&x| f64::from(x)),
-            );
+            seen.extend(plain.observations().iter().skip(j).step_by(2).map(|&x| f64::from(x)));
         }
         let (mean, var): (Vec<f64>, Vec<f64>) = seen.iter().map(|xs| moments(xs)).unzip();
         let normalize =
             |x: f32, j: usize| ((f64::from(x) - mean[j]) / (var[j] + 1e-8).sqrt()).clamp(-10.0, 10.0);
-        for (k, (&raw, &ours)) in plain
-            .observations()
-            .iter()
-            .zip(normalized.observations())
-            .enumerate()
-        {
-            assert!(
-                (f64::from(ours) - normalize(raw, k % 2)).abs() < 1e-4,
-                "step {step}"
-            );
+        for (k, (&raw, &ours)) in plain.observations().iter().zip(normalized.observations()).enumerate() {
+            assert!((f64::from(ours) - normalize(raw, k % 2)).abs() < 1e-4, "step {step}");
         }
         for i in (0..N).filter(|&i| plain.ends()[i].is_over()) {
             ends += 1;
@@ -81,11 +60,7 @@ fn observations_and_rewards_follow_the_definition() {
         assert_eq!(normalized.raw_rewards(), plain.rewards());
         for (i, discounted) in returns.iter_mut().enumerate() {
             let expected = (plain.rewards()[i] / (var + 1e-8).sqrt()).clamp(-10.0, 10.0);
-            assert!(
-                close(normalized.rewards()[i], expected),
-                "{} {expected}",
-                normalized.rewards()[i]
-            );
+            assert!(close(normalized.rewards()[i], expected), "{} {expected}", normalized.rewards()[i]);
             if plain.ends()[i].is_over() {
                 *discounted = 0.0;
             }

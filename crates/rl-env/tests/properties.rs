@@ -32,9 +32,7 @@ fn check(id: &str, seed: u64, raw: &[(usize, f32)], hold: usize, cut: usize) -> 
     env.reset(&mut rng, &mut obs).unwrap();
     prop_assert!(obs_space.contains_flat(&obs), "{id} starts at {obs:?}");
 
-    let actions: Vec<Action> = (0..raw.len())
-        .map(|i| action(&action_space, &raw[i - i % hold..]))
-        .collect();
+    let actions: Vec<Action> = (0..raw.len()).map(|i| action(&action_space, &raw[i - i % hold..])).collect();
     let run = |env: &mut dyn rl_env::DynEnv,
                rng: &mut rl_env::EnvRng,
                actions: &[Action]|
@@ -66,12 +64,7 @@ fn check(id: &str, seed: u64, raw: &[(usize, f32)], hold: usize, cut: usize) -> 
     let mut restored = spec.make();
     restored.restore(&saved).unwrap();
     prop_assert_eq!(restored.save().unwrap(), saved);
-    prop_assert!(
-        run(&mut *restored, &mut rng, &actions[cut..])? == expected,
-        "{} restored at {}",
-        id,
-        cut
-    );
+    prop_assert!(run(&mut *restored, &mut rng, &actions[cut..])? == expected, "{} restored at {}", id, cut);
     Ok(())
 }
 

@@ -18,19 +18,13 @@ fn every_built_in_environment_has_a_picture_that_shows_its_state() {
         let (space, mut obs) = (env.action_space(), vec![0.0; env.observation_space().flat_len()]);
         env.reset(&mut rng, &mut obs).unwrap();
         let first = env.render().unwrap();
-        assert_eq!(
-            first.rgb.len() as u32,
-            3 * first.width * first.height,
-            "{}",
-            spec.id
-        );
+        assert_eq!(first.rgb.len() as u32, 3 * first.width * first.height, "{}", spec.id);
         let saved = env.save();
         assert_eq!(env.render().unwrap(), first);
         assert_eq!(env.save(), saved, "{}: drawing changes nothing", spec.id);
         let mut changed = false;
         for _ in 0..8 {
-            env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs)
-                .unwrap();
+            env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs).unwrap();
             changed |= env.render().unwrap() != first;
         }
         assert!(changed, "{}: the picture never changes", spec.id);
@@ -68,14 +62,10 @@ fn sizes_and_places_are_gymnasiums() {
 #[test]
 fn a_picture_is_restored_with_the_state() {
     let registry = Registry::builtin();
-    let (mut env, mut rng, mut obs) = (
-        registry.get("Pendulum-v1").unwrap().make(),
-        stream(0, "env", 0),
-        [0.0; 3],
-    );
+    let (mut env, mut rng, mut obs) =
+        (registry.get("Pendulum-v1").unwrap().make(), stream(0, "env", 0), [0.0; 3]);
     env.reset(&mut rng, &mut obs).unwrap();
-    env.step(ActionRef::Continuous(&[1.7]), &mut rng, &mut obs)
-        .unwrap();
+    env.step(ActionRef::Continuous(&[1.7]), &mut rng, &mut obs).unwrap();
     let mut other = registry.get("Pendulum-v1").unwrap().make();
     other.restore(&env.save().unwrap()).unwrap();
     assert_eq!(other.render(), env.render());

@@ -69,9 +69,7 @@ fn a_vector_is_its_environments_one_by_one() {
         let a = vector.action_space().action_len();
         let mut obs = vec![0.0; N * o];
         for i in 0..N {
-            singles[i]
-                .reset(&mut rngs[i], &mut obs[i * o..(i + 1) * o])
-                .unwrap();
+            singles[i].reset(&mut rngs[i], &mut obs[i * o..(i + 1) * o]).unwrap();
         }
         assert_eq!(vector.observations(), obs);
         for round in 0..600 {
@@ -79,9 +77,7 @@ fn a_vector_is_its_environments_one_by_one() {
             vector.step(as_rows(&all)).unwrap();
             for i in 0..N {
                 let row = &mut obs[i * o..(i + 1) * o];
-                let step = singles[i]
-                    .step(as_rows(&all).row(i, a), &mut rngs[i], row)
-                    .unwrap();
+                let step = singles[i].step(as_rows(&all).row(i, a), &mut rngs[i], row).unwrap();
                 assert_eq!((vector.rewards()[i], vector.ends()[i]), (step.reward, step.end));
                 if step.end.is_over() {
                     assert_eq!(&vector.final_observations()[i * o..(i + 1) * o], row);
@@ -100,10 +96,7 @@ fn threads_change_nothing() {
         reference.reset(3, "env").unwrap();
         let expected = drive(&mut reference, 0..300);
         for threads in [0, 2, 3, 16] {
-            let mut envs = SyncVecEnv::new(registered(id, 7))
-                .unwrap()
-                .with_threads(threads)
-                .unwrap();
+            let mut envs = SyncVecEnv::new(registered(id, 7)).unwrap().with_threads(threads).unwrap();
             envs.reset(3, "env").unwrap();
             assert!(drive(&mut envs, 0..300) == expected, "{id} on {threads} threads");
         }
@@ -141,17 +134,11 @@ fn a_state_of_something_else_is_refused() {
     let mut envs = SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap();
     assert!(envs.save().is_none(), "nothing to save before the first reset");
     let error = envs.restore(&save("CartPole-v1", 3)).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "the saved state does not fit: it has 3 environments, these environments 2"
-    );
+    assert_eq!(error, "the saved state does not fit: it has 3 environments, these environments 2");
     let error = envs.restore(&save("MountainCar-v0", 2)).unwrap_err();
     assert!(matches!(error, EnvError::InvalidState(_)), "{error}");
     let mut normalized = NormalizeObservation::new(SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap());
-    let error = normalized
-        .restore(&save("CartPole-v1", 2))
-        .unwrap_err()
-        .to_string();
+    let error = normalized.restore(&save("CartPole-v1", 2)).unwrap_err().to_string();
     assert!(error.contains("without a normaliser"), "{error}");
     normalized.reset(0, "env").unwrap();
     assert!(envs.restore(&normalized.save().unwrap()).is_err());
@@ -169,16 +156,9 @@ fn invalid_actions_move_nothing() {
     );
     assert!(matches!(
         envs.step(ActionsRef::Discrete(&[0, 1])),
-        Err(EnvError::WrongLength {
-            got: 2,
-            expected: 3,
-            ..
-        })
+        Err(EnvError::WrongLength { got: 2, expected: 3, .. })
     ));
-    assert!(matches!(
-        envs.step(ActionsRef::Continuous(&[0.0; 3])),
-        Err(EnvError::ActionKind { .. })
-    ));
+    assert!(matches!(envs.step(ActionsRef::Continuous(&[0.0; 3])), Err(EnvError::ActionKind { .. })));
     assert_eq!((snapshot(&envs), envs.save()), before);
 
     let mut envs = SyncVecEnv::new(registered("Pendulum-v1", 2)).unwrap();
@@ -186,10 +166,7 @@ fn invalid_actions_move_nothing() {
     let before = (snapshot(&envs), envs.save());
     let error = envs.step(ActionsRef::Continuous(&[0.0, f32::NAN])).unwrap_err();
     assert!(matches!(error, EnvError::At { index: 1, .. }), "{error}");
-    assert!(matches!(
-        envs.step(ActionsRef::Discrete(&[0, 1])),
-        Err(EnvError::ActionKind { .. })
-    ));
+    assert!(matches!(envs.step(ActionsRef::Discrete(&[0, 1])), Err(EnvError::ActionKind { .. })));
     assert_eq!((snapshot(&envs), envs.save()), before);
     envs.step(ActionsRef::Continuous(&[0.0, 1e30])).unwrap();
 }
@@ -197,10 +174,7 @@ fn invalid_actions_move_nothing() {
 #[test]
 fn a_vector_needs_a_reset_and_environments_alike() {
     let mut envs = SyncVecEnv::new(registered("CartPole-v1", 1)).unwrap();
-    assert!(matches!(
-        envs.step(ActionsRef::Discrete(&[0])),
-        Err(EnvError::NeedsReset { .. })
-    ));
+    assert!(matches!(envs.step(ActionsRef::Discrete(&[0])), Err(EnvError::NeedsReset { .. })));
     assert!(SyncVecEnv::<Box<dyn DynEnv>>::new(vec![]).is_err());
     let mut mixed = registered("CartPole-v1", 1);
     mixed.extend(registered("Acrobot-v1", 1));
@@ -216,24 +190,11 @@ fn every_environment_refuses_what_its_episode_does_not_allow() {
         let mut obs = vec![0.0; env.observation_space().flat_len()];
         let action = space.sample(&mut rng);
         let early = env.step(action.as_ref(), &mut rng, &mut obs);
-        assert!(
-            matches!(early, Err(EnvError::NeedsReset { .. })),
-            "{} before the first reset",
-            spec.id
-        );
+        assert!(matches!(early, Err(EnvError::NeedsReset { .. })), "{} before the first reset", spec.id);
         env.reset(&mut rng, &mut obs).unwrap();
-        while !env
-            .step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs)
-            .unwrap()
-            .end
-            .is_over()
-        {}
+        while !env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs).unwrap().end.is_over() {}
         let late = env.step(action.as_ref(), &mut rng, &mut obs);
-        assert!(
-            matches!(late, Err(EnvError::NeedsReset { .. })),
-            "{} after the end",
-            spec.id
-        );
+        assert!(matches!(late, Err(EnvError::NeedsReset { .. })), "{} after the end", spec.id);
 
         env.reset(&mut rng, &mut obs).unwrap();
         let (before, obs_before) = (env.save(), obs.clone());
@@ -257,12 +218,7 @@ fn every_environment_refuses_what_its_episode_does_not_allow() {
                 "{}: {action:?} gives {error}",
                 spec.id
             );
-            assert_eq!(
-                (env.save(), &obs),
-                (before.clone(), &obs_before),
-                "{} after {action:?}",
-                spec.id
-            );
+            assert_eq!((env.save(), &obs), (before.clone(), &obs_before), "{} after {action:?}", spec.id);
         }
     }
 }
@@ -279,11 +235,8 @@ fn a_termination_at_the_limit_is_a_termination() {
     let mut env = TimeLimit::new(envs::Catch::new(), 9);
     let (mut rng, mut obs) = (stream(0, "env", 0), [0.0; 50]);
     DynEnv::reset(&mut env, &mut rng, &mut obs).unwrap();
-    let mut ends = (0..9).map(|_| {
-        DynEnv::step(&mut env, ActionRef::Discrete(&[1]), &mut rng, &mut obs)
-            .unwrap()
-            .end
-    });
+    let mut ends =
+        (0..9).map(|_| DynEnv::step(&mut env, ActionRef::Discrete(&[1]), &mut rng, &mut obs).unwrap().end);
     assert!(ends.by_ref().take(8).all(|end| end == StepEnd::Continues));
     assert_eq!(ends.next(), Some(StepEnd::Terminated));
 }
@@ -319,10 +272,7 @@ impl rl_env::Env for Doors {
         self.open = 1 - self.open;
         obs.fill(0.0);
         obs[self.open] = 1.0;
-        Ok(rl_env::Step {
-            reward: 0.0,
-            end: StepEnd::Continues,
-        })
+        Ok(rl_env::Step { reward: 0.0, end: StepEnd::Continues })
     }
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         mask.copy_from_slice(&[self.open == 0, self.open == 1]);

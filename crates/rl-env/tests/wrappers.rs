@@ -14,13 +14,7 @@ fn rewards(mut wrapped: impl DynEnv, action: f32, torque: f32) -> (f64, f64) {
     wrapped.reset(&mut stream(4, "env", 0), &mut obs).unwrap();
     let mut rng = stream(4, "env", 0);
     let plain = DynEnv::step(&mut plain, ActionRef::Continuous(&[torque]), &mut rng, &mut obs).unwrap();
-    (
-        wrapped
-            .step(ActionRef::Continuous(&[action]), &mut rng, &mut obs)
-            .unwrap()
-            .reward,
-        plain.reward,
-    )
+    (wrapped.step(ActionRef::Continuous(&[action]), &mut rng, &mut obs).unwrap().reward, plain.reward)
 }
 
 #[test]
@@ -30,11 +24,8 @@ fn clip_and_rescale_pass_on_what_they_should() {
         assert_eq!(ours, expected);
     }
     for (action, torque) in [(1.0, 2.0), (0.0, -2.0), (0.75, 1.0), (5.0, 2.0)] {
-        let (ours, expected) = rewards(
-            RescaleAction::new(envs::Pendulum::new(), 0.0, 1.0).unwrap(),
-            action,
-            torque,
-        );
+        let (ours, expected) =
+            rewards(RescaleAction::new(envs::Pendulum::new(), 0.0, 1.0).unwrap(), action, torque);
         assert_eq!(ours, expected);
     }
 }
@@ -62,10 +53,7 @@ fn a_stack_shows_the_last_observations_oldest_first() {
         seen.push(single);
     }
     assert_eq!(obs, seen[4..].concat()[..]);
-    assert!(matches!(
-        Env::step(&mut env, &0, &mut rng, &mut obs[..4]),
-        Err(EnvError::WrongLength { .. })
-    ));
+    assert!(matches!(Env::step(&mut env, &0, &mut rng, &mut obs[..4]), Err(EnvError::WrongLength { .. })));
 }
 
 #[test]
@@ -76,10 +64,7 @@ fn statistics_are_those_of_the_episode() {
         Env::reset(&mut env, &mut rng, &mut obs).unwrap();
         while !Env::step(&mut env, &1, &mut rng, &mut obs).unwrap().end.is_over() {}
         let last = env.last_episode().unwrap();
-        assert_eq!(
-            (last.total_reward, last.length, last.end),
-            (-12.0, 12, StepEnd::Truncated)
-        );
+        assert_eq!((last.total_reward, last.length, last.end), (-12.0, 12, StepEnd::Truncated));
         assert_eq!((env.episodes(), env.running()), (episode, (-12.0, 12)));
     }
 }
@@ -94,9 +79,7 @@ fn a_guard_and_a_limit_stop_at_the_end() {
             if step.end.is_over() {
                 assert!(matches!(
                     env.step(ActionRef::Discrete(&[1]), rng, obs),
-                    Err(EnvError::NeedsReset {
-                        when: "after the end of the episode"
-                    })
+                    Err(EnvError::NeedsReset { when: "after the end of the episode" })
                 ));
                 return (steps, step);
             }

@@ -60,12 +60,7 @@ pub fn gae<F: Float>(
     t.check("advantages", advantages)?;
     check_unit("gamma", gamma)?;
     check_unit("lambda", lambda)?;
-    t.sweep_back(
-        advantages,
-        |_| 0.0,
-        |i, after, next| advantage(t, gamma, lambda, i, after, next),
-        |_, a| a,
-    );
+    t.sweep_back(advantages, |_| 0.0, |i, after, next| advantage(t, gamma, lambda, i, after, next), |_, a| a);
     Ok(())
 }
 
@@ -105,12 +100,7 @@ pub fn gae<F: Float>(
 pub fn td_errors<F: Float>(t: &Trajectories<'_, F>, gamma: f64, errors: &mut [F]) -> Result<(), GaeError> {
     t.check("errors", errors)?;
     check_unit("gamma", gamma)?;
-    t.sweep_back(
-        errors,
-        |_| 0.0,
-        |i, _, next| td_error(t, gamma, i, next),
-        |_, delta| delta,
-    );
+    t.sweep_back(errors, |_| 0.0, |i, _, next| td_error(t, gamma, i, next), |_, delta| delta);
     Ok(())
 }
 
@@ -124,11 +114,7 @@ pub(crate) fn advantage<F: Float>(
     next: f64,
 ) -> f64 {
     // A choice, not a product with 0: what another episode holds must not reach this one, were it infinite.
-    let trace = if t.terminated[i] || t.truncated[i] {
-        0.0
-    } else {
-        gamma * lambda * after
-    };
+    let trace = if t.terminated[i] || t.truncated[i] { 0.0 } else { gamma * lambda * after };
     td_error(t, gamma, i, next) + trace
 }
 

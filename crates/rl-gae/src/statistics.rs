@@ -30,11 +30,7 @@ pub fn normalize<F: Float>(advantages: &mut [F]) {
     let n = advantages.len();
     let mean = mean(advantages.iter().map(|&x| to_f64(x)), n);
     let squares: f64 = advantages.iter().map(|&x| (to_f64(x) - mean).powi(2)).sum();
-    let std = if n > 1 {
-        (squares / (n - 1) as f64).sqrt()
-    } else {
-        0.0
-    };
+    let std = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
     for x in advantages {
         *x = from_f64((to_f64(*x) - mean) / (std + 1e-8));
     }

@@ -62,10 +62,7 @@ impl<F: Float> Trajectories<'_, F> {
             return Err(GaeError::NoEnvs);
         }
         if !self.rewards.len().is_multiple_of(self.n_envs) {
-            return Err(GaeError::RaggedRewards {
-                got: self.rewards.len(),
-                n_envs: self.n_envs,
-            });
+            return Err(GaeError::RaggedRewards { got: self.rewards.len(), n_envs: self.n_envs });
         }
         let lengths = [
             ("values", self.values.len(), self.rewards.len()),
@@ -128,17 +125,11 @@ impl<F: Float> Trajectories<'_, F> {
 const BLOCK: usize = 16;
 
 fn blocks(n: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..n)
-        .step_by(BLOCK)
-        .map(move |start| start..n.min(start + BLOCK))
+    (0..n).step_by(BLOCK).map(move |start| start..n.min(start + BLOCK))
 }
 
 pub(crate) fn check_unit(what: &'static str, got: f64) -> Result<(), GaeError> {
-    if (0.0..=1.0).contains(&got) {
-        Ok(())
-    } else {
-        Err(GaeError::OutOfRange { what, got })
-    }
+    if (0.0..=1.0).contains(&got) { Ok(()) } else { Err(GaeError::OutOfRange { what, got }) }
 }
 
 // `f32` and `f64` always convert; NaN is what a stranger type that cannot would become.

@@ -6,26 +6,17 @@ use num_traits::Float;
 use rl_gae::{Trajectories, gae, lambda_returns};
 use serde_json::Value;
 
-const GOLDEN: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/golden/math/gae.json"
-));
+const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/math/gae.json"));
 
 #[test]
 fn f64_matches_element_by_element() {
     for case in cases() {
         let [advantages, returns] = estimate::<f64>(&case);
         for (got, want) in advantages.iter().zip(floats::<f64>(&case["advantages"])) {
-            assert!(
-                (got - want).abs() < 1e-12 * (1.0 + want.abs()),
-                "advantage {got}, expected {want}"
-            );
+            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "advantage {got}, expected {want}");
         }
         for (got, want) in returns.iter().zip(floats::<f64>(&case["returns"])) {
-            assert!(
-                (got - want).abs() < 1e-12 * (1.0 + want.abs()),
-                "return {got}, expected {want}"
-            );
+            assert!((got - want).abs() < 1e-12 * (1.0 + want.abs()), "return {got}, expected {want}");
         }
     }
 }
@@ -73,10 +64,7 @@ fn leaves(v: &Value) -> Vec<&Value> {
 }
 
 fn floats<F: Float>(v: &Value) -> Vec<F> {
-    leaves(v)
-        .into_iter()
-        .map(|x| F::from(x.as_f64().unwrap()).unwrap())
-        .collect()
+    leaves(v).into_iter().map(|x| F::from(x.as_f64().unwrap()).unwrap()).collect()
 }
 
 fn flags(v: &Value) -> Vec<bool> {

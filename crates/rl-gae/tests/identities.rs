@@ -61,25 +61,17 @@ fn rollouts() -> impl Strategy<Value = Rollout> {
         let n = n_envs * n_steps;
         let floats = |n| prop::collection::vec(-10.0..10.0_f64, n);
         let flags = |n| prop::collection::vec(prop::bool::weighted(0.2), n);
-        (
-            floats(n),
-            floats(n),
-            floats(n_envs),
-            floats(n),
-            flags(n),
-            flags(n),
+        (floats(n), floats(n), floats(n_envs), floats(n), flags(n), flags(n)).prop_map(
+            move |(rewards, values, last_values, final_values, terminated, truncated)| Rollout {
+                n_envs,
+                rewards,
+                values,
+                last_values,
+                final_values,
+                terminated,
+                truncated,
+            },
         )
-            .prop_map(
-                move |(rewards, values, last_values, final_values, terminated, truncated)| Rollout {
-                    n_envs,
-                    rewards,
-                    values,
-                    last_values,
-                    final_values,
-                    terminated,
-                    truncated,
-                },
-            )
     })
 }
 
@@ -229,64 +221,17 @@ fn what_does_not_fit_is_an_error_and_writes_nothing() {
     let mut out = [7.0; 4];
     let mut error = |t: Trajectories<'_, f64>, gamma, lambda| gae(&t, gamma, lambda, &mut out).unwrap_err();
 
-    assert_eq!(
-        error(
-            Trajectories {
-                n_envs: 0,
-                ..r.view()
-            },
-            0.9,
-            0.9
-        ),
-        GaeError::NoEnvs
-    );
-    let ragged = error(
-        Trajectories {
-            n_envs: 3,
-            ..r.view()
-        },
-        0.9,
-        0.9,
-    );
+    assert_eq!(error(Trajectories { n_envs: 0, ..r.view() }, 0.9, 0.9), GaeError::NoEnvs);
+    let ragged = error(Trajectories { n_envs: 3, ..r.view() }, 0.9, 0.9);
     assert_eq!(ragged, GaeError::RaggedRewards { got: 4, n_envs: 3 });
-    let short = error(
-        Trajectories {
-            values: &[0.0; 3],
-            ..r.view()
-        },
-        0.9,
-        0.9,
-    );
-    assert_eq!(
-        short,
-        GaeError::WrongLength {
-            what: "values",
-            got: 3,
-            expected: 4
-        }
-    );
+    let short = error(Trajectories { values: &[0.0; 3], ..r.view() }, 0.9, 0.9);
+    assert_eq!(short, GaeError::WrongLength { what: "values", got: 3, expected: 4 });
     assert_eq!(short.to_string(), "values has length 3, expected 4");
     let lambda = error(r.view(), 0.9, 1.5);
-    assert_eq!(
-        lambda,
-        GaeError::OutOfRange {
-            what: "lambda",
-            got: 1.5
-        }
-    );
-    assert!(matches!(
-        error(r.view(), f64::NAN, 0.5),
-        GaeError::OutOfRange { what: "gamma", .. }
-    ));
+    assert_eq!(lambda, GaeError::OutOfRange { what: "lambda", got: 1.5 });
+    assert!(matches!(error(r.view(), f64::NAN, 0.5), GaeError::OutOfRange { what: "gamma", .. }));
     let output = gae(&r.view(), 0.9, 0.9, &mut [0.0; 5]).unwrap_err();
-    assert_eq!(
-        output,
-        GaeError::WrongLength {
-            what: "advantages",
-            got: 5,
-            expected: 4
-        }
-    );
+    assert_eq!(output, GaeError::WrongLength { what: "advantages", got: 5, expected: 4 });
 
     assert_eq!(out.map(f64::to_bits), [7.0_f64.to_bits(); 4]);
 }

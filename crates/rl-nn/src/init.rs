@@ -51,7 +51,9 @@ mod tests {
             let mut w = vec![0.0_f64; rows * cols];
             orthogonal(&mut w, rows, cols, 3.0, &mut rng);
             let (count, len) = (rows.min(cols), rows.max(cols));
-            let at = |i: usize, k: usize| if rows >= cols { w[k * cols + i] } else { w[i * cols + k] };
+            let at = |i: usize, k: usize| {
+                if rows >= cols { w[k * cols + i] } else { w[i * cols + k] }
+            };
             for i in 0..count {
                 for j in 0..count {
                     let dot: f64 = (0..len).map(|k| at(i, k) * at(j, k)).sum();

@@ -89,7 +89,8 @@ mod tests {
                     let bt = draw(n * k);
                     let mut got = c.clone();
                     F::matmul_nt(&mut got, &a, &bt, k);
-                    let expected = reference(&c, MatRef::new(&a, m, k), MatRef::new(&bt, n, k).t(), Init::Accumulate);
+                    let expected =
+                        reference(&c, MatRef::new(&a, m, k), MatRef::new(&bt, n, k).t(), Init::Accumulate);
                     for (g, e) in got.iter().zip(expected) {
                         assert!((*g - e).abs().widen() < tolerance, "{m}x{k}x{n} nt: {g} {e}");
                     }

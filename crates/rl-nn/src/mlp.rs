@@ -6,9 +6,9 @@ use candle_core::Tensor;
 use candle_nn::Module;
 use rand::RngCore;
 
-use crate::network::{Input, Network, Workspace};
 use crate::kernels::{mul_tanh_derivative, row_sums, transpose};
 use crate::mat::{Init, MatRef};
+use crate::network::{Input, Network, Workspace};
 use crate::{Layout, NnError, Real, orthogonal};
 
 /// The function between two layers.
@@ -188,7 +188,13 @@ impl<F: Real> Network<F> for Mlp {
         self.sizes[self.sizes.len() - 1]
     }
 
-    fn forward(&self, theta: &[F], x: Input<'_, F>, y: &mut [F], ws: &mut Workspace<F>) -> Result<(), NnError> {
+    fn forward(
+        &self,
+        theta: &[F],
+        x: Input<'_, F>,
+        y: &mut [F],
+        ws: &mut Workspace<F>,
+    ) -> Result<(), NnError> {
         self.check(theta, &x)?;
         let rows = x.rows();
         NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;

@@ -76,7 +76,13 @@ pub trait Network<F: Real>: Send + Sync {
     /// # Errors
     ///
     /// [`NnError::Shape`] for a slice that does not fit.
-    fn forward(&self, theta: &[F], x: Input<'_, F>, y: &mut [F], ws: &mut Workspace<F>) -> Result<(), NnError>;
+    fn forward(
+        &self,
+        theta: &[F],
+        x: Input<'_, F>,
+        y: &mut [F],
+        ws: &mut Workspace<F>,
+    ) -> Result<(), NnError>;
 
     /// Computes `f(θ, x)` into `ws.output` and keeps in `ws` what the products need. Called by [`Linearized::new`].
     ///

@@ -209,7 +209,16 @@ mod tests {
             use rayon::prelude::*;
             (0..8_u64)
                 .into_par_iter()
-                .map(|k| Pair::with(|pair| (0..1_000).map(|i| { let (a, b) = pair.join(|| i, || k); a + b }).sum()))
+                .map(|k| {
+                    Pair::with(|pair| {
+                        (0..1_000)
+                            .map(|i| {
+                                let (a, b) = pair.join(|| i, || k);
+                                a + b
+                            })
+                            .sum()
+                    })
+                })
                 .collect()
         });
         assert_eq!(sums, (0..8).map(|k| 499_500 + 1_000 * k).collect::<Vec<_>>());

@@ -23,7 +23,10 @@ impl<F: Real> PolicyModel<F> {
     /// # Errors
     ///
     /// [`NnError::Shape`] when the network has not as many outputs as the distribution needs.
-    pub fn new(network: Arc<dyn Network<F>>, distribution: Arc<dyn Distribution<F>>) -> Result<Self, NnError> {
+    pub fn new(
+        network: Arc<dyn Network<F>>,
+        distribution: Arc<dyn Distribution<F>>,
+    ) -> Result<Self, NnError> {
         NnError::check("an output row of the policy network", network.n_outputs(), distribution.n_outputs())?;
         Ok(PolicyModel { network, distribution })
     }

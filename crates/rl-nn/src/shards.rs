@@ -72,7 +72,10 @@ impl<F: Real> Shards<F> {
         let n = x.rows().div_ceil(SHARD_ROWS);
         let record = |(s, (ws, partial)): (usize, (&'a mut Workspace<F>, &'a mut Vec<F>))| {
             let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
-            Ok(Part { linearized: Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?, partial })
+            Ok(Part {
+                linearized: Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?,
+                partial,
+            })
         };
         let pairs = self.workspaces[..n].par_iter_mut().zip(&mut self.partial[..n]).enumerate();
         let parts: Result<Vec<_>, NnError> = pairs.map(record).collect();

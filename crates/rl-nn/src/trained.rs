@@ -130,10 +130,14 @@ impl TrainedPolicy {
     /// [`NnError::Saved`] should the format refuse them.
     pub fn to_safetensors(&self) -> Result<Vec<u8>, NnError> {
         let layout = self.model.layout();
-        let tensors: BTreeMap<String, TensorBytes> = layout.params().iter().map(|p| {
-            let bytes = self.theta[p.range()].iter().flat_map(|x| x.to_le_bytes()).collect();
-            (p.name.clone(), TensorBytes { shape: p.shape.clone(), bytes })
-        }).collect();
+        let tensors: BTreeMap<String, TensorBytes> = layout
+            .params()
+            .iter()
+            .map(|p| {
+                let bytes = self.theta[p.range()].iter().flat_map(|x| x.to_le_bytes()).collect();
+                (p.name.clone(), TensorBytes { shape: p.shape.clone(), bytes })
+            })
+            .collect();
         safetensors::serialize(&tensors, None).map_err(|e| NnError::Saved(e.to_string()))
     }
 
@@ -149,10 +153,12 @@ impl TrainedPolicy {
         let layout = model.layout();
         let mut theta = Vec::with_capacity(layout.n_params());
         for p in layout.params() {
-            let tensor = file.tensor(&p.name).map_err(|e| NnError::Saved(format!("tensor {:?}: {e}", p.name)))?;
+            let tensor =
+                file.tensor(&p.name).map_err(|e| NnError::Saved(format!("tensor {:?}: {e}", p.name)))?;
             if tensor.dtype() != Dtype::F32 || tensor.shape() != p.shape {
                 let (dtype, shape) = (tensor.dtype(), tensor.shape());
-                let message = format!("tensor {:?} is {dtype:?} {shape:?}, expected F32 {:?}", p.name, p.shape);
+                let message =
+                    format!("tensor {:?} is {dtype:?} {shape:?}, expected F32 {:?}", p.name, p.shape);
                 return Err(NnError::Saved(message));
             }
             theta.extend(tensor.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));

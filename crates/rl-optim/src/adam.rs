@@ -22,11 +22,7 @@ pub struct AdamParams {
 impl Default for AdamParams {
     /// Kingma and Ba's constants, and PyTorch's defaults. Stable-Baselines3 uses `eps = 1e-5` for PPO.
     fn default() -> Self {
-        Self {
-            beta1: 0.9,
-            beta2: 0.999,
-            eps: 1e-8,
-        }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
     }
 }
 
@@ -75,12 +71,7 @@ impl<F: Float> Adam<F> {
     /// Adam for `n_params` parameters, before its first step.
     #[must_use]
     pub fn new(n_params: usize, params: AdamParams) -> Self {
-        Self {
-            params,
-            m: vec![F::zero(); n_params],
-            v: vec![F::zero(); n_params],
-            t: 0,
-        }
+        Self { params, m: vec![F::zero(); n_params], v: vec![F::zero(); n_params], t: 0 }
     }
 
     /// Moves `theta` one step against `grad`, with the learning rate `lr`.
@@ -131,18 +122,8 @@ impl<F: Float> Adam<F> {
         check_len("grad", grad.len(), n)?;
         check_len("m", self.m.len(), n)?;
         check_len("v", self.v.len(), n)?;
-        check_range(
-            "beta1",
-            beta1,
-            "a number from 0 to below 1",
-            (0.0..1.0).contains(&beta1),
-        )?;
-        check_range(
-            "beta2",
-            beta2,
-            "a number from 0 to below 1",
-            (0.0..1.0).contains(&beta2),
-        )?;
+        check_range("beta1", beta1, "a number from 0 to below 1", (0.0..1.0).contains(&beta1))?;
+        check_range("beta2", beta2, "a number from 0 to below 1", (0.0..1.0).contains(&beta2))?;
         check_range("eps", eps, "a number of at least 0", eps >= 0.0)?;
 
         self.t += 1;

@@ -21,10 +21,7 @@ impl Default for CgParams {
     /// 10 iterations and 1e-10, as in Schulman et al., "Trust Region Policy Optimization", 2015, appendix C.1, and
     /// OpenAI Baselines' `cg`.
     fn default() -> Self {
-        Self {
-            max_iters: 10,
-            tolerance: 1e-10,
-        }
+        Self { max_iters: 10, tolerance: 1e-10 }
     }
 }
 
@@ -67,11 +64,7 @@ impl<F> CgWorkspace<F> {
     /// An empty workspace, for systems of any size.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            r: Vec::new(),
-            p: Vec::new(),
-            ap: Vec::new(),
-        }
+        Self { r: Vec::new(), p: Vec::new(), ap: Vec::new() }
     }
 }
 
@@ -127,12 +120,7 @@ pub fn conjugate_gradient<F: Float>(
 ) -> Result<CgInfo, OptimError> {
     check_len("b", b.len(), a.dim())?;
     check_len("x", x.len(), a.dim())?;
-    check_range(
-        "tolerance",
-        params.tolerance,
-        "a number of at least 0",
-        params.tolerance >= 0.0,
-    )?;
+    check_range("tolerance", params.tolerance, "a number of at least 0", params.tolerance >= 0.0)?;
 
     x.fill(F::zero());
     let CgWorkspace { r, p, ap } = ws;
@@ -143,14 +131,7 @@ pub fn conjugate_gradient<F: Float>(
 
     let mut rr = dot(r, r);
     let rhs_norm = rr.sqrt();
-    let info = |iters, rr: f64, stop| {
-        Ok(CgInfo {
-            iters,
-            residual_norm: rr.sqrt(),
-            rhs_norm,
-            stop,
-        })
-    };
+    let info = |iters, rr: f64, stop| Ok(CgInfo { iters, residual_norm: rr.sqrt(), rhs_norm, stop });
     if rr <= 0.0 {
         return info(0, rr, CgStop::Converged);
     }

@@ -54,11 +54,7 @@ impl OptimError {
 }
 
 pub(crate) fn check_len(what: &'static str, got: usize, expected: usize) -> Result<(), OptimError> {
-    if got == expected {
-        Ok(())
-    } else {
-        Err(OptimError::DimensionMismatch { what, got, expected })
-    }
+    if got == expected { Ok(()) } else { Err(OptimError::DimensionMismatch { what, got, expected }) }
 }
 
 pub(crate) fn check_range(
@@ -67,9 +63,5 @@ pub(crate) fn check_range(
     allowed: &'static str,
     holds: bool,
 ) -> Result<(), OptimError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(OptimError::InvalidParameter { name, got, allowed })
-    }
+    if holds { Ok(()) } else { Err(OptimError::InvalidParameter { name, got, allowed }) }
 }

@@ -105,11 +105,7 @@ impl<'a, F: Float, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), Opt
     pub fn with_buffer(jacobian: &'a mut J, metric: M, mut buffer: Vec<F>) -> Self {
         buffer.clear();
         buffer.resize(jacobian.n_outputs(), from_f64(0.0));
-        Self {
-            jacobian,
-            metric,
-            dy: buffer,
-        }
+        Self { jacobian, metric, dy: buffer }
     }
 
     /// Gives the buffer back.

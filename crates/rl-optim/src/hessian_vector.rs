@@ -58,13 +58,7 @@ where
     pub fn new(theta: &'a [F], gradient: G) -> Self {
         let zeros = vec![F::zero(); theta.len()];
         let step = (to_f64(F::epsilon()) * (1.0 + norm(theta))).cbrt();
-        Self {
-            theta,
-            gradient,
-            step,
-            shifted: zeros.clone(),
-            behind: zeros,
-        }
+        Self { theta, gradient, step, shifted: zeros.clone(), behind: zeros }
     }
 
     /// The same with `s`, the distance of the two points from `θ`, set by hand; it must be positive and finite.

@@ -23,12 +23,7 @@ impl Default for LineSearchParams {
     /// 0.01, 0.8 and 10 as in Spinning Up's TRPO (`delta`, `backtrack_coeff`, `backtrack_iters`) and in sb3-contrib's, which
     /// both take any improvement.
     fn default() -> Self {
-        Self {
-            max_kl: 0.01,
-            backtrack_coeff: 0.8,
-            backtrack_iters: 10,
-            accept_ratio: 0.0,
-        }
+        Self { max_kl: 0.01, backtrack_coeff: 0.8, backtrack_iters: 10, accept_ratio: 0.0 }
     }
 }
 
@@ -122,26 +117,11 @@ pub fn backtracking_line_search<E: From<OptimError>>(
     expected_improvement: f64,
     mut trial: impl FnMut(f64) -> Result<Trial, E>,
 ) -> Result<LineSearchInfo, E> {
-    let &LineSearchParams {
-        max_kl,
-        backtrack_coeff,
-        backtrack_iters,
-        accept_ratio,
-    } = params;
+    let &LineSearchParams { max_kl, backtrack_coeff, backtrack_iters, accept_ratio } = params;
     check_range("max_kl", max_kl, "a positive number", max_kl > 0.0)?;
     let shrinks = backtrack_coeff > 0.0 && backtrack_coeff < 1.0;
-    check_range(
-        "backtrack_coeff",
-        backtrack_coeff,
-        "a number between 0 and 1",
-        shrinks,
-    )?;
-    check_range(
-        "accept_ratio",
-        accept_ratio,
-        "a number from 0 to 1",
-        (0.0..=1.0).contains(&accept_ratio),
-    )?;
+    check_range("backtrack_coeff", backtrack_coeff, "a number between 0 and 1", shrinks)?;
+    check_range("accept_ratio", accept_ratio, "a number from 0 to 1", (0.0..=1.0).contains(&accept_ratio))?;
 
     let mut trials = Vec::with_capacity(backtrack_iters.min(64));
     let mut fraction = 1.0;
@@ -152,32 +132,12 @@ pub fn backtracking_line_search<E: From<OptimError>>(
         let kl_ok = kl.is_finite() && kl <= max_kl;
         let enough = improvement >= accept_ratio * expected_improvement;
         let improvement_ok = improvement.is_finite() && improvement > 0.0 && enough;
-        trials.push(Verdict {
-            fraction,
-            improvement,
-            expected_improvement,
-            kl,
-            kl_ok,
-            improvement_ok,
-        });
+        trials.push(Verdict { fraction, improvement, expected_improvement, kl, kl_ok, improvement_ok });
         if kl_ok && improvement_ok {
-            let accepted = Accepted {
-                index,
-                fraction,
-                improvement,
-                kl,
-            };
-            return Ok(LineSearchInfo {
-                accepted: Some(accepted),
-                backtracks: index,
-                trials,
-            });
+            let accepted = Accepted { index, fraction, improvement, kl };
+            return Ok(LineSearchInfo { accepted: Some(accepted), backtracks: index, trials });
         }
         fraction *= backtrack_coeff;
     }
-    Ok(LineSearchInfo {
-        accepted: None,
-        backtracks: trials.len(),
-        trials,
-    })
+    Ok(LineSearchInfo { accepted: None, backtracks: trials.len(), trials })
 }

@@ -124,9 +124,7 @@ pub struct Damped<'a, F> {
 
 impl<F> std::fmt::Debug for Damped<'_, F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Damped")
-            .field("damping", &self.damping)
-            .finish_non_exhaustive()
+        f.debug_struct("Damped").field("damping", &self.damping).finish_non_exhaustive()
     }
 }
 

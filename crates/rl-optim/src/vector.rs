@@ -32,11 +32,7 @@ pub fn dot<F: Float>(a: &[F], b: &[F]) -> f64 {
             sums
         },
     );
-    let tail: f64 = a_tail
-        .iter()
-        .zip(b_tail)
-        .map(|(&a, &b)| to_f64(a) * to_f64(b))
-        .sum();
+    let tail: f64 = a_tail.iter().zip(b_tail).map(|(&a, &b)| to_f64(a) * to_f64(b)).sum();
     let mut n = LANES;
     while n > 1 {
         n /= 2;

@@ -6,10 +6,7 @@ use num_traits::Float;
 use rl_optim::{Adam, AdamParams, OptimError, clip_grad_norm, clip_scale, vector};
 use serde_json::Value;
 
-const GOLDEN: &str = include_str!(concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/golden/math/adam.json"
-));
+const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/math/adam.json"));
 
 #[test]
 fn f64_matches_at_every_step() {
@@ -33,20 +30,13 @@ fn worst_distance<F: Float>() -> f64 {
         };
         let mut theta = floats::<F>(&case["theta"]);
         let mut adam = Adam::new(theta.len(), params);
-        for (grad, want) in case["gradients"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .zip(case["thetas"].as_array().unwrap())
+        for (grad, want) in
+            case["gradients"].as_array().unwrap().iter().zip(case["thetas"].as_array().unwrap())
         {
-            adam.step(&mut theta, &floats(grad), case["lr"].as_f64().unwrap())
-                .unwrap();
+            adam.step(&mut theta, &floats(grad), case["lr"].as_f64().unwrap()).unwrap();
             let want = floats::<f64>(want);
-            let difference: Vec<f64> = theta
-                .iter()
-                .zip(&want)
-                .map(|(x, w)| x.to_f64().unwrap() - w)
-                .collect();
+            let difference: Vec<f64> =
+                theta.iter().zip(&want).map(|(x, w)| x.to_f64().unwrap() - w).collect();
             worst = worst.max(vector::norm(&difference) / vector::norm(&want));
         }
         assert_eq!(adam.t, 10);
@@ -55,11 +45,7 @@ fn worst_distance<F: Float>() -> f64 {
 }
 
 fn floats<F: Float>(v: &Value) -> Vec<F> {
-    v.as_array()
-        .unwrap()
-        .iter()
-        .map(|x| F::from(x.as_f64().unwrap()).unwrap())
-        .collect()
+    v.as_array().unwrap().iter().map(|x| F::from(x.as_f64().unwrap()).unwrap()).collect()
 }
 
 #[test]
@@ -83,17 +69,12 @@ fn a_restored_adam_continues_to_the_bit() {
 #[test]
 fn clipping_within_the_step_equals_clipping_before_it() {
     let grad = [3.0_f32, -4.0, 12.0];
-    let (mut apart, mut fused) = (
-        Adam::new(3, AdamParams::default()),
-        Adam::new(3, AdamParams::default()),
-    );
+    let (mut apart, mut fused) = (Adam::new(3, AdamParams::default()), Adam::new(3, AdamParams::default()));
     let (mut x, mut y) = ([1.0_f32; 3], [1.0_f32; 3]);
     let mut clipped = grad;
     let norm = clip_grad_norm(&mut clipped, 0.5);
     apart.step(&mut x, &clipped, 1e-3).unwrap();
-    fused
-        .step_scaled(&mut y, &grad, clip_scale(norm, 0.5), 1e-3)
-        .unwrap();
+    fused.step_scaled(&mut y, &grad, clip_scale(norm, 0.5), 1e-3).unwrap();
     assert_eq!(x.map(f32::to_bits), y.map(f32::to_bits));
     assert_eq!(apart, fused);
 }
@@ -113,19 +94,9 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
     let mut adam = Adam::new(2, AdamParams::default());
     let mut theta = [1.0_f64; 3];
     let error = adam.step(&mut theta, &[0.0; 2], 0.1).unwrap_err();
-    assert!(matches!(
-        error,
-        OptimError::DimensionMismatch {
-            what: "grad",
-            got: 2,
-            expected: 3
-        }
-    ));
+    assert!(matches!(error, OptimError::DimensionMismatch { what: "grad", got: 2, expected: 3 }));
     adam.params.beta2 = 1.0;
     let error = adam.step(&mut theta[..2], &[0.0; 2], 0.1).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "beta2 is 1, expected a number from 0 to below 1"
-    );
+    assert_eq!(error.to_string(), "beta2 is 1, expected a number from 0 to below 1");
     assert_eq!(adam.t, 0);
 }

@@ -13,10 +13,7 @@ use rl_optim::{
 };
 
 fn solve(a: &mut dyn LinearOperator<f64>, b: &[f64], max_iters: usize) -> (Vec<f64>, rl_optim::CgInfo) {
-    let params = CgParams {
-        max_iters,
-        tolerance: 1e-24,
-    };
+    let params = CgParams { max_iters, tolerance: 1e-24 };
     let mut x = vec![f64::NAN; b.len()];
     let info = conjugate_gradient(a, b, &mut x, &params, &mut CgWorkspace::new()).unwrap();
     (x, info)
@@ -98,10 +95,7 @@ proptest! {
 #[test]
 fn a_known_system() {
     // [[4, 1], [1, 3]] x = (1, 2); the first iterate is b·(bᵀb / bᵀAb) = b/4, its residual (-1/2, 1/4).
-    let mut a = Matrix {
-        n: 2,
-        a: vec![4.0, 1.0, 1.0, 3.0],
-    };
+    let mut a = Matrix { n: 2, a: vec![4.0, 1.0, 1.0, 3.0] };
     let (x, info) = solve(&mut a, &[1.0, 2.0], 1);
     assert_eq!(x, [0.25, 0.5]);
     assert_eq!((info.iters, info.stop), (1, CgStop::MaxIters));
@@ -120,10 +114,7 @@ fn a_zero_right_hand_side_has_the_solution_zero() {
 #[test]
 fn negative_curvature_is_an_outcome_that_keeps_the_last_good_x() {
     // Positive along b, indefinite in the second direction.
-    let mut a = Matrix {
-        n: 2,
-        a: vec![1.0, 0.0, 0.0, -0.5],
-    };
+    let mut a = Matrix { n: 2, a: vec![1.0, 0.0, 0.0, -0.5] };
     let (x, info) = solve(&mut a, &[1.0, 1.0], 10);
     assert_eq!((info.iters, info.stop), (1, CgStop::NonPositiveCurvature));
     // α = bᵀb / bᵀAb = 2 / 0.5
@@ -131,10 +122,7 @@ fn negative_curvature_is_an_outcome_that_keeps_the_last_good_x() {
 
     let mut negative = Matrix { n: 1, a: vec![-1.0] };
     let (x, info) = solve(&mut negative, &[1.0], 10);
-    assert_eq!(
-        (x[0].to_bits(), info.iters, info.stop),
-        (0, 0, CgStop::NonPositiveCurvature)
-    );
+    assert_eq!((x[0].to_bits(), info.iters, info.stop), (0, 0, CgStop::NonPositiveCurvature));
     assert!((info.residual_norm - 1.0).abs() < 1e-15);
 
     let mut zero = Matrix { n: 1, a: vec![0.0] };
@@ -163,14 +151,8 @@ fn numbers_that_are_not_finite_are_an_outcome_that_keeps_the_last_good_x() {
         Ok(())
     });
     let mut x = [f32::NAN];
-    let info = conjugate_gradient(
-        &mut tiny,
-        &[1e20],
-        &mut x,
-        &CgParams::default(),
-        &mut CgWorkspace::new(),
-    )
-    .unwrap();
+    let info = conjugate_gradient(&mut tiny, &[1e20], &mut x, &CgParams::default(), &mut CgWorkspace::new())
+        .unwrap();
     assert_eq!((x[0].to_bits(), info.stop), (0, CgStop::NonFinite));
 }
 
@@ -193,32 +175,14 @@ fn a_workspace_serves_systems_of_any_size() {
 
 #[test]
 fn errors_of_the_operator_and_of_the_caller() {
-    let mut broken = FnOperator::new(1, |_: &[f64], _: &mut [f64]| {
-        Err(OptimError::operator("no device"))
-    });
+    let mut broken = FnOperator::new(1, |_: &[f64], _: &mut [f64]| Err(OptimError::operator("no device")));
     let mut ws = CgWorkspace::new();
     let params = CgParams::default();
     let error = conjugate_gradient(&mut broken, &[1.0], &mut [0.0], &params, &mut ws).unwrap_err();
     assert_eq!(error.to_string(), "an operator failed: no device");
     let error = conjugate_gradient(&mut broken, &[1.0, 1.0], &mut [0.0], &params, &mut ws).unwrap_err();
-    assert!(matches!(
-        error,
-        OptimError::DimensionMismatch {
-            what: "b",
-            got: 2,
-            expected: 1
-        }
-    ));
-    let params = CgParams {
-        tolerance: f64::NAN,
-        ..params
-    };
+    assert!(matches!(error, OptimError::DimensionMismatch { what: "b", got: 2, expected: 1 }));
+    let params = CgParams { tolerance: f64::NAN, ..params };
     let error = conjugate_gradient(&mut broken, &[1.0], &mut [0.0], &params, &mut ws).unwrap_err();
-    assert!(matches!(
-        error,
-        OptimError::InvalidParameter {
-            name: "tolerance",
-            ..
-        }
-    ));
+    assert!(matches!(error, OptimError::InvalidParameter { name: "tolerance", .. }));
 }

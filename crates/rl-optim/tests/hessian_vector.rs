@@ -28,18 +28,11 @@ fn the_taylor_example() {
     assert_eq!(g, [8.0, 11.0]);
 
     let mut hessian = HessianVectorProduct::new(&p, gradient);
-    for (v, hv) in [
-        ([1.0, 0.0], [2.0, 3.0]),
-        ([0.0, 1.0], [3.0, 4.0]),
-        ([1e6, -1e6], [-1e6, -1e6]),
-    ] {
+    for (v, hv) in [([1.0, 0.0], [2.0, 3.0]), ([0.0, 1.0], [3.0, 4.0]), ([1e6, -1e6], [-1e6, -1e6])] {
         let mut out = [f64::NAN; 2];
         hessian.apply(&v, &mut out).unwrap();
         for (out, want) in out.iter().zip(hv) {
-            assert!(
-                (out - want).abs() < 1e-9 * (1.0 + want.abs()),
-                "{out}, expected {want}"
-            );
+            assert!((out - want).abs() < 1e-9 * (1.0 + want.abs()), "{out}, expected {want}");
         }
     }
 
@@ -64,9 +57,7 @@ fn worst_error<F: Float>(n: usize, length: f64) -> f64 {
         Ok(())
     };
     let mut out = vec![F::nan(); n];
-    HessianVectorProduct::new(&theta, gradient)
-        .apply(&v, &mut out)
-        .unwrap();
+    HessianVectorProduct::new(&theta, gradient).apply(&v, &mut out).unwrap();
 
     let s: f64 = theta.iter().map(|x| x.to_f64().unwrap()).sum();
     let sum_v: f64 = v.iter().map(|x| x.to_f64().unwrap()).sum();
@@ -95,9 +86,7 @@ fn the_step_suits_both_precisions_and_any_length_of_v() {
 fn zero_gives_zero_and_costs_no_gradient() {
     let never = |_: &[f64], _: &mut [f64]| Err(OptimError::operator("not needed"));
     let mut out = [f64::NAN; 2];
-    HessianVectorProduct::new(&[1.0, 2.0], never)
-        .apply(&[0.0, 0.0], &mut out)
-        .unwrap();
+    HessianVectorProduct::new(&[1.0, 2.0], never).apply(&[0.0, 0.0], &mut out).unwrap();
     assert_eq!(out, [0.0, 0.0]);
 }
 
@@ -105,16 +94,7 @@ fn zero_gives_zero_and_costs_no_gradient() {
 fn errors_reach_the_caller() {
     let broken = |_: &[f64], _: &mut [f64]| Err(OptimError::operator("no device"));
     let mut hessian = HessianVectorProduct::new(&[1.0], broken);
-    assert!(matches!(
-        hessian.apply(&[1.0], &mut [0.0]),
-        Err(OptimError::Operator(_))
-    ));
-    assert!(matches!(
-        hessian.apply(&[1.0], &mut [0.0; 2]),
-        Err(OptimError::DimensionMismatch { .. })
-    ));
-    assert!(matches!(
-        hessian.with_step(0.0),
-        Err(OptimError::InvalidParameter { name: "step", .. })
-    ));
+    assert!(matches!(hessian.apply(&[1.0], &mut [0.0]), Err(OptimError::Operator(_))));
+    assert!(matches!(hessian.apply(&[1.0], &mut [0.0; 2]), Err(OptimError::DimensionMismatch { .. })));
+    assert!(matches!(hessian.with_step(0.0), Err(OptimError::InvalidParameter { name: "step", .. })));
 }

@@ -12,6 +12,7 @@ mod ppo;
 
 pub use config::PpoConfig;
 pub use loss::{
-    CriticLoss, LossConfig, Minibatch, MinibatchLoss, PolicyLoss, Scratch, critic_loss, minibatch_loss, policy_loss,
+    CriticLoss, LossConfig, Minibatch, MinibatchLoss, PolicyLoss, Scratch, critic_loss, minibatch_loss,
+    policy_loss,
 };
 pub use ppo::{Ppo, spec};

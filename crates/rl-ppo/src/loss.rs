@@ -112,16 +112,22 @@ pub fn policy_loss<F: Real>(
     let mut losses = PolicyLoss::default();
     let n = rows as f64;
     weights.resize(rows, F::zero());
-    distribution.entropy(pi.params(), weights)?;
+    log_ratios.resize(rows, F::zero());
+    distribution.log_prob_and_entropy(pi.params(), batch.actions.as_ref(), log_ratios, weights)?;
     losses.entropy = reducer.mean(weights);
-    distribution.log_prob(pi.params(), batch.actions.as_ref(), weights)?;
-    weights.iter_mut().zip(&batch.old_log_probs).for_each(|(w, &old)| *w -= old);
-    log_ratios.clone_from(weights);
+    log_ratios.iter_mut().zip(&batch.old_log_probs).for_each(|(w, &old)| *w -= old);
+    weights.clone_from(log_ratios);
     F::exp_in_place(weights);
     let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
     for ((w, log_ratio), &advantage) in weights.iter_mut().zip(&*log_ratios).zip(&*advantages) {
         let ratio = *w;
-        let clipped = if ratio < low { low } else if ratio > high { high } else { ratio };
+        let clipped = if ratio < low {
+            low
+        } else if ratio > high {
+            high
+        } else {
+            ratio
+        };
         let (free, bounded) = (ratio * advantage, clipped * advantage);
         losses.approx_kl += (ratio.widen() - 1.0 - log_ratio.widen()) / n;
         losses.clip_fraction += if ratio < low || ratio > high { 1.0 / n } else { 0.0 };
@@ -180,7 +186,13 @@ pub fn critic_loss<F: Real>(
         if let Some(range) = config.clip_range_vf {
             let range = F::narrow(range);
             let moved = v - old;
-            let clipped = if moved > range { range } else if moved < -range { -range } else { moved };
+            let clipped = if moved > range {
+                range
+            } else if moved < -range {
+                -range
+            } else {
+                moved
+            };
             let clipped_error = old + clipped - target;
             if clipped_error * clipped_error > error * error {
                 // The clipped value does not depend on θ once it is cut.
@@ -236,11 +248,13 @@ pub fn minibatch_loss<F: Real>(
     let [policy_scratch, critic_scratch] = scratch;
     let (policy, critic) = pair.join(
         || {
-            let loss = policy_loss(reducer, policy, policy_theta, batch, config, policy_grad, policy_scratch)?;
+            let loss =
+                policy_loss(reducer, policy, policy_theta, batch, config, policy_grad, policy_scratch)?;
             Ok::<_, NnError>((loss, vector::dot(policy_grad, policy_grad)))
         },
         || {
-            let loss = critic_loss(reducer, critic, critic_theta, batch, config, critic_grad, critic_scratch)?;
+            let loss =
+                critic_loss(reducer, critic, critic_theta, batch, config, critic_grad, critic_scratch)?;
             Ok::<_, NnError>((loss, vector::dot(critic_grad, critic_grad)))
         },
     );

@@ -64,7 +64,8 @@ impl Totals {
         self.clip_fraction += policy.clip_fraction;
         self.policy_loss += policy.policy_loss;
         self.value_loss += critic.value_loss;
-        self.loss += policy.policy_loss - config.ent_coef * policy.entropy + config.vf_coef * critic.value_loss;
+        self.loss +=
+            policy.policy_loss - config.ent_coef * policy.entropy + config.vf_coef * critic.value_loss;
         self.grad_norm += grad_norm;
     }
 }
@@ -82,7 +83,8 @@ impl Algorithm for Ppo {
         let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
         let before = (agent.theta().to_vec(), self.adam.get_or_insert_with(|| sizes.map(new_adam)).clone());
 
-        let (totals, outcome) = Pair::with(|pair| self.epochs(pair, agent, batch, ctx, &loss_config, learning_rate))?;
+        let (totals, outcome) =
+            Pair::with(|pair| self.epochs(pair, agent, batch, ctx, &loss_config, learning_rate))?;
         if let Outcome::Rejected(_) = outcome {
             agent.theta_mut().copy_from_slice(&before.0);
             self.adam = Some(before.1);
@@ -121,8 +123,17 @@ impl Ppo {
                 // 2
                 let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
                 let reducer = ctx.reducer;
-                let loss =
-                    minibatch_loss(pair, reducer, policy, critic, theta, &minibatch, loss_config, &mut grad, scratch)?;
+                let loss = minibatch_loss(
+                    pair,
+                    reducer,
+                    policy,
+                    critic,
+                    theta,
+                    &minibatch,
+                    loss_config,
+                    &mut grad,
+                    scratch,
+                )?;
                 totals.add(&loss, config);
                 // 5
                 if !loss.grad_norm.is_finite() {

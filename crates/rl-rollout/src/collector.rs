@@ -10,7 +10,7 @@ use crate::{Rollout, RolloutError};
 /// A finished episode.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Episode {
-    /// The sum of its rewards.
+    /// The sum of its raw rewards, as the environment gave them.
     pub ret: f64,
     /// Its number of steps.
     pub len: u64,
@@ -19,6 +19,7 @@ pub struct Episode {
 /// Steps a [`VecEnv`] with a stochastic policy and records what happens.
 ///
 /// Every environment has a generator of its own for its dynamics and another for the actions taken in it, both derived from the seed.
+/// Rollouts hold observations and rewards as the `VecEnv` gives them, normalised where it normalises; episodes count raw rewards.
 pub struct Collector {
     env: Box<dyn VecEnv>,
     rngs: Vec<SampleRng>,
@@ -112,7 +113,9 @@ impl Collector {
 
             let actions = match &rollout.actions {
                 Actions::Discrete(a) => ActionsRef::Discrete(&a[a_start..]),
-                Actions::Continuous(a) => ActionsRef::Continuous(clip(&a[a_start..], &self.bounds, &mut self.clipped)),
+                Actions::Continuous(a) => {
+                    ActionsRef::Continuous(clip(&a[a_start..], &self.bounds, &mut self.clipped))
+                }
             };
             self.env.step(actions)?;
             rollout.n_steps = t + 1;
@@ -125,7 +128,8 @@ impl Collector {
     /// Records the rewards and ends of the step just taken.
     fn record_outcome(&mut self, row: usize, rollout: &mut Rollout, finished: &mut Vec<Episode>) {
         let obs_len = self.env.observation_space().flat_len();
-        for (i, (&reward, &end)) in self.env.rewards().iter().zip(self.env.ends()).enumerate() {
+        let rewards = self.env.rewards().iter().zip(self.env.raw_rewards());
+        for (i, ((&reward, &raw_reward), &end)) in rewards.zip(self.env.ends()).enumerate() {
             rollout.rewards.push(reward as f32);
             rollout.terminated.push(end == StepEnd::Terminated);
             rollout.truncated.push(end == StepEnd::Truncated);
@@ -135,7 +139,7 @@ impl Collector {
                 rollout.final_observations.extend_from_slice(last);
             }
             self.starts[i] = end.is_over();
-            self.returns[i] += reward;
+            self.returns[i] += raw_reward;
             self.lens[i] += 1;
             if end.is_over() {
                 finished.push(Episode { ret: self.returns[i], len: self.lens[i] });

@@ -11,7 +11,9 @@ pub enum RolloutError {
     #[error(transparent)]
     Nn(#[from] rl_nn::NnError),
     /// The policy's distribution has become non-finite.
-    #[error("the policy gives environment {env} a non-finite log-probability ({log_prob}) at step {step} of the rollout")]
+    #[error(
+        "the policy gives environment {env} a non-finite log-probability ({log_prob}) at step {step} of the rollout"
+    )]
     NonFinite {
         /// The environment's index.
         env: usize,

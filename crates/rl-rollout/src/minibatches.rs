@@ -1,7 +1,7 @@
 //! Shuffled minibatches.
 
-use rand::seq::SliceRandom;
 use rand::RngCore;
+use rand::seq::SliceRandom;
 
 /// The rows of a batch in a new random order every epoch, in pieces of `batch_size`; a ragged last piece is kept.
 ///

@@ -93,10 +93,7 @@ pub(crate) fn percentile_interval(
     let mut values: Vec<f64> = (0..resamples).map(|_| statistic()).collect();
     values.sort_by(f64::total_cmp);
     let tail = (1.0 - confidence) / 2.0;
-    Ok(Interval {
-        low: quantile_of_sorted(&values, tail),
-        high: quantile_of_sorted(&values, 1.0 - tail),
-    })
+    Ok(Interval { low: quantile_of_sorted(&values, tail), high: quantile_of_sorted(&values, 1.0 - tail) })
 }
 
 pub(crate) fn check_samples(samples: &[f64]) -> Result<(), StatsError> {
@@ -155,14 +152,8 @@ mod tests {
         let interval = |xs: &[f64], confidence, n| bootstrap_interval(mean, xs, confidence, n, &mut rng(0));
         assert_eq!(interval(&[], 0.95, 10), Err(StatsError::NoSamples));
         assert_eq!(interval(&[1.0], 0.95, 0), Err(StatsError::NoResamples));
-        assert_eq!(
-            interval(&[1.0, f64::NAN], 0.95, 10),
-            Err(StatsError::NotANumber { index: 1 })
-        );
-        assert_eq!(
-            interval(&[1.0], 95.0, 10),
-            Err(StatsError::Confidence { got: 95.0 })
-        );
+        assert_eq!(interval(&[1.0, f64::NAN], 0.95, 10), Err(StatsError::NotANumber { index: 1 }));
+        assert_eq!(interval(&[1.0], 95.0, 10), Err(StatsError::Confidence { got: 95.0 }));
         assert!(interval(&[1.0], f64::NAN, 10).is_err());
     }
 }

@@ -72,13 +72,23 @@ impl TrpoConfig {
         check_setting("max_kl", self.max_kl, "a positive number", positive(self.max_kl))?;
         check_setting("cg_iters", self.cg_iters, "at least 1", self.cg_iters >= 1)?;
         let damping = self.cg_damping;
-        check_setting("cg_damping", damping, "a number of at least 0", damping >= 0.0 && damping.is_finite())?;
+        check_setting(
+            "cg_damping",
+            damping,
+            "a number of at least 0",
+            damping >= 0.0 && damping.is_finite(),
+        )?;
         check_setting("backtrack_coeff", coeff, "a number between 0 and 1", coeff > 0.0 && coeff < 1.0)?;
         check_setting("backtrack_iters", self.backtrack_iters, "at least 1", self.backtrack_iters >= 1)?;
         let ratio = self.accept_ratio;
         check_setting("accept_ratio", ratio, "a number from 0 to below 1", (0.0..1.0).contains(&ratio))?;
         check_setting("batch_size", self.batch_size, "at least 1", self.batch_size >= 1)?;
-        check_setting("learning_rate", self.learning_rate, "a positive number", positive(self.learning_rate.initial()))
+        check_setting(
+            "learning_rate",
+            self.learning_rate,
+            "a positive number",
+            positive(self.learning_rate.initial()),
+        )
     }
 
     /// The settings of conjugate gradient.

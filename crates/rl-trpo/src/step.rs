@@ -14,7 +14,8 @@ use rl_algo::{AlgoError, LinearizedPolicy, Outcome, PolicyBatch, Reducer};
 use rl_nn::{DistGrad, DistParams, NnError, PolicyModel, Real, Shards};
 use rl_optim::vector::{axpy, dot, norm};
 use rl_optim::{
-    CgInfo, CgWorkspace, Damped, LineSearchInfo, Trial, backtracking_line_search, conjugate_gradient, quadratic_form,
+    CgInfo, CgWorkspace, Damped, LineSearchInfo, Trial, backtracking_line_search, conjugate_gradient,
+    quadratic_form,
 };
 
 use crate::{KlReduction, TrpoConfig};
@@ -114,7 +115,8 @@ pub fn policy_step<F: Real>(
     let mut fx = vec![F::zero(); g.len()];
     let curvature = quadratic_form(&mut damped, &x, &mut fx)?;
     if !(curvature > 0.0 && curvature.is_finite()) {
-        let rejected = PolicyStep::rejected("the curvature along the step is not positive", grad_norm, entropy);
+        let rejected =
+            PolicyStep::rejected("the curvature along the step is not positive", grad_norm, entropy);
         return Ok(PolicyStep { cg: Some(cg), ..rejected });
     }
     let beta = (2.0 * config.max_kl / curvature).sqrt();
@@ -131,7 +133,12 @@ pub fn policy_step<F: Real>(
     let Some(accepted) = search.accepted else {
         theta.copy_from_slice(&theta_old);
         let rejected = PolicyStep::rejected("no step of the line search was accepted", grad_norm, entropy);
-        return Ok(PolicyStep { cg: Some(cg), line_search: Some(search), expected_improvement: expected, ..rejected });
+        return Ok(PolicyStep {
+            cg: Some(cg),
+            line_search: Some(search),
+            expected_improvement: expected,
+            ..rejected
+        });
     };
     Ok(PolicyStep {
         outcome: Outcome::Applied,

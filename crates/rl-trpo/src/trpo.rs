@@ -7,8 +7,8 @@
 //! ```
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, CriticFit, Outcome, Report, UpdateContext,
-    check_setting, fit_critic,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, CriticFit, Outcome, Report,
+    UpdateContext, check_setting, fit_critic,
 };
 use rl_nn::Shards;
 use rl_optim::{Adam, AdamParams};
@@ -38,12 +38,14 @@ impl Trpo {
 /// TRPO by name, with sb3-contrib's names of its settings as aliases.
 pub fn spec() -> AlgorithmSpec {
     let make = |config: TrpoConfig| Ok(Trpo::new(config)?);
-    AlgorithmSpec::new("trpo", "Trust Region Policy Optimization (Schulman et al. 2015)", make).with_aliases(&[
-        ("target_kl", "max_kl"),
-        ("cg_max_steps", "cg_iters"),
-        ("line_search_shrinking_factor", "backtrack_coeff"),
-        ("line_search_max_iter", "backtrack_iters"),
-    ])
+    AlgorithmSpec::new("trpo", "Trust Region Policy Optimization (Schulman et al. 2015)", make).with_aliases(
+        &[
+            ("target_kl", "max_kl"),
+            ("cg_max_steps", "cg_iters"),
+            ("line_search_shrinking_factor", "backtrack_coeff"),
+            ("line_search_max_iter", "backtrack_iters"),
+        ],
+    )
 }
 
 impl Algorithm for Trpo {
@@ -55,7 +57,8 @@ impl Algorithm for Trpo {
     ) -> Result<Report, AlgoError> {
         let Trpo { config, adam, policy_shards, critic_shards } = self;
         let learning_rate = config.learning_rate.at(ctx.progress_remaining);
-        let fit = CriticFit { learning_rate, n_epochs: config.n_critic_updates, batch_size: config.batch_size };
+        let fit =
+            CriticFit { learning_rate, n_epochs: config.n_critic_updates, batch_size: config.batch_size };
         let (reducer, rng) = (ctx.reducer, &mut *ctx.rng);
 
         // 1
@@ -67,7 +70,9 @@ impl Algorithm for Trpo {
 
         // 2, 3
         let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
-        let adam = adam.get_or_insert_with(|| Adam::new(critic_theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() }));
+        let adam = adam.get_or_insert_with(|| {
+            Adam::new(critic_theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() })
+        });
         let (step, critic) = rayon::join(
             || policy_step(reducer, policy, policy_theta, &policy_batch, config, policy_shards),
             || {

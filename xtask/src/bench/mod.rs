@@ -37,9 +37,7 @@ impl Options {
                 "--check" => options.check = true,
                 "--peers" => options.peers = true,
                 other => {
-                    return Err(format!(
-                        "unknown flag `{other}`, expected --save, --check or --peers"
-                    ));
+                    return Err(format!("unknown flag `{other}`, expected --save, --check or --peers"));
                 }
             }
         }
@@ -57,10 +55,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let parts = parts::measure(&root)?;
     let runs = runs::measure(&root)?;
-    let peak = parts
-        .get(parts::YARDSTICK)
-        .copied()
-        .context("the yardstick was not measured")?;
+    let peak = parts.get(parts::YARDSTICK).copied().context("the yardstick was not measured")?;
     print(&parts, &runs, peak);
 
     let results = json!({
@@ -110,10 +105,7 @@ fn check(committed: &Path, parts: &BTreeMap<String, f64>, peak: f64) -> Result<(
         serde_json::from_str(&text).with_context(|| format!("parsing {}", committed.display()))?;
     let slower = regressions(&before, parts, peak);
     if slower.is_empty() {
-        println!(
-            "No part is more than {:.0} % slower than the committed results.",
-            100.0 * TOLERANCE
-        );
+        println!("No part is more than {:.0} % slower than the committed results.", 100.0 * TOLERANCE);
         return Ok(());
     }
     bail!("slower than the committed results:\n{}", slower.join("\n"));
@@ -145,10 +137,7 @@ fn host() -> Value {
 
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
@@ -159,9 +148,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 /// Runs a command to its end.
 fn execute(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("starting {command:?}"))?;
+    let status = command.status().with_context(|| format!("starting {command:?}"))?;
     if !status.success() {
         bail!("{command:?} ended with {status}");
     }
@@ -172,11 +159,7 @@ fn execute(command: &mut Command) -> Result<()> {
 fn median(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     let n = samples.len();
-    if n == 0 {
-        f64::NAN
-    } else {
-        0.5 * (samples[(n - 1) / 2] + samples[n / 2])
-    }
+    if n == 0 { f64::NAN } else { 0.5 * (samples[(n - 1) / 2] + samples[n / 2]) }
 }
 
 #[cfg(test)]
@@ -185,11 +168,7 @@ mod tests {
 
     #[test]
     fn flags() {
-        let expected = Options {
-            save: true,
-            check: true,
-            peers: false,
-        };
+        let expected = Options { save: true, check: true, peers: false };
         assert_eq!(Options::parse(&["--check", "--save"]), Ok(expected));
         assert!(Options::parse(&["--peer"]).is_err());
     }
@@ -197,11 +176,8 @@ mod tests {
     #[test]
     fn a_slower_machine_is_no_regression_and_a_slower_part_is() {
         let before = json!({ "yardstick_ns": 10.0, "parts_ns": { "a": 100.0, "b": 100.0 } });
-        let parts = BTreeMap::from([
-            ("a".to_owned(), 200.0),
-            ("b".to_owned(), 230.0),
-            ("new".to_owned(), 1.0),
-        ]);
+        let parts =
+            BTreeMap::from([("a".to_owned(), 200.0), ("b".to_owned(), 230.0), ("new".to_owned(), 1.0)]);
         assert_eq!(regressions(&before, &parts, 20.0), ["  b: +15 %"]);
     }
 

@@ -23,12 +23,7 @@ pub(super) fn measure(root: &Path) -> Result<BTreeMap<String, f64>> {
         std::fs::remove_dir_all(&folder).with_context(|| format!("clearing {}", folder.display()))?;
     }
     let times = ["--warm-up-time", "0.5", "--measurement-time", "1.5"];
-    execute(
-        Command::new(cargo())
-            .args(["bench", "-p", "benches", "--"])
-            .args(times)
-            .current_dir(root),
-    )?;
+    execute(Command::new(cargo()).args(["bench", "-p", "benches", "--"]).args(times).current_dir(root))?;
     let mut parts = BTreeMap::new();
     collect(&folder, &mut parts)?;
     Ok(parts)
@@ -38,10 +33,7 @@ pub(super) fn measure(root: &Path) -> Result<BTreeMap<String, f64>> {
 fn collect(folder: &Path, parts: &mut BTreeMap<String, f64>) -> Result<()> {
     let new = folder.join("new");
     if new.join("estimates.json").exists() {
-        let name = read(new.join("benchmark.json"))?["title"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
+        let name = read(new.join("benchmark.json"))?["title"].as_str().unwrap_or_default().to_owned();
         let median = read(new.join("estimates.json"))?["median"]["point_estimate"].as_f64();
         parts.insert(name, median.context("criterion's estimates have no median")?);
         return Ok(());

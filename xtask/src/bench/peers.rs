@@ -12,7 +12,8 @@ use super::{execute, median, runs};
 const REPEATS: usize = 5;
 
 /// What is installed, in an environment outside the repository.
-const PACKAGES: [&str; 3] = ["stable-baselines3>=2.4,<3", "sb3-contrib>=2.4,<3", "rejax>=0.1"];
+const PACKAGES: [&str; 4] =
+    ["stable-baselines3>=2.4,<3", "sb3-contrib>=2.4,<3", "rejax>=0.1,<0.2", "gymnax<1"];
 
 /// (system, algorithm, environment) as `benches/peers.py` knows them.
 const PEERS: [(&str, &str, &str); 5] = [
@@ -30,11 +31,7 @@ pub(super) fn run(root: &Path) -> Result<()> {
     if !python.exists() {
         execute(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
-    execute(
-        Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet"])
-            .args(PACKAGES),
-    )?;
+    execute(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
 
     let mut ours: BTreeMap<(&str, &str), Vec<f64>> = BTreeMap::new();
     let mut theirs: BTreeMap<(&str, &str, &str), Vec<f64>> = BTreeMap::new();
@@ -47,17 +44,10 @@ pub(super) fn run(root: &Path) -> Result<()> {
             ours.entry((algo, env)).or_default().push(own);
         }
     }
-    println!(
-        "\n{:30} {:>12} {:>12} {:>8}",
-        "workload and peer", "peer", "ours", "ratio"
-    );
+    println!("\n{:30} {:>12} {:>12} {:>8}", "workload and peer", "peer", "ours", "ratio");
     for ((system, algo, env), rates) in theirs {
         let (rate, own) = (median(rates), median(ours[&(algo, env)].clone()));
-        println!(
-            "{:30} {rate:>12.0} {own:>12.0} {:>8.1}",
-            format!("{algo} {env} {system}"),
-            own / rate
-        );
+        println!("{:30} {rate:>12.0} {own:>12.0} {:>8.1}", format!("{algo} {env} {system}"), own / rate);
     }
     println!("\nMedians of {REPEATS} alternating runs, steps a second.");
     Ok(())
@@ -65,12 +55,8 @@ pub(super) fn run(root: &Path) -> Result<()> {
 
 fn peer(root: &Path, python: &Path, system: &str, algo: &str, env: &str) -> Result<f64> {
     let mut command = Command::new(python);
-    command
-        .arg(root.join("benches/peers.py"))
-        .args([system, algo, env]);
-    let output = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
+    command.arg(root.join("benches/peers.py")).args([system, algo, env]);
+    let output = command.output().with_context(|| format!("starting {command:?}"))?;
     if !output.status.success() {
         bail!("{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     }

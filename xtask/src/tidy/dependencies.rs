@@ -10,22 +10,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rl-optim", &[]),
     ("rl-stats", &[]),
     ("rl-rollout", &["rl-env", "rl-gae", "rl-nn"]),
-    (
-        "rl-algo",
-        &["rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"],
-    ),
-    (
-        "rl-ppo",
-        &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"],
-    ),
-    (
-        "rl-trpo",
-        &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"],
-    ),
-    (
-        "rl-train",
-        &["rl-algo", "rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"],
-    ),
+    ("rl-algo", &["rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
+    ("rl-ppo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
+    ("rl-trpo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
+    ("rl-train", &["rl-algo", "rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
     (
         "rl-cli",
         &[
@@ -75,34 +63,18 @@ fn check_edges(package: &Package) -> Vec<String> {
         return Vec::new();
     }
     let Some((_, allowed)) = ALLOWED.iter().find(|(known, _)| known == name) else {
-        return vec![format!(
-            "{name}: tidy does not know this crate; say in {} what it may use",
-            file!()
-        )];
+        return vec![format!("{name}: tidy does not know this crate; say in {} what it may use", file!())];
     };
-    let ours = package
-        .dependencies
-        .iter()
-        .filter(|d| d.normal && d.name.starts_with("rl-"));
+    let ours = package.dependencies.iter().filter(|d| d.normal && d.name.starts_with("rl-"));
     ours.filter(|d| !allowed.contains(&d.name.as_str()))
-        .map(|d| {
-            format!(
-                "{name}: must not depend on {} (allowed: {})",
-                d.name,
-                list(allowed)
-            )
-        })
+        .map(|d| format!("{name}: must not depend on {} (allowed: {})", d.name, list(allowed)))
         .collect()
 }
 
 fn check_anyhow(package: &Package) -> Option<String> {
     let uses = package.dependencies.iter().any(|d| d.name == "anyhow");
-    (uses && !WITH_ANYHOW.contains(&package.name.as_str())).then(|| {
-        format!(
-            "{}: must not depend on anyhow; a library's errors are typed",
-            package.name
-        )
-    })
+    (uses && !WITH_ANYHOW.contains(&package.name.as_str()))
+        .then(|| format!("{}: must not depend on anyhow; a library's errors are typed", package.name))
 }
 
 /// Whether the manifest takes over the workspace's lints.
@@ -118,11 +90,7 @@ pub(crate) fn check_manifest(name: &str, manifest: &str) -> Option<String> {
 }
 
 fn list(names: &[&str]) -> String {
-    if names.is_empty() {
-        "none of ours".to_owned()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none of ours".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]
@@ -131,18 +99,9 @@ mod tests {
     use crate::metadata::Dependency;
 
     fn workspace(name: &str, dependencies: &[(&str, bool)], closure: &[&str]) -> Workspace {
-        let dependencies = dependencies
-            .iter()
-            .map(|&(name, normal)| Dependency {
-                name: name.to_owned(),
-                normal,
-            })
-            .collect();
-        let package = Package {
-            name: name.to_owned(),
-            dependencies,
-            ..Package::default()
-        };
+        let dependencies =
+            dependencies.iter().map(|&(name, normal)| Dependency { name: name.to_owned(), normal }).collect();
+        let package = Package { name: name.to_owned(), dependencies, ..Package::default() };
         let closure = closure.iter().map(|&c| c.to_owned()).collect();
         Workspace {
             packages: vec![package],
@@ -159,22 +118,13 @@ mod tests {
     fn dependencies_point_down_only() {
         let up = violations("rl-algo", &[("rl-nn", true), ("rl-trpo", true), ("serde", true)]);
         assert_eq!(up.len(), 1);
-        assert!(
-            up[0].starts_with("rl-algo: must not depend on rl-trpo (allowed: rl-env, "),
-            "{up:?}"
-        );
+        assert!(up[0].starts_with("rl-algo: must not depend on rl-trpo (allowed: rl-env, "), "{up:?}");
         assert_eq!(violations("rl-trpo", &[("rl-ppo", true)]).len(), 1);
         assert_eq!(violations("rl-gae", &[("rl-env", true)]).len(), 1);
-        assert_eq!(
-            violations("rl-cli", &[("rl-stats", true), ("rl-train", true)]),
-            [""; 0]
-        );
+        assert_eq!(violations("rl-cli", &[("rl-stats", true), ("rl-train", true)]), [""; 0]);
         // Tests may look wherever they like.
         assert_eq!(violations("rl-train", &[("rl-ppo", false)]), [""; 0]);
-        assert_eq!(
-            violations("examples", &[("rl-ppo", true), ("rl-trpo", true)]),
-            [""; 0]
-        );
+        assert_eq!(violations("examples", &[("rl-ppo", true), ("rl-trpo", true)]), [""; 0]);
     }
 
     #[test]
@@ -187,20 +137,14 @@ mod tests {
     fn the_table_points_down() {
         for (i, (name, allowed)) in ALLOWED.iter().enumerate() {
             for below in *allowed {
-                assert!(
-                    ALLOWED[..i].iter().any(|(earlier, _)| earlier == below),
-                    "{name} -> {below}"
-                );
+                assert!(ALLOWED[..i].iter().any(|(earlier, _)| earlier == below), "{name} -> {below}");
             }
         }
     }
 
     #[test]
     fn candle_is_found_through_other_crates() {
-        assert_eq!(
-            check(&workspace("rl-optim", &[], &["serde", "candle-core"])).len(),
-            1
-        );
+        assert_eq!(check(&workspace("rl-optim", &[], &["serde", "candle-core"])).len(), 1);
         assert_eq!(check(&workspace("rl-nn", &[], &["candle-core"])), [""; 0]);
     }
 
@@ -213,10 +157,7 @@ mod tests {
 
     #[test]
     fn manifests_take_over_the_lints() {
-        assert_eq!(
-            check_manifest("a", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n"),
-            None
-        );
+        assert_eq!(check_manifest("a", "[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n"), None);
         assert!(check_manifest("a", "[package]\nversion.workspace = true\n").is_some());
         assert!(check_manifest("a", "[lints]\n[package]\nworkspace = true\n").is_some());
         assert!(check_manifest("a", "[lints]\nworkspace = false\n").is_some());

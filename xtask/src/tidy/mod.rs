@@ -19,11 +19,7 @@ pub(crate) fn run() -> Result<()> {
         violations.extend(dependencies::check_manifest(&package.name, &manifest));
     }
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
-    let examples = workspace
-        .packages
-        .iter()
-        .filter(|p| p.name == "examples")
-        .flat_map(|p| &p.examples);
+    let examples = workspace.packages.iter().filter(|p| p.name == "examples").flat_map(|p| &p.examples);
     violations.extend(sources::check_readme(&readme, examples));
     for path in files(&workspace)? {
         let full = workspace.root.join(&path);
@@ -56,10 +52,7 @@ fn files(workspace: &Workspace) -> Result<Vec<String>> {
         .output()
         .context("cannot start git, which tidy asks for the list of files")?;
     if !output.status.success() {
-        bail!(
-            "git ls-files failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim_end()
-        );
+        bail!("git ls-files failed: {}", String::from_utf8_lossy(&output.stderr).trim_end());
     }
     let list = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
     let mut files: Vec<String> = list.split_terminator('\0').map(str::to_owned).collect();

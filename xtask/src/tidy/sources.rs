@@ -7,27 +7,12 @@ const LONG_BECAUSE: &str = "// tidy: long because ";
 // Patterns are put together from two parts, so that this file does not hold what it looks for.
 
 /// What no Rust file may hold.
-const UNFINISHED: &[&str] = &[
-    concat!("todo", "!("),
-    concat!("unimplemented", "!("),
-    concat!("#[", "ignore"),
-];
+const UNFINISHED: &[&str] = &[concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore")];
 /// What no Rust file may hold because it exists on one machine only.
-const MACHINE_PATHS: &[&str] = &[
-    concat!("\"/", "home/"),
-    concat!("\"/", "root/"),
-    concat!("\"/", "tmp/"),
-];
+const MACHINE_PATHS: &[&str] = &[concat!("\"/", "home/"), concat!("\"/", "root/"), concat!("\"/", "tmp/")];
 /// What only the program itself does.
-const TALKING: &[&str] = &[
-    "std::env::",
-    "std::env;",
-    "println!(",
-    "print!(",
-    "eprintln!(",
-    "eprint!(",
-    "dbg!(",
-];
+const TALKING: &[&str] =
+    &["std::env::", "std::env;", "println!(", "print!(", "eprintln!(", "eprint!(", "dbg!("];
 /// What only training and the program itself do.
 const FILES: &[&str] = &["std::fs", "fs::", "File::", "OpenOptions"];
 
@@ -105,13 +90,8 @@ fn code_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
         let next = lines.get(i + 1).map_or("", |l| l.trim());
         lines[i].trim() == "#[cfg(test)]" && next.starts_with("mod ") && next.ends_with('{')
     };
-    let end = (0..lines.len())
-        .find(|&i| is_test_module(i))
-        .unwrap_or(lines.len());
-    (1..)
-        .zip(lines)
-        .take(end)
-        .filter(|(_, line)| !line.trim_start().starts_with("//"))
+    let end = (0..lines.len()).find(|&i| is_test_module(i)).unwrap_or(lines.len());
+    (1..).zip(lines).take(end).filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 /// The first pattern in a line that does not continue a longer name.
@@ -120,10 +100,7 @@ fn found<'p>(line: &str, patterns: &[&'p str]) -> Option<&'p str> {
         let before = line[..i].chars().next_back();
         !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
     };
-    patterns
-        .iter()
-        .copied()
-        .find(|p| line.match_indices(p).any(|(i, _)| starts_name(i)))
+    patterns.iter().copied().find(|p| line.match_indices(p).any(|(i, _)| starts_name(i)))
 }
 
 #[cfg(test)]
@@ -137,17 +114,9 @@ mod tests {
         for pattern in UNFINISHED {
             let text = format!("fn f() {{\n    {pattern}\n}}\n");
             let violations = check_rust("examples/a.rs", &text);
-            assert_eq!(
-                violations,
-                [format!(
-                    "examples/a.rs:2: `{pattern}` leaves something unfinished"
-                )]
-            );
+            assert_eq!(violations, [format!("examples/a.rs:2: `{pattern}` leaves something unfinished")]);
         }
-        assert_eq!(
-            check_rust("crates/rl-env/src/a.rs", "my_todo_list(); ignore();"),
-            NONE
-        );
+        assert_eq!(check_rust("crates/rl-env/src/a.rs", "my_todo_list(); ignore();"), NONE);
     }
 
     #[test]
@@ -162,30 +131,19 @@ mod tests {
     #[test]
     fn no_paths_of_one_machine() {
         for pattern in MACHINE_PATHS {
-            assert_eq!(
-                check_rust("crates/rl-env/tests/a.rs", &format!("open({pattern}x\")")).len(),
-                1
-            );
+            assert_eq!(check_rust("crates/rl-env/tests/a.rs", &format!("open({pattern}x\")")).len(), 1);
         }
     }
 
     #[test]
     fn libraries_neither_talk_nor_read_the_environment() {
-        for line in [
-            "println!(\"x\");",
-            "let x = std::env::var(\"X\");",
-            "use std::env;",
-            "dbg!(x);",
-        ] {
+        for line in ["println!(\"x\");", "let x = std::env::var(\"X\");", "use std::env;", "dbg!(x);"] {
             assert_eq!(check_rust("crates/rl-nn/src/a/b.rs", line).len(), 1, "{line}");
             assert_eq!(check_rust("crates/rl-train/src/a.rs", line).len(), 1, "{line}");
             assert_eq!(check_rust("crates/rl-cli/src/main.rs", line), NONE);
             assert_eq!(check_rust("crates/rl-nn/tests/a.rs", line), NONE);
             assert_eq!(check_rust("xtask/src/main.rs", line), NONE);
-            assert_eq!(
-                check_rust("crates/rl-nn/src/a.rs", &format!("    /// {line}")),
-                NONE
-            );
+            assert_eq!(check_rust("crates/rl-nn/src/a.rs", &format!("    /// {line}")), NONE);
             let in_tests = format!("#[cfg(test)]\nmod tests {{\n    {line}\n}}\n");
             assert_eq!(check_rust("crates/rl-nn/src/a.rs", &in_tests), NONE);
         }
@@ -196,22 +154,12 @@ mod tests {
 
     #[test]
     fn only_training_opens_files() {
-        for line in [
-            "use std::fs::File;",
-            "let f = File::open(path)?;",
-            "fs::write(path, bytes)?;",
-        ] {
+        for line in ["use std::fs::File;", "let f = File::open(path)?;", "fs::write(path, bytes)?;"] {
             assert_eq!(check_rust("crates/rl-nn/src/a.rs", line).len(), 1, "{line}");
             assert_eq!(check_rust("crates/rl-train/src/a.rs", line), NONE);
             assert_eq!(check_rust("crates/rl-cli/src/a.rs", line), NONE);
         }
-        assert_eq!(
-            check_rust(
-                "crates/rl-nn/src/a.rs",
-                "let x = diffs::new(); ProgressFile::new();"
-            ),
-            NONE
-        );
+        assert_eq!(check_rust("crates/rl-nn/src/a.rs", "let x = diffs::new(); ProgressFile::new();"), NONE);
     }
 
     #[test]

@@ -44,10 +44,7 @@ pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, fi
             seen.final_obs.push(record.obs);
             seen.lengths.push((length, record.end));
             if let Ok(Ok(_)) = probe.try_step(action.as_ref()) {
-                let message = format!(
-                    "a step after the end ({:?}) of the episode is accepted",
-                    record.end
-                );
+                let message = format!("a step after the end ({:?}) of the episode is accepted", record.end);
                 findings.add(Rule::StepAfterEnd, probe.steps, message);
             }
             break;
@@ -94,10 +91,8 @@ fn invalid_actions(
             Err(message) => findings.add(Rule::InvalidAction, probe.steps, message),
             Ok(records) => {
                 if let Some((i, difference)) = super::probe::first_difference(&expected, &records) {
-                    let message = format!(
-                        "{} is refused, but changes what follows: {difference}",
-                        name(&bad)
-                    );
+                    let message =
+                        format!("{} is refused, but changes what follows: {difference}", name(&bad));
                     findings.add(Rule::InvalidAction, i, message);
                 }
             }
@@ -167,8 +162,7 @@ impl Seen {
 
     fn push(&mut self, obs: &[u32], first: bool) {
         if self.ordinary.len() < Self::MOST {
-            self.ordinary
-                .push((obs.iter().map(|&x| f32::from_bits(x)).collect(), first));
+            self.ordinary.push((obs.iter().map(|&x| f32::from_bits(x)).collect(), first));
         }
     }
 
@@ -177,40 +171,25 @@ impl Seen {
         let Some(longest) = self.lengths.iter().map(|(length, _)| *length).max() else {
             return;
         };
-        if let Some(limit) = params
-            .max_episode_steps
-            .map(u64::from)
-            .filter(|limit| longest > *limit)
-        {
+        if let Some(limit) = params.max_episode_steps.map(u64::from).filter(|limit| longest > *limit) {
             let message = format!("an episode lasts {longest} steps, the time limit is {limit}");
             findings.add(Rule::Truncation, steps, message);
         }
-        let last = || {
-            self.lengths
-                .iter()
-                .zip(&self.final_obs)
-                .filter(|((length, _), _)| *length == longest)
-        };
+        let last = || self.lengths.iter().zip(&self.final_obs).filter(|((length, _), _)| *length == longest);
         let count = last().count();
         if longest < 2 || count < 5 || last().any(|((_, end), _)| *end != StepEnd::Terminated) {
             return;
         }
         let distance = self.distance();
-        let mut changes: Vec<f64> = self
-            .ordinary
-            .windows(2)
-            .filter(|w| !w[1].1)
-            .map(|w| distance(&w[0].0, &w[1].0))
-            .collect();
+        let mut changes: Vec<f64> =
+            self.ordinary.windows(2).filter(|w| !w[1].1).map(|w| distance(&w[0].0, &w[1].0)).collect();
         changes.sort_by(f64::total_cmp);
         let Some(typical) = changes.get(changes.len() / 2) else {
             return;
         };
         let looks_ordinary = last().filter(|(_, bits)| {
             let obs: Vec<f32> = bits.iter().map(|&x| f32::from_bits(x)).collect();
-            self.ordinary
-                .iter()
-                .any(|(other, _)| distance(&obs, other) <= 0.5 * typical)
+            self.ordinary.iter().any(|(other, _)| distance(&obs, other) <= 0.5 * typical)
         });
         if 2 * looks_ordinary.count() > count {
             let message = format!(
@@ -231,18 +210,9 @@ impl Seen {
                 (*low, *high) = (low.min(*x), high.max(*x));
             }
         }
-        let scale: Vec<f64> = low
-            .iter()
-            .zip(&high)
-            .map(|(l, h)| 1.0 / f64::from(h - l).max(1e-12))
-            .collect();
+        let scale: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 1.0 / f64::from(h - l).max(1e-12)).collect();
         move |a, b| {
-            a.iter()
-                .zip(b)
-                .zip(&scale)
-                .map(|((a, b), s)| (f64::from(a - b) * s).powi(2))
-                .sum::<f64>()
-                .sqrt()
+            a.iter().zip(b).zip(&scale).map(|((a, b), s)| (f64::from(a - b) * s).powi(2)).sum::<f64>().sqrt()
         }
     }
 }

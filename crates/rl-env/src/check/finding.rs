@@ -83,11 +83,7 @@ impl Findings {
     pub(super) fn add(&mut self, rule: Rule, step: usize, message: impl Into<String>) {
         let several = matches!(rule, Rule::Spaces | Rule::ActionIgnored);
         if several || !self.broken(rule) {
-            self.0.push(Finding {
-                rule,
-                step,
-                message: message.into(),
-            });
+            self.0.push(Finding { rule, step, message: message.into() });
         }
     }
 

@@ -33,11 +33,7 @@ pub struct CheckParams {
 
 impl Default for CheckParams {
     fn default() -> Self {
-        CheckParams {
-            seed: 0,
-            steps: 500,
-            max_episode_steps: None,
-        }
+        CheckParams { seed: 0, steps: 500, max_episode_steps: None }
     }
 }
 

@@ -45,11 +45,7 @@ impl Record {
 
 /// The first step at which two runs differ.
 pub(super) fn first_difference(a: &[Record], b: &[Record]) -> Option<(usize, String)> {
-    let differing = a
-        .iter()
-        .zip(b)
-        .enumerate()
-        .find_map(|(i, (a, b))| a.difference(b).map(|d| (i, d)));
+    let differing = a.iter().zip(b).enumerate().find_map(|(i, (a, b))| a.difference(b).map(|d| (i, d)));
     differing
         .or_else(|| (a.len() != b.len()).then(|| (a.len().min(b.len()), "one run breaks off".to_owned())))
 }
@@ -57,13 +53,7 @@ pub(super) fn first_difference(a: &[Record], b: &[Record]) -> Option<(usize, Str
 impl Probe {
     pub(super) fn new(env: Box<dyn DynEnv>, seed: u64) -> Self {
         let space = env.observation_space();
-        Probe {
-            rng: stream(seed, "check", 0),
-            steps: 0,
-            obs: vec![0.0; space.flat_len()],
-            space,
-            env,
-        }
+        Probe { rng: stream(seed, "check", 0), steps: 0, obs: vec![0.0; space.flat_len()], space, env }
     }
 
     /// Resets; `None` where that failed, which is then a finding.
@@ -116,12 +106,7 @@ impl Probe {
     }
 
     fn record(&self, reward: f64, end: StepEnd, first: bool) -> Record {
-        Record {
-            obs: self.obs.iter().map(|x| x.to_bits()).collect(),
-            reward: reward.to_bits(),
-            end,
-            first,
-        }
+        Record { obs: self.obs.iter().map(|x| x.to_bits()).collect(), reward: reward.to_bits(), end, first }
     }
 
     fn settled<T>(
@@ -186,11 +171,7 @@ pub(super) fn random_actions(space: &Space, seed: u64, purpose: &str, count: usi
     let mut actions: Vec<Action> = Vec::with_capacity(count);
     for i in 0..count {
         let held = (i / 64) % 2 == 1 && i % 16 != 0;
-        let action = if held {
-            actions[i - 1].clone()
-        } else {
-            space.sample(&mut rng)
-        };
+        let action = if held { actions[i - 1].clone() } else { space.sample(&mut rng) };
         actions.push(action);
     }
     actions
@@ -200,7 +181,6 @@ pub(super) fn random_actions(space: &Space, seed: u64, purpose: &str, count: usi
 pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
-        text.or_else(|| payload.downcast_ref::<String>().cloned())
-            .unwrap_or_else(|| "no message".to_owned())
+        text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
     })
 }

@@ -36,12 +36,7 @@ fn independence(
     f: &mut Findings,
 ) {
     let (mut a, mut b) = (Probe::new(make(), p.seed), Probe::new(make(), p.seed ^ 1));
-    let other = random_actions(
-        &a.env.action_space(),
-        p.seed,
-        "check other actions",
-        actions.len(),
-    );
+    let other = random_actions(&a.env.action_space(), p.seed, "check other actions", actions.len());
     let (mut seen, mut b_runs) = (Vec::new(), false);
     seen.extend(a.reset(f));
     for (action, other) in actions.iter().zip(&other) {
@@ -68,12 +63,7 @@ fn independence(
 /// A used environment must start like a fresh one.
 fn reset_leak(p: &CheckParams, make: Make<'_>, actions: &[Action], reference: &Reference, f: &mut Findings) {
     let mut used = Probe::new(make(), p.seed ^ 2);
-    let before = random_actions(
-        &used.env.action_space(),
-        p.seed,
-        "check actions before",
-        p.steps.min(100),
-    );
+    let before = random_actions(&used.env.action_space(), p.seed, "check actions before", p.steps.min(100));
     used.run(&before, f);
     used.rng = Probe::new(make(), p.seed).rng;
     let seen = used.run(actions, f);
@@ -94,9 +84,7 @@ fn action_ignored(p: &CheckParams, make: Make<'_>, space: &Space, f: &mut Findin
         };
         let rest = random_actions(space, p.seed, "check held actions", steps);
         let held = |choice: usize| -> Vec<Action> {
-            rest.iter()
-                .map(|action| with_choice(space, action, dimension, choice))
-                .collect()
+            rest.iter().map(|action| with_choice(space, action, dimension, choice)).collect()
         };
         if choices < 2 || held(0) == held(choices - 1) {
             continue;
@@ -118,11 +106,7 @@ fn with_choice(space: &Space, action: &Action, dimension: usize, choice: usize) 
     match (&mut action, space) {
         (Action::Discrete(a), _) => a[dimension] = choice,
         (Action::Continuous(a), Space::Box(b)) => {
-            let bound = if choice == 0 {
-                b.low[dimension]
-            } else {
-                b.high[dimension]
-            };
+            let bound = if choice == 0 { b.low[dimension] } else { b.high[dimension] };
             let far = if choice == 0 { -1.0 } else { 1.0 };
             a[dimension] = if bound.is_finite() { bound } else { far };
         }
@@ -141,16 +125,8 @@ fn save_restore(p: &CheckParams, make: Make<'_>, actions: &[Action], f: &mut Fin
     let garbage = EnvState::new("no such environment").u64(u64::MAX);
     match catch(|| probe.env.restore(&garbage)) {
         Ok(Err(_)) => {}
-        Ok(Ok(())) => f.add(
-            Rule::SaveRestore,
-            0,
-            "restore accepts the state of another environment",
-        ),
-        Err(panic) => f.add(
-            Rule::Panic,
-            0,
-            format!("restore panicked on a foreign state: {panic}"),
-        ),
+        Ok(Ok(())) => f.add(Rule::SaveRestore, 0, "restore accepts the state of another environment"),
+        Err(panic) => f.add(Rule::Panic, 0, format!("restore panicked on a foreign state: {panic}")),
     }
     for (i, window) in actions.windows(AHEAD).enumerate() {
         if i % 7 == 0 && !restores(&mut probe, make, p.seed, window, f) {
@@ -167,11 +143,7 @@ fn save_restore(p: &CheckParams, make: Make<'_>, actions: &[Action], f: &mut Fin
 
 fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &mut Findings) -> bool {
     let Some(saved) = probe.env.save() else {
-        f.add(
-            Rule::SaveRestore,
-            probe.steps,
-            "save gives a state at some steps and none here",
-        );
+        f.add(Rule::SaveRestore, probe.steps, "save gives a state at some steps and none here");
         return false;
     };
     let (at, rng) = (probe.steps, probe.rng.clone());
@@ -192,22 +164,11 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
     let expected = onwards(probe, f);
     let mut fresh = Probe::new(make(), seed);
     let mut sound = true;
-    for (which, probe) in [
-        ("a fresh environment", &mut fresh),
-        ("the environment itself", probe),
-    ] {
+    for (which, probe) in [("a fresh environment", &mut fresh), ("the environment itself", probe)] {
         match catch(|| probe.env.restore(&saved)) {
             Ok(Ok(())) => {}
-            Ok(Err(e)) => f.add(
-                Rule::SaveRestore,
-                at,
-                format!("{which} refuses its own saved state: {e}"),
-            ),
-            Err(panic) => f.add(
-                Rule::SaveRestore,
-                at,
-                format!("restore of {which} panicked: {panic}"),
-            ),
+            Ok(Err(e)) => f.add(Rule::SaveRestore, at, format!("{which} refuses its own saved state: {e}")),
+            Err(panic) => f.add(Rule::SaveRestore, at, format!("restore of {which} panicked: {panic}")),
         }
         (probe.rng, probe.steps) = (rng.clone(), at);
         if probe.env.save().as_ref() != Some(&saved) {
@@ -237,11 +198,7 @@ fn render(p: &CheckParams, make: Make<'_>, f: &mut Findings) {
     match catch(|| probe.env.render()) {
         Ok(Some(frame)) if frame.rgb.len() as u64 != 3 * u64::from(frame.width) * u64::from(frame.height) => {
             let (w, h, bytes) = (frame.width, frame.height, frame.rgb.len());
-            f.add(
-                Rule::Render,
-                0,
-                format!("a frame of {w} x {h} pixels has {bytes} bytes"),
-            );
+            f.add(Rule::Render, 0, format!("a frame of {w} x {h} pixels has {bytes} bytes"));
         }
         Ok(_) => {}
         Err(panic) => f.add(Rule::Panic, 0, format!("render panicked: {panic}")),

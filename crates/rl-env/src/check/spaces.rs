@@ -6,12 +6,7 @@ pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings)
     let (a, b) = (make(), make());
     let mut sound = true;
     for (what, space, again, copy) in [
-        (
-            "observation",
-            a.observation_space(),
-            a.observation_space(),
-            b.observation_space(),
-        ),
+        ("observation", a.observation_space(), a.observation_space(), b.observation_space()),
         ("action", a.action_space(), a.action_space(), b.action_space()),
     ] {
         if let Some(fault) = fault(&space) {

@@ -70,9 +70,7 @@ impl Env for Acrobot {
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
         let obs = row(obs)?;
-        self.set_state(std::array::from_fn(|_| {
-            f64::from(rng.random_range(-0.1..0.1_f64) as f32)
-        }));
+        self.set_state(std::array::from_fn(|_| f64::from(rng.random_range(-0.1..0.1_f64) as f32)));
         self.observe(obs);
         Ok(())
     }
@@ -93,10 +91,7 @@ impl Env for Acrobot {
         self.observe(obs);
         let [theta1, theta2, ..] = self.state;
         let end = self.phase.after(-theta1.cos() - (theta2 + theta1).cos() > 1.0);
-        Ok(Step {
-            reward: if end.is_over() { 0.0 } else { -1.0 },
-            end,
-        })
+        Ok(Step { reward: if end.is_over() { 0.0 } else { -1.0 }, end })
     }
 
     fn save(&self) -> Option<EnvState> {
@@ -105,10 +100,7 @@ impl Env for Acrobot {
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("Acrobot")?;
-        let restored = Acrobot {
-            state: words.f64s()?,
-            phase: Phase::read(&mut words)?,
-        };
+        let restored = Acrobot { state: words.f64s()?, phase: Phase::read(&mut words)? };
         words.finish()?;
         *self = restored;
         Ok(())
@@ -148,11 +140,7 @@ fn derivative([theta1, theta2, speed1, speed2]: [f64; 4], torque: f64) -> [f64; 
 /// The angle in [−π, π]. One turn at a time, as the reference does, so that it rounds alike.
 fn wrap(angle: f64) -> f64 {
     const TURN: f64 = 2.0 * PI;
-    let mut angle = if angle.abs() > 100.0 * TURN {
-        angle % TURN
-    } else {
-        angle
-    };
+    let mut angle = if angle.abs() > 100.0 * TURN { angle % TURN } else { angle };
     while angle > PI {
         angle -= TURN;
     }

@@ -61,12 +61,7 @@ impl Env for CartPole {
     type Action = usize;
 
     fn observation_space(&self) -> Space {
-        let limits = [
-            X_LIMIT as f32 * 2.0,
-            f32::INFINITY,
-            (THETA_LIMIT * 2.0) as f32,
-            f32::INFINITY,
-        ];
+        let limits = [X_LIMIT as f32 * 2.0, f32::INFINITY, (THETA_LIMIT * 2.0) as f32, f32::INFINITY];
         BoxSpace::symmetric(&limits).into()
     }
 
@@ -103,10 +98,7 @@ impl Env for CartPole {
         self.state = [x, x_dot, theta, theta_dot];
         *obs = [x as f32, x_dot as f32, theta as f32, theta_dot as f32];
         let fallen = x.abs() > X_LIMIT || theta.abs() > THETA_LIMIT;
-        Ok(Step {
-            reward: 1.0,
-            end: self.phase.after(fallen),
-        })
+        Ok(Step { reward: 1.0, end: self.phase.after(fallen) })
     }
 
     fn save(&self) -> Option<EnvState> {
@@ -115,10 +107,7 @@ impl Env for CartPole {
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("CartPole")?;
-        let restored = CartPole {
-            state: words.f64s()?,
-            phase: Phase::read(&mut words)?,
-        };
+        let restored = CartPole { state: words.f64s()?, phase: Phase::read(&mut words)? };
         words.finish()?;
         *self = restored;
         Ok(())

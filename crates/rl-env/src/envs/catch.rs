@@ -59,11 +59,7 @@ impl Env for Catch {
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
         let obs = row(obs)?;
-        *self = Catch {
-            ball: (0, rng.random_range(0..COLUMNS)),
-            paddle: COLUMNS / 2,
-            phase: Phase::Running,
-        };
+        *self = Catch { ball: (0, rng.random_range(0..COLUMNS)), paddle: COLUMNS / 2, phase: Phase::Running };
         self.observe(obs);
         Ok(())
     }
@@ -88,21 +84,15 @@ impl Env for Catch {
 
     fn save(&self) -> Option<EnvState> {
         let (row, column) = self.ball;
-        let state = EnvState::new("Catch")
-            .u64(row as u64)
-            .u64(column as u64)
-            .u64(self.paddle as u64);
+        let state = EnvState::new("Catch").u64(row as u64).u64(column as u64).u64(self.paddle as u64);
         Some(self.phase.save(state))
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("Catch")?;
         let ball = (words.usize_up_to(ROWS - 1)?, words.usize_up_to(COLUMNS - 1)?);
-        let restored = Catch {
-            ball,
-            paddle: words.usize_up_to(COLUMNS - 1)?,
-            phase: Phase::read(&mut words)?,
-        };
+        let restored =
+            Catch { ball, paddle: words.usize_up_to(COLUMNS - 1)?, phase: Phase::read(&mut words)? };
         words.finish()?;
         *self = restored;
         Ok(())

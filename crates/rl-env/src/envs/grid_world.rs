@@ -58,14 +58,7 @@ impl GridWorld {
         if let Some(reward) = rewards.into_iter().find(|r| !r.is_finite()) {
             return bad(format!("a reward is {reward}"));
         }
-        Ok(GridWorld {
-            at: starts[0],
-            params,
-            cells,
-            columns,
-            starts,
-            phase: Phase::Fresh,
-        })
+        Ok(GridWorld { at: starts[0], params, cells, columns, starts, phase: Phase::Fresh })
     }
 
     /// Columns and rows.
@@ -97,11 +90,7 @@ impl GridWorld {
             GridObservation::Position => 2,
             GridObservation::OneHot => self.cells.len(),
         };
-        if obs.len() == expected {
-            Ok(())
-        } else {
-            Err(wrong_length(obs.len(), expected))
-        }
+        if obs.len() == expected { Ok(()) } else { Err(wrong_length(obs.len(), expected)) }
     }
 
     fn observe(&self, obs: &mut [f32]) {
@@ -127,12 +116,7 @@ impl Env for GridWorld {
             GridObservation::Position => {
                 let (columns, rows) = self.size();
                 let high = vec![(columns - 1) as f32, (rows - 1) as f32];
-                BoxSpace {
-                    shape: vec![2],
-                    low: vec![0.0; 2],
-                    high,
-                }
-                .into()
+                BoxSpace { shape: vec![2], low: vec![0.0; 2], high }.into()
             }
             GridObservation::OneHot => Space::Discrete(self.cells.len()),
         }
@@ -144,11 +128,7 @@ impl Env for GridWorld {
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
         self.check_len(obs)?;
-        let start = if self.starts.len() == 1 {
-            0
-        } else {
-            rng.random_range(0..self.starts.len())
-        };
+        let start = if self.starts.len() == 1 { 0 } else { rng.random_range(0..self.starts.len()) };
         self.at = self.starts[start];
         self.phase = Phase::Running;
         self.observe(obs);
@@ -177,10 +157,7 @@ impl Env for GridWorld {
             Cell::Pit => (self.params.pit_reward, true),
             _ => (self.params.step_reward, false),
         };
-        Ok(Step {
-            reward,
-            end: self.phase.after(over),
-        })
+        Ok(Step { reward, end: self.phase.after(over) })
     }
 
     fn save(&self) -> Option<EnvState> {
@@ -208,17 +185,11 @@ mod tests {
     use crate::rng::stream;
 
     fn walk(world: &mut GridWorld, moves: &[usize]) -> (Vec<(usize, usize)>, f64, Step) {
-        let (mut rng, mut obs) = (
-            stream(0, "test", 0),
-            vec![0.0; world.observation_space().flat_len()],
-        );
+        let (mut rng, mut obs) = (stream(0, "test", 0), vec![0.0; world.observation_space().flat_len()]);
         Env::reset(world, &mut rng, &mut obs).unwrap();
         let mut path = vec![];
         let mut total = 0.0;
-        let mut last = Step {
-            reward: 0.0,
-            end: Default::default(),
-        };
+        let mut last = Step { reward: 0.0, end: Default::default() };
         for action in moves {
             last = Env::step(world, action, &mut rng, &mut obs).unwrap();
             total += last.reward;
@@ -236,10 +207,7 @@ mod tests {
         assert_eq!((path[7], last.end), ((4, 4), crate::StepEnd::Terminated));
         assert!((total - 0.93).abs() < 1e-12);
         let (_, _, last) = walk(&mut world, &[2, 2, 2, 1, 1]);
-        assert_eq!(
-            (last.reward.to_bits(), last.end),
-            ((-1.0_f64).to_bits(), crate::StepEnd::Terminated)
-        );
+        assert_eq!((last.reward.to_bits(), last.end), ((-1.0_f64).to_bits(), crate::StepEnd::Terminated));
     }
 
     #[test]
@@ -252,17 +220,10 @@ mod tests {
                     continue;
                 }
                 let value = |to: usize| {
-                    if world.cells[to] == Cell::Goal {
-                        1.0
-                    } else {
-                        values[to]
-                    }
+                    if world.cells[to] == Cell::Goal { 1.0 } else { values[to] }
                 };
                 let of = |a: usize| {
-                    [3, 0, 1]
-                        .map(|turn| value(world.neighbour(at, (a + turn) % 4)))
-                        .iter()
-                        .sum::<f64>()
+                    [3, 0, 1].map(|turn| value(world.neighbour(at, (a + turn) % 4))).iter().sum::<f64>()
                 };
                 values[at] = (0..4).map(of).fold(0.0, f64::max) / 3.0;
             }
@@ -273,10 +234,7 @@ mod tests {
 
     #[test]
     fn slips_are_even_to_both_sides() {
-        let params = GridWorldParams {
-            slip: 0.5,
-            ..GridWorldParams::frozen_lake("FFF\nFSF\nFFF")
-        };
+        let params = GridWorldParams { slip: 0.5, ..GridWorldParams::frozen_lake("FFF\nFSF\nFFF") };
         let mut world = GridWorld::new(params).unwrap();
         let (mut rng, mut obs, mut counts) = (stream(1, "test", 0), [0.0; 9], [0; 9]);
         for _ in 0..40_000 {
@@ -292,24 +250,12 @@ mod tests {
 
     #[test]
     fn maps_that_do_not_fit() {
-        let with = |map: &str| {
-            GridWorld::new(GridWorldParams {
-                map: map.into(),
-                ..Default::default()
-            })
-        };
-        for (map, words) in [
-            ("", "no start"),
-            ("FG", "no start"),
-            ("SX", "'X' in row 0, column 1"),
-        ] {
+        let with = |map: &str| GridWorld::new(GridWorldParams { map: map.into(), ..Default::default() });
+        for (map, words) in [("", "no start"), ("FG", "no start"), ("SX", "'X' in row 0, column 1")] {
             let error = with(map).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
-        let slippery = GridWorldParams {
-            slip: 1.5,
-            ..Default::default()
-        };
+        let slippery = GridWorldParams { slip: 1.5, ..Default::default() };
         assert!(GridWorld::new(slippery).is_err());
     }
 }

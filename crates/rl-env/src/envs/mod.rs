@@ -31,9 +31,5 @@ fn row<const O: usize>(obs: &mut [f32]) -> Result<&mut [f32; O], EnvError> {
 
 #[cold]
 fn wrong_length(got: usize, expected: usize) -> EnvError {
-    EnvError::WrongLength {
-        what: "the observation",
-        got,
-        expected,
-    }
+    EnvError::WrongLength { what: "the observation", got, expected }
 }

@@ -34,12 +34,7 @@ const FORCE: f64 = 0.001;
 
 pub(super) fn observation_space() -> Space {
     let (x, v) = ([MIN_X as f32, MAX_X as f32], MAX_SPEED as f32);
-    BoxSpace {
-        shape: vec![2],
-        low: vec![x[0], -v],
-        high: vec![x[1], v],
-    }
-    .into()
+    BoxSpace { shape: vec![2], low: vec![x[0], -v], high: vec![x[1], v] }.into()
 }
 
 impl MountainCar {
@@ -98,10 +93,7 @@ impl Env for MountainCar {
         let v = if x <= MIN_X && v < 0.0 { 0.0 } else { v };
         self.state = [x, v];
         self.observe(obs);
-        Ok(Step {
-            reward: -1.0,
-            end: self.phase.after(x >= GOAL_X && v >= 0.0),
-        })
+        Ok(Step { reward: -1.0, end: self.phase.after(x >= GOAL_X && v >= 0.0) })
     }
 
     fn save(&self) -> Option<EnvState> {
@@ -110,10 +102,7 @@ impl Env for MountainCar {
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("MountainCar")?;
-        let restored = MountainCar {
-            state: words.f64s()?,
-            phase: Phase::read(&mut words)?,
-        };
+        let restored = MountainCar { state: words.f64s()?, phase: Phase::read(&mut words)? };
         words.finish()?;
         *self = restored;
         Ok(())

@@ -38,16 +38,8 @@ macro_rules! roll {
     ($real:ty, $position:expr, $velocity:expr) => {{
         let velocity = $velocity.clamp(-MAX_SPEED as $real, MAX_SPEED as $real);
         let position = ($position + velocity).clamp(MIN_X as $real, MAX_X as $real);
-        let velocity = if position <= MIN_X as $real && velocity < 0.0 {
-            0.0
-        } else {
-            velocity
-        };
-        (
-            position as f32,
-            velocity as f32,
-            position >= GOAL_X as $real && velocity >= 0.0,
-        )
+        let velocity = if position <= MIN_X as $real && velocity < 0.0 { 0.0 } else { velocity };
+        (position as f32, velocity as f32, position >= GOAL_X as $real && velocity >= 0.0)
     }};
 }
 
@@ -103,13 +95,7 @@ impl Env for MountainCarContinuous {
         let [x, v] = self.state;
         let stored = [x as f32, v as f32];
         let is_stored = stored.map(|s| f64::from(s).to_bits()) == [x.to_bits(), v.to_bits()];
-        let gravity = GRAVITY
-            * if is_stored {
-                f64::from(3.0 * stored[0])
-            } else {
-                3.0 * x
-            }
-            .cos();
+        let gravity = GRAVITY * if is_stored { f64::from(3.0 * stored[0]) } else { 3.0 * x }.cos();
         // A clipped force is a Python float, one within bounds an f32 that draws the product into f32.
         let pull = if action.abs() > 1.0 {
             f64::from(action.signum()) * POWER - gravity
@@ -125,25 +111,16 @@ impl Env for MountainCarContinuous {
         self.observe(obs);
         let effort = f64::from(action) * f64::from(action) * 0.1;
         let reward = if at_goal { 100.0 } else { 0.0 } - effort;
-        Ok(Step {
-            reward,
-            end: self.phase.after(at_goal),
-        })
+        Ok(Step { reward, end: self.phase.after(at_goal) })
     }
 
     fn save(&self) -> Option<EnvState> {
-        Some(
-            self.phase
-                .save(EnvState::new("MountainCarContinuous").f64s(&self.state)),
-        )
+        Some(self.phase.save(EnvState::new("MountainCarContinuous").f64s(&self.state)))
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("MountainCarContinuous")?;
-        let restored = MountainCarContinuous {
-            state: words.f64s()?,
-            phase: Phase::read(&mut words)?,
-        };
+        let restored = MountainCarContinuous { state: words.f64s()?, phase: Phase::read(&mut words)? };
         words.finish()?;
         *self = restored;
         Ok(())

@@ -95,26 +95,17 @@ impl Env for Pendulum {
         let theta_dot = (theta_dot + acceleration * DT).clamp(-MAX_SPEED, MAX_SPEED);
         self.state = [theta + theta_dot * DT, theta_dot];
         self.observe(obs);
-        Ok(Step {
-            reward: -cost,
-            end: StepEnd::Continues,
-        })
+        Ok(Step { reward: -cost, end: StepEnd::Continues })
     }
 
     fn save(&self) -> Option<EnvState> {
-        Some(
-            self.phase
-                .save(EnvState::new("Pendulum").f64s(&self.state).f32s(&[self.torque])),
-        )
+        Some(self.phase.save(EnvState::new("Pendulum").f64s(&self.state).f32s(&[self.torque])))
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("Pendulum")?;
-        let restored = Pendulum {
-            state: words.f64s()?,
-            torque: words.f32()?,
-            phase: Phase::read(&mut words)?,
-        };
+        let restored =
+            Pendulum { state: words.f64s()?, torque: words.f32()?, phase: Phase::read(&mut words)? };
         words.finish()?;
         *self = restored;
         Ok(())

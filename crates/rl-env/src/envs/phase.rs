@@ -18,12 +18,8 @@ impl Phase {
     pub(crate) fn check(self) -> Result<(), EnvError> {
         match self {
             Phase::Running => Ok(()),
-            Phase::Fresh => Err(EnvError::NeedsReset {
-                when: "before the first reset",
-            }),
-            Phase::Over => Err(EnvError::NeedsReset {
-                when: "after the end of the episode",
-            }),
+            Phase::Fresh => Err(EnvError::NeedsReset { when: "before the first reset" }),
+            Phase::Over => Err(EnvError::NeedsReset { when: "after the end of the episode" }),
         }
     }
 

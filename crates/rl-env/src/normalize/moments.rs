@@ -37,9 +37,6 @@ mod tests {
         }
         let m = xs.iter().sum::<f64>() / 60.0;
         let v = xs.iter().map(|x| (x - m).powi(2)).sum::<f64>() / 60.0;
-        assert!(
-            (mean - m).abs() < 1e-14 && (var - v).abs() < 1e-13,
-            "{mean} {m} {var} {v}"
-        );
+        assert!((mean - m).abs() < 1e-14 && (var - v).abs() < 1e-13, "{mean} {m} {var} {v}");
     }
 }

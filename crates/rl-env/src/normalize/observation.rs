@@ -59,21 +59,11 @@ impl ObservationNormalizer {
         }
         if o == 0 || got % o != 0 {
             let expected = got.checked_div(o).map_or(0, |n| n * o);
-            return Err(EnvError::WrongLength {
-                what: "the batch of observations",
-                got,
-                expected,
-            });
+            return Err(EnvError::WrongLength { what: "the batch of observations", got, expected });
         }
         let n = (got / o) as f64;
         for (j, (mean, var)) in self.mean.iter_mut().zip(&mut self.var).enumerate() {
-            merge(
-                mean,
-                var,
-                self.count,
-                observations[j..].iter().step_by(o).map(|&x| f64::from(x)),
-                n,
-            );
+            merge(mean, var, self.count, observations[j..].iter().step_by(o).map(|&x| f64::from(x)), n);
         }
         self.count += n;
         Ok(())
@@ -132,14 +122,7 @@ impl<V: VecEnv> NormalizeObservation<V> {
         let clip = normalizer.clip as f32;
         let space = BoxSpace::uniform(-clip, clip, &inner.observation_space().flat_shape()).into();
         let (obs, final_obs) = (inner.observations().to_vec(), inner.final_observations().to_vec());
-        NormalizeObservation {
-            inner,
-            normalizer,
-            training,
-            space,
-            obs,
-            final_obs,
-        }
+        NormalizeObservation { inner, normalizer, training, space, obs, final_obs }
     }
 
     /// The statistics.
@@ -179,10 +162,9 @@ impl<V: VecEnv> NormalizeObservation<V> {
 
 fn check_len(normalizer: &ObservationNormalizer, space: &Space) -> Result<(), EnvError> {
     let expected = space.flat_len();
-    for (what, got) in [
-        ("the normaliser's mean", normalizer.mean.len()),
-        ("its variance", normalizer.var.len()),
-    ] {
+    for (what, got) in
+        [("the normaliser's mean", normalizer.mean.len()), ("its variance", normalizer.var.len())]
+    {
         if got != expected {
             return Err(EnvError::WrongLength { what, got, expected });
         }
@@ -256,10 +238,7 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
 
     fn save(&self) -> Option<VecEnvState> {
         let n = &self.normalizer;
-        let layer = EnvState::new("NormalizeObservation")
-            .f64s(&n.mean)
-            .f64s(&n.var)
-            .f64(n.count);
+        let layer = EnvState::new("NormalizeObservation").f64s(&n.mean).f64s(&n.var).f64(n.count);
         // Stale rows of final observations are state too: a resumed buffer equals the uninterrupted one.
         let layer = layer.f32s(&self.final_obs);
         let mut state = self.inner.save()?;
@@ -275,11 +254,7 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
             *x = words.f64()?;
         }
         normalizer.count = words.f64()?;
-        let final_obs = self
-            .final_obs
-            .iter()
-            .map(|_| words.f32())
-            .collect::<Result<_, _>>()?;
+        let final_obs = self.final_obs.iter().map(|_| words.f32()).collect::<Result<_, _>>()?;
         words.finish()?;
         self.inner.restore(&below)?;
         (self.normalizer, self.final_obs) = (normalizer, final_obs);

@@ -51,13 +51,7 @@ impl RewardNormalizer {
             *discounted = *discounted * self.gamma + reward;
         }
         let n = self.returns.len() as f64;
-        merge(
-            &mut self.mean,
-            &mut self.var,
-            self.count,
-            self.returns.iter().copied(),
-            n,
-        );
+        merge(&mut self.mean, &mut self.var, self.count, self.returns.iter().copied(), n);
         self.count += n;
     }
 
@@ -186,11 +180,7 @@ impl<V: VecEnv> VecEnv for NormalizeReward<V> {
         for x in &mut normalizer.returns {
             *x = words.f64()?;
         }
-        let rewards = self
-            .rewards
-            .iter()
-            .map(|_| words.f64())
-            .collect::<Result<_, _>>()?;
+        let rewards = self.rewards.iter().map(|_| words.f64()).collect::<Result<_, _>>()?;
         words.finish()?;
         self.inner.restore(&below)?;
         (self.normalizer, self.rewards) = (normalizer, rewards);

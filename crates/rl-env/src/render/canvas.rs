@@ -47,24 +47,14 @@ impl Canvas {
         let Some(path) = self.path(points, false) else {
             return;
         };
-        let stroke = Stroke {
-            width: width as f32,
-            line_cap: LineCap::Butt,
-            ..Stroke::default()
-        };
-        self.pixels
-            .stroke_path(&path, &paint(color), &stroke, Transform::identity(), None);
+        let stroke = Stroke { width: width as f32, line_cap: LineCap::Butt, ..Stroke::default() };
+        self.pixels.stroke_path(&path, &paint(color), &stroke, Transform::identity(), None);
     }
 
     pub(super) fn into_frame(self) -> Frame {
         let (width, height) = (self.pixels.width(), self.pixels.height());
         // Opaque everywhere, so premultiplied is plain.
-        let rgb = self
-            .pixels
-            .data()
-            .chunks_exact(4)
-            .flat_map(|p| [p[0], p[1], p[2]])
-            .collect();
+        let rgb = self.pixels.data().chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
         Frame { width, height, rgb }
     }
 
@@ -73,11 +63,7 @@ impl Canvas {
         let mut path = PathBuilder::new();
         for (i, &(x, y)) in points.iter().enumerate() {
             let (x, y) = (x as f32, (height - y) as f32);
-            if i == 0 {
-                path.move_to(x, y)
-            } else {
-                path.line_to(x, y)
-            }
+            if i == 0 { path.move_to(x, y) } else { path.line_to(x, y) }
         }
         if close {
             path.close();
@@ -87,13 +73,7 @@ impl Canvas {
 
     fn fill_path(&mut self, path: Option<Path>, color: Rgb) {
         if let Some(path) = path {
-            self.pixels.fill_path(
-                &path,
-                &paint(color),
-                FillRule::Winding,
-                Transform::identity(),
-                None,
-            );
+            self.pixels.fill_path(&path, &paint(color), FillRule::Winding, Transform::identity(), None);
         }
     }
 }

@@ -27,18 +27,7 @@ impl<E: DynEnv> Block<'_, E> {
 
     #[inline]
     fn step_each<'a>(self, actions: impl Iterator<Item = ActionRef<'a>>) -> Result<(), EnvError> {
-        let Block {
-            first,
-            o,
-            step,
-            envs,
-            rngs,
-            obs,
-            final_obs,
-            rewards,
-            ends,
-            ..
-        } = self;
+        let Block { first, o, step, envs, rngs, obs, final_obs, rewards, ends, .. } = self;
         let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
         let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));
         for (i, (((env, rng), action), (obs, (reward, end)))) in copies.zip(buffers).enumerate() {
@@ -62,11 +51,7 @@ impl<E: DynEnv> Block<'_, E> {
 #[inline]
 pub(super) fn first_not_finite(xs: &[f32]) -> Option<usize> {
     let bad = xs.iter().fold(false, |bad, x| bad | !x.is_finite());
-    if bad {
-        xs.iter().position(|x| !x.is_finite())
-    } else {
-        None
-    }
+    if bad { xs.iter().position(|x| !x.is_finite()) } else { None }
 }
 
 #[inline]
@@ -74,8 +59,6 @@ pub(super) fn check_observations(obs: &[f32], o: usize, first: usize, step: u64)
     let Some(k) = first_not_finite(obs) else {
         return Ok(());
     };
-    Err(
-        EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
-            .at(first + k / o, step),
-    )
+    Err(EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
+        .at(first + k / o, step))
 }

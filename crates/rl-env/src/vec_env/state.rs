@@ -38,12 +38,6 @@ impl VecEnvState {
             .layers
             .split_last()
             .ok_or_else(|| EnvError::InvalidState("it was saved without a normaliser".into()))?;
-        Ok((
-            layer,
-            VecEnvState {
-                layers: below.to_vec(),
-                ..self.clone()
-            },
-        ))
+        Ok((layer, VecEnvState { layers: below.to_vec(), ..self.clone() }))
     }
 }

@@ -42,9 +42,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
     /// [`EnvError::Contract`] when there is none, their spaces differ, or have no elements.
     pub fn new(envs: Vec<E>) -> Result<Self, EnvError> {
         let Some(first) = envs.first() else {
-            return Err(EnvError::Contract(
-                "a VecEnv needs at least one environment".into(),
-            ));
+            return Err(EnvError::Contract("a VecEnv needs at least one environment".into()));
         };
         let (observation_space, action_space) = (first.observation_space(), first.action_space());
         for (what, space, len) in [
@@ -52,9 +50,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
             ("action", &action_space, action_space.action_len()),
         ] {
             if len == 0 {
-                return Err(EnvError::Contract(format!(
-                    "the {what} space {space} has no elements"
-                )));
+                return Err(EnvError::Contract(format!("the {what} space {space} has no elements")));
             }
         }
         for (i, env) in envs.iter().enumerate() {
@@ -118,30 +114,18 @@ impl<E: DynEnv> SyncVecEnv<E> {
 
     /// Finds out whether there are masks at all, which is known from the first reset on.
     fn prepare_masks(&mut self) {
-        self.masks
-            .resize(self.envs.len() * self.action_space.flat_len(), true);
+        self.masks.resize(self.envs.len() * self.action_space.flat_len(), true);
         let width = self.action_space.flat_len();
-        let any = self
-            .envs
-            .iter()
-            .zip(self.masks.chunks_exact_mut(width))
-            .any(|(env, mask)| env.action_mask(mask));
-        if any {
-            self.refresh_masks()
-        } else {
-            self.masks.clear()
-        }
+        let any =
+            self.envs.iter().zip(self.masks.chunks_exact_mut(width)).any(|(env, mask)| env.action_mask(mask));
+        if any { self.refresh_masks() } else { self.masks.clear() }
     }
 
     /// Refuses actions of the wrong length or kind, indices out of range, and reals that are not finite.
     fn check_actions(&self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         let (n, a) = (self.envs.len(), self.action_space.action_len());
         if actions.len() != n * a {
-            return Err(EnvError::WrongLength {
-                what: "the actions",
-                got: actions.len(),
-                expected: n * a,
-            });
+            return Err(EnvError::WrongLength { what: "the actions", got: actions.len(), expected: n * a });
         }
         let bad = match (&self.action_space, actions) {
             (Space::Discrete(count), ActionsRef::Discrete(xs)) => first_not_below(xs, *count),
@@ -169,27 +153,21 @@ impl<E: DynEnv> SyncVecEnv<E> {
         self.envs
             .chunks_mut(size)
             .zip(self.rngs.chunks_mut(size))
-            .zip(
-                self.obs
-                    .chunks_mut(size * o)
-                    .zip(self.final_obs.chunks_mut(size * o)),
-            )
+            .zip(self.obs.chunks_mut(size * o).zip(self.final_obs.chunks_mut(size * o)))
             .zip(self.rewards.chunks_mut(size).zip(self.ends.chunks_mut(size)))
             .enumerate()
-            .map(
-                move |(k, (((envs, rngs), (obs, final_obs)), (rewards, ends)))| Block {
-                    first: k * size,
-                    o,
-                    a,
-                    step,
-                    envs,
-                    rngs,
-                    obs,
-                    final_obs,
-                    rewards,
-                    ends,
-                },
-            )
+            .map(move |(k, (((envs, rngs), (obs, final_obs)), (rewards, ends)))| Block {
+                first: k * size,
+                o,
+                a,
+                step,
+                envs,
+                rngs,
+                obs,
+                final_obs,
+                rewards,
+                ends,
+            })
     }
 }
 
@@ -223,9 +201,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
 
     fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         if !self.started {
-            return Err(EnvError::NeedsReset {
-                when: "before the first reset",
-            });
+            return Err(EnvError::NeedsReset { when: "before the first reset" });
         }
         self.check_actions(actions)?;
         self.steps += 1;
@@ -234,10 +210,8 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
             self.refresh_masks();
             return Ok(());
         };
-        let mut outcomes: Vec<_> = self
-            .blocks(pool.current_num_threads())
-            .map(|b| (Some(b), Ok(())))
-            .collect();
+        let mut outcomes: Vec<_> =
+            self.blocks(pool.current_num_threads()).map(|b| (Some(b), Ok(()))).collect();
         pool.scope(|scope| {
             for (block, outcome) in &mut outcomes {
                 if let Some(block) = block.take() {
@@ -298,11 +272,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
             ("environments", state.envs.len(), self.envs.len()),
             ("generators", state.rngs.len(), self.rngs.len()),
             ("observation elements", state.observations.len(), self.obs.len()),
-            (
-                "final observation elements",
-                state.final_observations.len(),
-                self.final_obs.len(),
-            ),
+            ("final observation elements", state.final_observations.len(), self.final_obs.len()),
             ("rewards", state.rewards.len(), self.rewards.len()),
             ("episode ends", state.ends.len(), self.ends.len()),
         ] {
@@ -317,18 +287,12 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         }
         self.rngs.clone_from(&state.rngs);
         self.ends.clone_from(&state.ends);
-        self.obs
-            .iter_mut()
-            .zip(&state.observations)
-            .for_each(|(x, &bits)| *x = f32::from_bits(bits));
+        self.obs.iter_mut().zip(&state.observations).for_each(|(x, &bits)| *x = f32::from_bits(bits));
         self.final_obs
             .iter_mut()
             .zip(&state.final_observations)
             .for_each(|(x, &bits)| *x = f32::from_bits(bits));
-        self.rewards
-            .iter_mut()
-            .zip(&state.rewards)
-            .for_each(|(x, &bits)| *x = f64::from_bits(bits));
+        self.rewards.iter_mut().zip(&state.rewards).for_each(|(x, &bits)| *x = f64::from_bits(bits));
         self.steps = state.steps;
         self.prepare_masks();
         self.started = true;
@@ -344,9 +308,5 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
 #[inline]
 fn first_not_below(xs: &[usize], bound: usize) -> Option<usize> {
     let bad = xs.iter().fold(false, |bad, &x| bad | (x >= bound));
-    if bad {
-        xs.iter().position(|&x| x >= bound)
-    } else {
-        None
-    }
+    if bad { xs.iter().position(|&x| x >= bound) } else { None }
 }

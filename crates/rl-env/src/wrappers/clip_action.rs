@@ -26,11 +26,7 @@ impl<E: Env> ClipAction<E> {
     /// [`EnvError::Contract`] for any other action space.
     pub fn new(env: E) -> Result<Self, EnvError> {
         let bounds = box_of(env.action_space(), "ClipAction")?;
-        Ok(ClipAction {
-            clipped: vec![0.0; bounds.low.len()],
-            env,
-            bounds,
-        })
+        Ok(ClipAction { clipped: vec![0.0; bounds.low.len()], env, bounds })
     }
 
     /// The wrapped environment.
@@ -57,11 +53,7 @@ impl<E: Env> Env for ClipAction<E> {
     fn step(&mut self, action: &[f32], rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if action.len() != self.clipped.len() {
             let (got, expected) = (action.len(), self.clipped.len());
-            return Err(EnvError::WrongLength {
-                what: "the action",
-                got,
-                expected,
-            });
+            return Err(EnvError::WrongLength { what: "the action", got, expected });
         }
         if action.iter().any(|x| x.is_nan()) {
             return Err(EnvError::invalid_action(action, Env::action_space(self)));
@@ -70,11 +62,7 @@ impl<E: Env> Env for ClipAction<E> {
         for ((to, from), (&low, &high)) in self.clipped.iter_mut().zip(action).zip(bounds) {
             *to = from.max(low).min(high);
         }
-        self.env.step(
-            E::Action::from_ref(ActionRef::Continuous(&self.clipped))?,
-            rng,
-            obs,
-        )
+        self.env.step(E::Action::from_ref(ActionRef::Continuous(&self.clipped))?, rng, obs)
     }
 
     fn save(&self) -> Option<EnvState> {

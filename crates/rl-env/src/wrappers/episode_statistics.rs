@@ -26,13 +26,7 @@ pub struct EpisodeStatistics<E> {
 impl<E> EpisodeStatistics<E> {
     /// Watches `env`.
     pub fn new(env: E) -> Self {
-        EpisodeStatistics {
-            env,
-            total_reward: 0.0,
-            length: 0,
-            last: None,
-            episodes: 0,
-        }
+        EpisodeStatistics { env, total_reward: 0.0, length: 0, last: None, episodes: 0 }
     }
 
     /// The last episode that ended.
@@ -80,11 +74,7 @@ impl<E: Env> Env for EpisodeStatistics<E> {
         self.total_reward += step.reward;
         self.length += 1;
         if step.end.is_over() {
-            self.last = Some(Episode {
-                total_reward: self.total_reward,
-                length: self.length,
-                end: step.end,
-            });
+            self.last = Some(Episode { total_reward: self.total_reward, length: self.length, end: step.end });
             self.episodes += 1;
         }
         Ok(step)
@@ -95,17 +85,11 @@ impl<E: Env> Env for EpisodeStatistics<E> {
     }
 
     fn save(&self) -> Option<EnvState> {
-        let state = EnvState::new("EpisodeStatistics")
-            .f64(self.total_reward)
-            .u64(self.length)
-            .u64(self.episodes);
+        let state =
+            EnvState::new("EpisodeStatistics").f64(self.total_reward).u64(self.length).u64(self.episodes);
         let (reward, length, end) = match self.last {
             None => (0.0, 0, 0),
-            Some(e) => (
-                e.total_reward,
-                e.length,
-                if e.end == StepEnd::Terminated { 1 } else { 2 },
-            ),
+            Some(e) => (e.total_reward, e.length, if e.end == StepEnd::Terminated { 1 } else { 2 }),
         };
         Some(state.u64(end).f64(reward).u64(length).wrapping(self.env.save()?))
     }
@@ -114,11 +98,7 @@ impl<E: Env> Env for EpisodeStatistics<E> {
         let mut words = state.read("EpisodeStatistics")?;
         let (total_reward, length, episodes) = (words.f64()?, words.u64()?, words.u64()?);
         let end = [StepEnd::Continues, StepEnd::Terminated, StepEnd::Truncated][words.usize_up_to(2)?];
-        let last = Episode {
-            total_reward: words.f64()?,
-            length: words.u64()?,
-            end,
-        };
+        let last = Episode { total_reward: words.f64()?, length: words.u64()?, end };
         words.finish()?;
         self.env.restore(state.wrapped()?)?;
         (self.total_reward, self.length, self.episodes) = (total_reward, length, episodes);

@@ -30,20 +30,10 @@ impl<E: Env> FrameStack<E> {
         let mut shape = single.flat_shape();
         shape.insert(0, k);
         let space = match single {
-            Space::Box(b) => BoxSpace {
-                shape,
-                low: b.low.repeat(k),
-                high: b.high.repeat(k),
-            },
+            Space::Box(b) => BoxSpace { shape, low: b.low.repeat(k), high: b.high.repeat(k) },
             _ => BoxSpace::uniform(0.0, 1.0, &shape),
         };
-        Ok(FrameStack {
-            env,
-            k,
-            space: space.into(),
-            frames: vec![0.0; k * o],
-            next: vec![0.0; o],
-        })
+        Ok(FrameStack { env, k, space: space.into(), frames: vec![0.0; k * o], next: vec![0.0; o] })
     }
 
     /// The wrapped environment.
@@ -56,11 +46,7 @@ impl<E: Env> FrameStack<E> {
         if got == expected {
             Ok(())
         } else {
-            Err(EnvError::WrongLength {
-                what: "the observation",
-                got,
-                expected,
-            })
+            Err(EnvError::WrongLength { what: "the observation", got, expected })
         }
     }
 }
@@ -79,9 +65,7 @@ impl<E: Env> Env for FrameStack<E> {
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
         self.check_len(obs)?;
         self.env.reset(rng, &mut self.next)?;
-        self.frames
-            .chunks_exact_mut(self.next.len())
-            .for_each(|frame| frame.copy_from_slice(&self.next));
+        self.frames.chunks_exact_mut(self.next.len()).for_each(|frame| frame.copy_from_slice(&self.next));
         obs.copy_from_slice(&self.frames);
         Ok(())
     }
@@ -101,20 +85,12 @@ impl<E: Env> Env for FrameStack<E> {
     }
 
     fn save(&self) -> Option<EnvState> {
-        Some(
-            EnvState::new("FrameStack")
-                .f32s(&self.frames)
-                .wrapping(self.env.save()?),
-        )
+        Some(EnvState::new("FrameStack").f32s(&self.frames).wrapping(self.env.save()?))
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("FrameStack")?;
-        let frames = self
-            .frames
-            .iter()
-            .map(|_| words.f32())
-            .collect::<Result<_, _>>()?;
+        let frames = self.frames.iter().map(|_| words.f32()).collect::<Result<_, _>>()?;
         words.finish()?;
         self.env.restore(state.wrapped()?)?;
         self.frames = frames;

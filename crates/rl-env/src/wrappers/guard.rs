@@ -40,9 +40,7 @@ impl<E: Env> Env for Guard<E> {
     #[inline(always)]
     fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if self.over {
-            return Err(EnvError::NeedsReset {
-                when: "after the end of the episode",
-            });
+            return Err(EnvError::NeedsReset { when: "after the end of the episode" });
         }
         let step = self.env.step(action, rng, obs)?;
         self.over = step.end.is_over();

@@ -36,13 +36,7 @@ impl<E: Env> RescaleAction<E> {
                 Space::Box(bounds)
             )));
         }
-        Ok(RescaleAction {
-            rescaled: vec![0.0; bounds.low.len()],
-            env,
-            low,
-            high,
-            bounds,
-        })
+        Ok(RescaleAction { rescaled: vec![0.0; bounds.low.len()], env, low, high, bounds })
     }
 
     /// The wrapped environment.
@@ -69,11 +63,7 @@ impl<E: Env> Env for RescaleAction<E> {
     fn step(&mut self, action: &[f32], rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if action.len() != self.rescaled.len() {
             let (got, expected) = (action.len(), self.rescaled.len());
-            return Err(EnvError::WrongLength {
-                what: "the action",
-                got,
-                expected,
-            });
+            return Err(EnvError::WrongLength { what: "the action", got, expected });
         }
         if action.iter().any(|x| x.is_nan()) {
             return Err(EnvError::invalid_action(action, Env::action_space(self)));
@@ -85,11 +75,7 @@ impl<E: Env> Env for RescaleAction<E> {
             let x = f64::from(to_low) + share * (f64::from(to_high) - f64::from(to_low));
             *to = (x as f32).max(to_low).min(to_high);
         }
-        self.env.step(
-            E::Action::from_ref(ActionRef::Continuous(&self.rescaled))?,
-            rng,
-            obs,
-        )
+        self.env.step(E::Action::from_ref(ActionRef::Continuous(&self.rescaled))?, rng, obs)
     }
 
     fn save(&self) -> Option<EnvState> {

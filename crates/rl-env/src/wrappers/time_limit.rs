@@ -12,11 +12,7 @@ pub struct TimeLimit<E> {
 impl<E> TimeLimit<E> {
     /// Limits `env` to `max_episode_steps` steps an episode.
     pub fn new(env: E, max_episode_steps: u32) -> Self {
-        TimeLimit {
-            env,
-            max_episode_steps,
-            elapsed: 0,
-        }
+        TimeLimit { env, max_episode_steps, elapsed: 0 }
     }
 
     /// The wrapped environment.
@@ -51,9 +47,7 @@ impl<E: Env> Env for TimeLimit<E> {
     #[inline(always)]
     fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         if self.elapsed >= self.max_episode_steps {
-            return Err(EnvError::NeedsReset {
-                when: "after the end of the episode",
-            });
+            return Err(EnvError::NeedsReset { when: "after the end of the episode" });
         }
         let mut step = self.env.step(action, rng, obs)?;
         self.elapsed += 1;
@@ -71,11 +65,7 @@ impl<E: Env> Env for TimeLimit<E> {
     }
 
     fn save(&self) -> Option<EnvState> {
-        Some(
-            EnvState::new("TimeLimit")
-                .u64(self.elapsed.into())
-                .wrapping(self.env.save()?),
-        )
+        Some(EnvState::new("TimeLimit").u64(self.elapsed.into()).wrapping(self.env.save()?))
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {

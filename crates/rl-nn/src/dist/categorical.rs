@@ -1,6 +1,8 @@
 use rand::Rng;
 
-use super::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params};
+use super::{
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params,
+};
 use crate::{NnError, Real};
 
 /// A categorical distribution over `n` actions, `π = softmax(y)`.
@@ -20,14 +22,31 @@ struct LogSoftmax<F> {
     p: Vec<F>,
 }
 
+/// `y − max` of every row: what can be exponentiated without overflow. A NaN stays one.
+fn shifted<F: Real>(y: &[F], n: usize) -> Vec<F> {
+    let mut shifted = y.to_vec();
+    for row in shifted.chunks_exact_mut(n) {
+        let max = row.iter().fold(F::neg_infinity(), |m, &y| if y > m { y } else { m });
+        row.iter_mut().for_each(|y| *y -= max);
+    }
+    shifted
+}
+
+/// `π = exp(y − max) / Σ exp(y − max)`
+fn softmax<F: Real>(y: &[F], n: usize) -> Vec<F> {
+    let mut p = shifted(y, n);
+    F::exp_in_place(&mut p);
+    for p in p.chunks_exact_mut(n) {
+        let inv_z = F::one() / p.iter().fold(F::zero(), |z, &p| z + p);
+        p.iter_mut().for_each(|p| *p *= inv_z);
+    }
+    p
+}
+
 impl<F: Real> LogSoftmax<F> {
-    /// `log π = y − max − log Σ exp(y − max)`: nothing overflows, a NaN comes out as NaN.
+    /// `log π = y − max − log Σ exp(y − max)`
     fn new(y: &[F], n: usize) -> Self {
-        let mut log_p = y.to_vec();
-        for row in log_p.chunks_exact_mut(n) {
-            let max = row.iter().fold(F::neg_infinity(), |m, &y| if y > m { y } else { m });
-            row.iter_mut().for_each(|y| *y -= max);
-        }
+        let mut log_p = shifted(y, n);
         let mut p = log_p.clone();
         F::exp_in_place(&mut p);
         for (log_p, p) in log_p.chunks_exact_mut(n).zip(p.chunks_exact_mut(n)) {
@@ -43,7 +62,10 @@ impl<F: Real> LogSoftmax<F> {
     fn entropies(&self, n: usize) -> impl Iterator<Item = F> {
         let rows = self.log_p.chunks_exact(n).zip(self.p.chunks_exact(n));
         rows.map(|(log_p, p)| {
-            let terms = log_p.iter().zip(p).map(|(&log_p, &p)| if log_p == F::neg_infinity() { F::zero() } else { p * log_p });
+            let terms = log_p
+                .iter()
+                .zip(p)
+                .map(|(&log_p, &p)| if log_p == F::neg_infinity() { F::zero() } else { p * log_p });
             -terms.fold(F::zero(), |h, t| h + t)
         })
     }
@@ -129,7 +151,12 @@ impl<F: Real> Distribution<F> for Categorical {
         Ok(())
     }
 
-    fn log_prob(&self, p: DistParams<'_, F>, actions: ActionsRef<'_, F>, out: &mut [F]) -> Result<(), NnError> {
+    fn log_prob(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        out: &mut [F],
+    ) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
         let actions = self.indices(actions, rows)?;
         NnError::check("the log-probabilities", out.len(), rows)?;
@@ -137,6 +164,25 @@ impl<F: Real> Distribution<F> for Categorical {
         for ((log_p, &a), out) in pi.log_p.chunks_exact(self.n).zip(actions).zip(out) {
             *out = log_p[a];
         }
+        Ok(())
+    }
+
+    fn log_prob_and_entropy(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        log_prob: &mut [F],
+        entropy: &mut [F],
+    ) -> Result<(), NnError> {
+        let rows = self.rows(&p)?;
+        let actions = self.indices(actions, rows)?;
+        NnError::check("the log-probabilities", log_prob.len(), rows)?;
+        NnError::check("the entropies", entropy.len(), rows)?;
+        let pi = LogSoftmax::new(p.y, self.n);
+        for ((log_p, &a), out) in pi.log_p.chunks_exact(self.n).zip(actions).zip(log_prob) {
+            *out = log_p[a];
+        }
+        entropy.iter_mut().zip(pi.entropies(self.n)).for_each(|(out, h)| *out = h);
         Ok(())
     }
 
@@ -152,7 +198,11 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the divergences", out.len(), rows)?;
         let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
-        let rows = old.log_p.chunks_exact(self.n).zip(old.p.chunks_exact(self.n)).zip(new.log_p.chunks_exact(self.n));
+        let rows = old
+            .log_p
+            .chunks_exact(self.n)
+            .zip(old.p.chunks_exact(self.n))
+            .zip(new.log_p.chunks_exact(self.n));
         for (((log_p, p), log_q), out) in rows.zip(out) {
             // Σ p (q/p − 1 − log(q/p)) has non-negative terms: it does not cancel as Σ p log(p/q) does.
             let terms = log_p.iter().zip(p).zip(log_q).map(|((&log_p, &p), &log_q)| {
@@ -176,8 +226,8 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the weights", w.len(), rows)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂ log π(a) / ∂y = 1_a − π
-        let pi = LogSoftmax::new(p.y, self.n);
-        let rows = pi.p.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n));
+        let pi = softmax(p.y, self.n);
+        let rows = pi.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n));
         for (((p, g), &a), &w) in rows.zip(actions).zip(w) {
             g.iter_mut().zip(p).for_each(|(g, &p)| *g -= w * p);
             g[a] += w;
@@ -210,8 +260,8 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the gradient", grad.y.len(), new.y.len())?;
         // ∂KL(p ‖ q)/∂y_new = q − p
-        let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
-        for ((g, &p), &q) in grad.y.iter_mut().zip(&old.p).zip(&new.p) {
+        let (old, new) = (softmax(old.y, self.n), softmax(new.y, self.n));
+        for ((g, &p), &q) in grad.y.iter_mut().zip(&old).zip(&new) {
             *g += w * (q - p);
         }
         Ok(())
@@ -221,8 +271,8 @@ impl<F: Real> Distribution<F> for Categorical {
         self.rows(&p)?;
         NnError::check("the tangent", t.y.len(), p.y.len())?;
         // M = diag(π) − π πᵀ
-        let pi = LogSoftmax::new(p.y, self.n);
-        for (p, t) in pi.p.chunks_exact(self.n).zip(t.y.chunks_exact_mut(self.n)) {
+        let pi = softmax(p.y, self.n);
+        for (p, t) in pi.chunks_exact(self.n).zip(t.y.chunks_exact_mut(self.n)) {
             let mean = p.iter().zip(&*t).fold(F::zero(), |s, (&p, &t)| s + p * t);
             t.iter_mut().zip(p).for_each(|(t, &p)| *t = w * p * (*t - mean));
         }

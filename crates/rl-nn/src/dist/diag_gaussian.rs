@@ -2,7 +2,9 @@ use std::f64::consts::{LN_2, PI};
 
 use rand_distr::{Distribution as _, StandardNormal};
 
-use super::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params};
+use super::{
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params,
+};
 use crate::{NnError, Real};
 
 /// Independent normals: means from the network, log standard deviations free and shared by all states.
@@ -89,7 +91,12 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         Ok(())
     }
 
-    fn log_prob(&self, p: DistParams<'_, F>, actions: ActionsRef<'_, F>, out: &mut [F]) -> Result<(), NnError> {
+    fn log_prob(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        out: &mut [F],
+    ) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
         let actions = self.reals(actions, rows)?;
         NnError::check("the log-probabilities", out.len(), rows)?;

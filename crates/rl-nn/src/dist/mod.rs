@@ -150,11 +150,29 @@ pub trait Distribution<F: Real>: Send + Sync {
 
     /// `out[b] = log π(a_b)`
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
-    fn log_prob(&self, p: DistParams<'_, F>, actions: ActionsRef<'_, F>, out: &mut [F]) -> Result<(), NnError>;
+    fn log_prob(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        out: &mut [F],
+    ) -> Result<(), NnError>;
 
     /// `out[b] = −E log π`, in nats.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
     fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError>;
+
+    /// [`log_prob`](Self::log_prob) and [`entropy`](Self::entropy) at once, for distributions that share work between them.
+    #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
+    fn log_prob_and_entropy(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        log_prob: &mut [F],
+        entropy: &mut [F],
+    ) -> Result<(), NnError> {
+        self.log_prob(p, actions, log_prob)?;
+        self.entropy(p, entropy)
+    }
 
     /// `out[b] = KL(old_b ‖ new_b)`, in nats, summed over action dimensions.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]

@@ -153,7 +153,8 @@ pub(crate) fn row_sums<F: Real>(sums: &mut [F], x: &[F]) {
                 while n > 1 {
                     n /= 2;
                     for i in 0..n {
-                        partial[i] = partial[i] + partial[i + n];
+                        let upper = partial[i + n];
+                        partial[i] += upper;
                     }
                 }
                 *sum += partial[0];
@@ -200,17 +201,24 @@ mod tests {
 
     #[test]
     fn exp_is_within_two_ulp() {
-        let points: Vec<f32> = (0..4_000_000).map(|i| EXP_MIN + (EXP_MAX - EXP_MIN) * (i as f32 / 4e6)).collect();
+        let points: Vec<f32> =
+            (0..4_000_000).map(|i| EXP_MIN + (EXP_MAX - EXP_MIN) * (i as f32 / 4e6)).collect();
         let mut y = points.clone();
         exp_f32(&mut y);
         for (&x, &y) in points.iter().zip(&y) {
             let exact = f64::from(x).exp();
-            assert!((f64::from(y) / exact - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON), "exp({x}) = {y}, not {exact}");
+            assert!(
+                (f64::from(y) / exact - 1.0).abs() <= 2.0 * f64::from(f32::EPSILON),
+                "exp({x}) = {y}, not {exact}"
+            );
         }
         let mut edges = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, -100.0, 89.0, 88.72];
         exp_f32(&mut edges);
         assert!(edges[0].is_nan() && edges[7].is_finite());
-        assert_eq!(edges[1..7].iter().map(|x| x.to_bits()).collect::<Vec<_>>(), [f32::INFINITY, 0.0, 1.0, 1.0, 0.0, f32::INFINITY].map(f32::to_bits));
+        assert_eq!(
+            edges[1..7].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            [f32::INFINITY, 0.0, 1.0, 1.0, 0.0, f32::INFINITY].map(f32::to_bits)
+        );
     }
 
     #[test]
@@ -218,6 +226,9 @@ mod tests {
         let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0];
         tanh_f32(&mut x);
         assert!(x[0].is_nan());
-        assert_eq!(x[1..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(), [1.0_f32, -1.0, 0.0, -0.0].map(f32::to_bits));
+        assert_eq!(
+            x[1..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            [1.0_f32, -1.0, 0.0, -0.0].map(f32::to_bits)
+        );
     }
 }

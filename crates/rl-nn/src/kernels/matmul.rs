@@ -125,7 +125,8 @@ impl Tile {
         let lanes = S::F32_LANES;
         let tail = simd.mask_between_m32s(0, (self.width - lanes * (COLS - 1)) as u32);
         // SAFETY: by the caller's promise every vector but the last lies inside a row, and the mask limits the last to it.
-        let load = |p: *const f32, v: usize| unsafe { load(simd, p.add(v * lanes), MASKED && v + 1 == COLS, tail) };
+        let load =
+            |p: *const f32, v: usize| unsafe { load(simd, p.add(v * lanes), MASKED && v + 1 == COLS, tail) };
         let mut acc = [[simd.splat_f32s(0.0); COLS]; ROWS];
         for (r, acc) in acc.iter_mut().enumerate() {
             for (v, acc) in acc.iter_mut().enumerate() {
@@ -174,9 +175,7 @@ impl Tile {
 #[inline(always)]
 unsafe fn load<S: Simd>(simd: S, p: *const f32, masked: bool, mask: MemMask<S::m32s>) -> S::f32s {
     // SAFETY: the caller's.
-    unsafe {
-        if masked { simd.mask_load_ptr_f32s(mask, p) } else { p.cast::<S::f32s>().read_unaligned() }
-    }
+    unsafe { if masked { simd.mask_load_ptr_f32s(mask, p) } else { p.cast::<S::f32s>().read_unaligned() } }
 }
 
 /// `C ← C + A Bᵀ` for row-major matrices: dot products of rows, for results with few rows or columns.

@@ -58,7 +58,11 @@ mod tests {
                 transpose(&x, rows, cols, &mut y);
                 for r in 0..rows {
                     for c in 0..cols {
-                        assert_eq!(y[c * rows + r].to_bits(), x[r * cols + c].to_bits(), "{rows}x{cols}: ({r}, {c})");
+                        assert_eq!(
+                            y[c * rows + r].to_bits(),
+                            x[r * cols + c].to_bits(),
+                            "{rows}x{cols}: ({r}, {c})"
+                        );
                     }
                 }
             }

@@ -13,10 +13,7 @@ pub(crate) fn acrobot(theta1: f64, theta2: f64) -> Option<Frame> {
     let elbow = turned((SCALE, 0.0), first, JOINT);
     for (joint, angle) in [(JOINT, first), (elbow, first + theta2)] {
         let half = 0.1 * SCALE;
-        canvas.polygon(
-            &turned_rectangle((0.0, -half), (SCALE, half), angle, joint),
-            [0, 204, 204],
-        );
+        canvas.polygon(&turned_rectangle((0.0, -half), (SCALE, half), angle, joint), [0, 204, 204]);
         canvas.circle(joint, half, [204, 204, 0]);
     }
     Some(canvas.into_frame())

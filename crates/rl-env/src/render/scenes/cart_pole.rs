@@ -10,10 +10,7 @@ pub(crate) fn cart_pole(x: f64, theta: f64) -> Option<Frame> {
     canvas.line(&[(0.0, TRACK), (600.0, TRACK)], 1.0, BLACK);
     canvas.rectangle((cart - 25.0, TRACK - 15.0), (cart + 25.0, TRACK + 15.0), BLACK);
     let axle = (cart, TRACK + 7.5);
-    canvas.polygon(
-        &turned_rectangle((-5.0, -5.0), (5.0, SCALE - 5.0), -theta, axle),
-        [202, 152, 101],
-    );
+    canvas.polygon(&turned_rectangle((-5.0, -5.0), (5.0, SCALE - 5.0), -theta, axle), [202, 152, 101]);
     canvas.circle(axle, 5.0, [129, 132, 203]);
     Some(canvas.into_frame())
 }

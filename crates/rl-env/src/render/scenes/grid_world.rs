@@ -33,11 +33,7 @@ pub(crate) fn grid_world(cells: &[Cell], columns: usize, at: usize) -> Option<Fr
         }
     }
     let corner = ((at % columns) as f64 * s, (rows - 1 - at / columns) as f64 * s);
-    walker(
-        &mut canvas,
-        &|(x, y): Point| (corner.0 + x * s, corner.1 + y * s),
-        s,
-    );
+    walker(&mut canvas, &|(x, y): Point| (corner.0 + x * s, corner.1 + y * s), s);
     Some(canvas.into_frame())
 }
 
@@ -66,10 +62,7 @@ fn gift(canvas: &mut Canvas, at: &dyn Fn(Point) -> Point) {
 
 fn walker(canvas: &mut Canvas, at: &dyn Fn(Point) -> Point, s: f64) {
     const GREEN: Rgb = [52, 140, 74];
-    canvas.polygon(
-        &[at((0.3, 0.14)), at((0.7, 0.14)), at((0.6, 0.5)), at((0.4, 0.5))],
-        GREEN,
-    );
+    canvas.polygon(&[at((0.3, 0.14)), at((0.7, 0.14)), at((0.6, 0.5)), at((0.4, 0.5))], GREEN);
     canvas.circle(at((0.5, 0.58)), 0.15 * s, [244, 206, 172]);
     canvas.polygon(&[at((0.34, 0.64)), at((0.66, 0.64)), at((0.54, 0.92))], GREEN);
     canvas.circle(at((0.44, 0.58)), 0.022 * s, BLACK);

@@ -31,12 +31,5 @@ fn arrow(canvas: &mut Canvas, centre: (f64, f64), torque: f64, radius: f64) {
     let arc: Vec<_> = (0..=60).map(|i| at(end * f64::from(i) / 60.0, radius)).collect();
     canvas.line(&arc, 2.0, BLACK);
     let head = 0.16 * radius;
-    canvas.polygon(
-        &[
-            at(end, radius - head),
-            at(end, radius + head),
-            at(end + 0.4, radius),
-        ],
-        BLACK,
-    );
+    canvas.polygon(&[at(end, radius - head), at(end, radius + head), at(end + 0.4, radius)], BLACK);
 }
