@@ -40,11 +40,11 @@ fn ppo_minibatch(c: &mut Criterion) {
         let mut adam = sizes.map(|n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() }));
         let mut scratch: [Scratch<f32>; 2] = Default::default();
         bench_in_pool(c, "ppo_minibatch_64", threads, |iters| {
-            Pair::with(|pair| {
+            Pair::with(|mut pair| {
                 (0..iters).for_each(|_| {
                     let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
                     let loss = minibatch_loss(
-                        pair,
+                        &mut pair,
                         Reducer,
                         policy,
                         critic,
@@ -155,11 +155,11 @@ fn wide(c: &mut Criterion) {
         let mut grad = vec![0.0; agent.theta().len()];
         let mut scratch: [Scratch<f32>; 2] = Default::default();
         bench_in_pool(c, &format!("ppo_gradient_256_wide_{width}"), 2, |iters| {
-            Pair::with(|pair| {
+            Pair::with(|mut pair| {
                 for _ in 0..iters {
                     let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
                     minibatch_loss(
-                        pair,
+                        &mut pair,
                         Reducer,
                         policy,
                         critic,

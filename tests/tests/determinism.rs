@@ -21,35 +21,30 @@ use rl_trpo::{Trpo, TrpoConfig};
 /// Minibatches of more than one shard, so that a thread more can change the order of work.
 const SHARDED: &[&str] = &["--set", "batch_size=512"];
 
+/// Running statistics of observations and rewards.
+const NORMALIZED: &[&str] = &["--set", "normalize_observation=true", "--set", "normalize_reward=true"];
+
 #[test]
 fn threads_change_nothing() {
-    for (algo, env) in [
-        ("ppo", "CartPole-v1"),
-        ("trpo", "CartPole-v1"),
-        ("ppo", "Pendulum-v1"),
-        ("trpo", "Pendulum-v1"),
+    for (algo, env, more) in [
+        ("ppo", "CartPole-v1", &[][..]),
+        ("trpo", "CartPole-v1", &[]),
+        ("ppo", "Pendulum-v1", &[]),
+        ("trpo", "Pendulum-v1", &[]),
+        ("ppo", "MountainCar-v0", NORMALIZED),
+        ("trpo", "Pendulum-v1", NORMALIZED),
     ] {
         let place = Place::new();
+        let settings = [SHORT, SHARDED, more].concat();
         let run = |threads| {
-            place.train(
-                algo,
-                env,
-                &[SHORT, SHARDED, &["--seed", "11", "--threads", threads]].concat(),
-            )
+            place.train(algo, env, &[&settings[..], &["--seed", "11", "--threads", threads]].concat())
         };
         let first = result(&run("1"));
         for threads in ["2", "3", "7", "1"] {
-            assert_eq!(
-                result(&run(threads)),
-                first,
-                "{algo} on {env} with {threads} threads"
-            );
+            assert_eq!(result(&run(threads)), first, "{algo} on {env} with {threads} threads");
         }
-        let other = result(&place.train(algo, env, &[SHORT, SHARDED, &["--seed", "12"]].concat()));
-        assert_ne!(
-            other.0, first.0,
-            "{algo} on {env}: another seed, the same progress"
-        );
+        let other = result(&place.train(algo, env, &[&settings[..], &["--seed", "12"]].concat()));
+        assert_ne!(other.0, first.0, "{algo} on {env}: another seed, the same progress");
         assert_ne!(other.1, first.1, "{algo} on {env}: another seed, the same policy");
     }
 }
@@ -83,10 +78,7 @@ impl Rendezvous {
         seen.met |= seen.inside >= 2;
         self.arrived.notify_all();
         let patience = Duration::from_millis(50);
-        let (mut seen, _) = self
-            .arrived
-            .wait_timeout_while(seen, patience, |seen| !seen.met)
-            .unwrap();
+        let (mut seen, _) = self.arrived.wait_timeout_while(seen, patience, |seen| !seen.met).unwrap();
         seen.inside -= 1;
     }
 }
@@ -146,19 +138,11 @@ fn train_together(threads: usize, algorithm: Box<dyn Algorithm>) -> (usize, bool
     let place = Arc::new(Rendezvous::default());
     let network = |n_outputs| {
         let inner = Mlp::new(&[4, 64, 64, n_outputs], Activation::Tanh).unwrap();
-        Arc::new(Meeting {
-            inner,
-            place: place.clone(),
-        })
+        Arc::new(Meeting { inner, place: place.clone() })
     };
     let policy = PolicyModel::new(network(2), DistributionSpec::Categorical { n: 2 }.build()).unwrap();
     let agent = ActorCritic::new(policy, network(1), plain.theta().to_vec()).unwrap();
-    let config = TrainConfig {
-        n_envs: 4,
-        n_steps: 256,
-        total_steps: 1024,
-        ..TrainConfig::default()
-    };
+    let config = TrainConfig { n_envs: 4, n_steps: 256, total_steps: 1024, ..TrainConfig::default() };
     let mut trainer = Trainer::new(&env, config, agent, algorithm, 0).unwrap();
     let summary = with_threads(threads, move || trainer.run()).unwrap().unwrap();
     assert_eq!((summary.updates, summary.rejected_updates), (1, 0));
@@ -168,21 +152,12 @@ fn train_together(threads: usize, algorithm: Box<dyn Algorithm>) -> (usize, bool
 
 #[test]
 fn several_threads_really_work() {
-    let ppo = || {
-        Box::new(
-            Ppo::new(PpoConfig {
-                batch_size: 512,
-                ..PpoConfig::default()
-            })
-            .unwrap(),
-        )
-    };
+    let ppo = || Box::new(Ppo::new(PpoConfig { batch_size: 512, ..PpoConfig::default() }).unwrap());
     let trpo = || Box::new(Trpo::new(TrpoConfig::default()).unwrap());
     for threads in [2, 3] {
-        for (name, (seen, met)) in [
-            ("ppo", train_together(threads, ppo())),
-            ("trpo", train_together(threads, trpo())),
-        ] {
+        for (name, (seen, met)) in
+            [("ppo", train_together(threads, ppo())), ("trpo", train_together(threads, trpo()))]
+        {
             assert!(
                 met && seen >= 2,
                 "{name} on {threads} threads: {seen} took part, at the same time: {met}"
@@ -201,10 +176,7 @@ fn streams_do_not_overlap() {
     for seed in 0..4 {
         for purpose in ["init", "env", "action", "update", "eval"] {
             for index in 0..32 {
-                assert!(
-                    firsts.insert(stream(seed, purpose, index).next_u64()),
-                    "{seed} {purpose} {index}"
-                );
+                assert!(firsts.insert(stream(seed, purpose, index).next_u64()), "{seed} {purpose} {index}");
             }
         }
     }

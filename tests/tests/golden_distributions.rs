@@ -1,5 +1,7 @@
 //! Distributions against PyTorch (`tests/golden/make_math.py`, `distributions.json`), in f64 and f32.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use rl_nn::dist::{Categorical, DiagGaussian};
 use rl_nn::{ActionsRef, DistGrad, DistParams, Distribution, Real};
 use rl_tests::{assert_near, golden, narrow, narrow_rows};

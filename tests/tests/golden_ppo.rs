@@ -1,5 +1,7 @@
 //! One PPO minibatch against PyTorch (`tests/golden/make_math.py`, `ppo.json`), in f64 and f32.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use std::sync::Arc;
 
 use rl_algo::Reducer;
@@ -77,9 +79,9 @@ fn check<F: Real>(tolerance: f64) {
         let mut theta: Vec<F> = narrow(&[&case.theta_policy[..], &case.theta_value].concat());
         let mut grad = vec![F::zero(); theta.len()];
         let mut scratch: [Scratch<F>; 2] = Default::default();
-        let loss = Pair::with(|pair| {
+        let loss = Pair::with(|mut pair| {
             minibatch_loss(
-                pair,
+                &mut pair,
                 Reducer,
                 &policy,
                 &critic,

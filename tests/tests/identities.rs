@@ -1,5 +1,7 @@
 //! Identities of the source documents: sampled divergences, worked numbers, the first ratio of an update.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use std::sync::Arc;
 
 use rand::SeedableRng;

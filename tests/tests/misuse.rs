@@ -8,140 +8,63 @@ use command_line::Place;
 
 /// What is wrong with a command line, as (arguments, what the line must say).
 const MISUSE: &[(&str, &[&str])] = &[
-    (
-        "train ppo CartPol-v1",
-        &["CartPol-v1", "did you mean \"CartPole-v1\"", "Pendulum-v1"],
-    ),
-    (
-        "train pppo CartPole-v1",
-        &["pppo", "did you mean \"ppo\"", "trpo"],
-    ),
+    ("train ppo CartPol-v1", &["CartPol-v1", "did you mean \"CartPole-v1\"", "Pendulum-v1"]),
+    ("train pppo CartPole-v1", &["pppo", "did you mean \"ppo\"", "trpo"]),
     ("train ppo", &["<ENV>"]),
     ("trian ppo CartPole-v1", &["trian", "train"]),
     ("", &["--help"]),
     // Presets and files.
-    (
-        "train ppo CartPole-v1 --preset zo",
-        &["\"zo\"", "did you mean \"zoo\"", "sb3"],
-    ),
-    (
-        "train ppo Acrobot-v1 --preset zoo",
-        &["zoo", "ppo on Acrobot-v1", "sb3"],
-    ),
-    (
-        "train ppo CartPole-v1 --config bad.toml",
-        &["clip_rnge = 0.1 (bad.toml)", "clip_range"],
-    ),
-    (
-        "train ppo CartPole-v1 --config broken.toml",
-        &["broken.toml, line 2"],
-    ),
-    (
-        "train ppo CartPole-v1 --config other.toml",
-        &["algo = \"trpo\" (other.toml)", "says ppo"],
-    ),
-    (
-        "show-config ppo Pendulum",
-        &["Pendulum", "did you mean \"Pendulum-v1\""],
-    ),
+    ("train ppo CartPole-v1 --preset zo", &["\"zo\"", "did you mean \"zoo\"", "sb3"]),
+    ("train ppo Catch-v0 --preset zoo", &["zoo", "ppo on Catch-v0", "sb3"]),
+    ("train ppo CartPole-v1 --config bad.toml", &["clip_rnge = 0.1 (bad.toml)", "clip_range"]),
+    ("train ppo CartPole-v1 --config broken.toml", &["broken.toml, line 2"]),
+    ("train ppo CartPole-v1 --config other.toml", &["algo = \"trpo\" (other.toml)", "says ppo"]),
+    ("show-config ppo Pendulum", &["Pendulum", "did you mean \"Pendulum-v1\""]),
     // Keys.
-    (
-        "train ppo CartPole-v1 --set clip_rnge=0.1",
-        &["clip_rnge = 0.1", "did you mean \"clip_range\""],
-    ),
-    (
-        "train trpo CartPole-v1 --set clip_range=0.1",
-        &["clip_range = 0.1", "a setting of ppo", "max_kl"],
-    ),
+    ("train ppo CartPole-v1 --set clip_rnge=0.1", &["clip_rnge = 0.1", "did you mean \"clip_range\""]),
+    ("train trpo CartPole-v1 --set clip_range=0.1", &["clip_range = 0.1", "a setting of ppo", "max_kl"]),
     ("train ppo CartPole-v1 --set gamma", &["gamma", "key=value"]),
-    (
-        "train ppo CartPole-v1 --set trpo.max_kl=0.1",
-        &["trpo.max_kl", "trpo is not among"],
-    ),
-    (
-        "train ppo CartPole-v1 --set tpo.max_kl=0.1",
-        &["tpo.max_kl", "did you mean \"trpo\""],
-    ),
-    (
-        "compare --set lazy.ambition=1",
-        &["lazy is not among", "trpo, ppo"],
-    ),
+    ("train ppo CartPole-v1 --set trpo.max_kl=0.1", &["trpo.max_kl", "trpo is not among"]),
+    ("train ppo CartPole-v1 --set tpo.max_kl=0.1", &["tpo.max_kl", "did you mean \"trpo\""]),
+    ("compare --set lazy.ambition=1", &["lazy is not among", "trpo, ppo"]),
     (
         "compare --set target_kl=0.02",
-        &[
-            "target_kl = 0.02",
-            "max_kl = trpo.target_kl",
-            "target_kl = ppo.target_kl",
-        ],
+        &["target_kl = 0.02", "max_kl = trpo.target_kl", "target_kl = ppo.target_kl"],
     ),
     ("compare ppo ppo", &["\"ppo\" is given twice"]),
     // Values.
-    (
-        "train ppo CartPole-v1 --set learning_rate=-0.001",
-        &["learning_rate = -0.001", "positive"],
-    ),
+    ("train ppo CartPole-v1 --set learning_rate=-0.001", &["learning_rate = -0.001", "positive"]),
     (
         "train ppo CartPole-v1 --set learning_rate=exp_1",
         &["learning_rate = \"exp_1\": expected a number", "lin_"],
     ),
-    (
-        "train ppo CartPole-v1 --set batch_size=300",
-        &["batch_size = 300", "256"],
-    ),
-    (
-        "train ppo CartPole-v1 --set batch_size=many",
-        &["batch_size = \"many\"", "non-negative integer"],
-    ),
-    (
-        "train ppo CartPole-v1 --set n_epochs=1.5",
-        &["n_epochs = 1.5", "non-negative integer"],
-    ),
-    (
-        "train ppo CartPole-v1 --set gamma=1.5",
-        &["gamma = 1.5", "from 0 to 1"],
-    ),
+    ("train ppo CartPole-v1 --set batch_size=300", &["batch_size = 300", "256"]),
+    ("train ppo CartPole-v1 --set batch_size=many", &["batch_size = \"many\"", "non-negative integer"]),
+    ("train ppo CartPole-v1 --set n_epochs=1.5", &["n_epochs = 1.5", "non-negative integer"]),
+    ("train ppo CartPole-v1 --set gamma=1.5", &["gamma = 1.5", "from 0 to 1"]),
     ("train ppo CartPole-v1 --set gamma=none", &["gamma", "a number"]),
+    ("train ppo CartPole-v1 --set gamma=nan", &["gamma = \"nan\"", "a number"]),
+    ("train ppo CartPole-v1 --set normalize_advantage=3", &["normalize_advantage = 3", "true or false"]),
+    ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch", "[64, 0]"]),
+    ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
+    ("train ppo CartPole-v1 --set normalize_observation=1", &["normalize_observation = 1", "true or false"]),
     (
-        "train ppo CartPole-v1 --set gamma=nan",
-        &["gamma = \"nan\"", "a number"],
-    ),
-    (
-        "train ppo CartPole-v1 --set normalize_advantage=3",
-        &["normalize_advantage = 3", "true or false"],
-    ),
-    (
-        "train ppo CartPole-v1 --set net_arch=[64,0]",
-        &["net_arch", "[64, 0]"],
-    ),
-    (
-        "train ppo CartPole-v1 --set activation=tan",
-        &["activation = \"tan\"", "tanh", "relu"],
+        "train ppo CartPole-v1 --set normalise_reward=true",
+        &["normalise_reward = true", "did you mean \"normalize_reward\""],
     ),
     // Flags.
-    (
-        "train ppo CartPole-v1 --n-envs 0",
-        &["n_envs = 0", "from 1 to 65536"],
-    ),
-    (
-        "train ppo CartPole-v1 --total-steps -5",
-        &["total_steps = -5", "non-negative integer"],
-    ),
-    (
-        "train ppo CartPole-v1 --seed x",
-        &["seed = \"x\"", "an integer from 0"],
-    ),
-    (
-        "train ppo CartPole-v1 --eval-freq 0",
-        &["eval_freq = 0", "from 1 up"],
-    ),
+    ("train ppo CartPole-v1 --n-envs 0", &["n_envs = 0", "from 1 to 65536"]),
+    ("train ppo CartPole-v1 --total-steps -5", &["total_steps = -5", "non-negative integer"]),
+    ("train ppo CartPole-v1 --seed x", &["seed = \"x\"", "an integer from 0"]),
+    ("train ppo CartPole-v1 --eval-freq 0", &["eval_freq = 0", "from 1 up"]),
     ("train ppo CartPole-v1 --threads 0", &["--threads", "0"]),
     ("train ppo CartPole-v1 --thread 2", &["--thread", "--threads"]),
     ("train ppo CartPole-v1 --resume runs/x", &["--resume"]),
+    ("check-env CartPol-v1", &["CartPol-v1", "did you mean \"CartPole-v1\""]),
+    ("play runs/CartPole-v1/ppo/s0", &["--gif", "--png"]),
+    ("play runs/x --gif x.gif --fps 0", &["--fps", "0"]),
     ("compare --seeds 0", &["--seeds", "0"]),
-    (
-        "compare --seeds 2 --seed 9223372036854775807",
-        &["--seeds 2", "9223372036854775807"],
-    ),
+    ("compare --seeds 2 --seed 9223372036854775807", &["--seeds 2", "9223372036854775807"]),
 ];
 
 #[test]
@@ -164,16 +87,17 @@ fn misuse_is_refused_in_one_line() {
 fn files_that_cannot_be_used_are_named() {
     let place = Place::new();
     fs::write(place.path().join("file"), "precious").unwrap();
-    for args in [
-        &["train", "ppo", "CartPole-v1", "--out", "file/runs"][..],
-        &["compare", "--out", "file"],
-    ] {
+    for args in [&["train", "ppo", "CartPole-v1", "--out", "file/runs"][..], &["compare", "--out", "file"]] {
         let line = place.refuses(1, args);
         assert!(line.contains("cannot create the directory file"), "{line}");
     }
     let line = place.refuses(1, &["train", "ppo", "CartPole-v1", "--config", "nowhere.toml"]);
     assert!(line.contains("cannot read nowhere.toml"), "{line}");
-    let line = place.refuses(1, &["eval", "nowhere"]);
-    assert!(line.contains("cannot read nowhere"), "{line}");
+    for args in [&["eval", "nowhere"][..], &["play", "nowhere", "--gif", "x.gif"]] {
+        let line = place.refuses(1, args);
+        assert!(line.contains("cannot read nowhere"), "{line}");
+    }
+    let line = place.refuses(1, &["play", "nowhere", "--png", "file"]);
+    assert!(line.contains("file exists, and nothing is overwritten"), "{line}");
     assert_eq!(fs::read_to_string(place.path().join("file")).unwrap(), "precious");
 }

@@ -1,5 +1,7 @@
 //! The Mlp's hand-derived products against candle's graph, central differences and each other.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rl_env::EnvRng;

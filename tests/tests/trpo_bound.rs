@@ -1,6 +1,9 @@
 //! TRPO's promise, recomputed by other means: at every update of whole training runs the mean KL(old‖new), computed in f64 from
 //! the parameters before and after by a network and divergences written here, is within the trust region.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+#![allow(clippy::print_stdout, reason = "the distribution is worth reading")]
+
 use std::sync::{Arc, Mutex};
 
 use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};

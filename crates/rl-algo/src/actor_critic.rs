@@ -99,7 +99,8 @@ impl ActorCritic {
         let (distribution, n_outputs, action_bounds) = match actions {
             Space::Discrete(n) => (DistributionSpec::Categorical { n: *n }, *n, None),
             Space::Box(b) => {
-                let bounds = b.low.iter().copied().zip(b.high.iter().copied()).collect();
+                let closed = |x: &f32| x.is_finite().then_some(*x);
+                let bounds = b.low.iter().map(closed).zip(b.high.iter().map(closed)).collect();
                 (DistributionSpec::DiagGaussian { dim: b.low.len() }, b.low.len(), Some(bounds))
             }
             other => return Err(AlgoError::ActionSpace(other.to_string())),

@@ -8,7 +8,7 @@ use crate::{ActorCritic, AlgoError, Batch, Reducer, Report};
 pub struct UpdateContext<'a> {
     /// The generator of shuffles and samples.
     pub rng: &'a mut (dyn RngCore + Send),
-    /// The share of training that remains, 1 at the first update towards 0: what schedules depend on.
+    /// The share of training that remains after the rollout this update learns from, 0 at the last: what schedules depend on.
     pub progress_remaining: f64,
     /// Means over the batch.
     pub reducer: Reducer,
@@ -16,8 +16,8 @@ pub struct UpdateContext<'a> {
 
 /// An on-policy algorithm.
 ///
-/// A rejected step, an early stop or a skipped update are outcomes in the [`Report`], not errors; after a rejected update the parameters are
-/// those before it, bit for bit.
+/// A rejected step, an early stop or a skipped update are outcomes in the [`Report`], not errors; the policy's parameters are then
+/// those before the update, bit for bit. A critic that is fitted by itself, as TRPO's, may have moved.
 pub trait Algorithm: Send {
     /// Improves the agent on one batch.
     ///

@@ -6,8 +6,8 @@
 //!
 //! # Invariant
 //!
-//! This crate knows no training loop, no file and no particular algorithm. Every mean over a batch goes through a
-//! [`Reducer`], which is local today.
+//! This crate knows no training loop, no file and no particular algorithm. Objectives, divergences and gradients over a batch go
+//! through a [`Reducer`], which is local today.
 
 mod actor_critic;
 mod algorithm;

@@ -7,7 +7,7 @@ pub enum Outcome {
     Applied,
     /// The parameters moved, and the update stopped before its last epoch.
     EarlyStopped,
-    /// The step was refused for this reason; the parameters it would have moved are as before.
+    /// The policy's step was refused for this reason; its parameters are as before, bit for bit.
     Rejected(String),
 }
 

@@ -23,8 +23,12 @@ pub(crate) enum Command {
     Compare(CompareArgs),
     /// Evaluate the policy a run left.
     Eval(EvalArgs),
+    /// Draw the policy a run left as it plays.
+    Play(PlayArgs),
     /// List the environments.
     Envs,
+    /// Put an environment through its contract and print what it breaks; exit code 1 when it breaks anything.
+    CheckEnv(CheckEnvArgs),
     /// List the presets.
     Presets,
     /// Print a run's settings, resolved, as `--config` accepts them.
@@ -84,12 +88,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
     /// Environment steps between evaluations. [default: a tenth of the run]
-    #[arg(
-        long,
-        value_name = "N",
-        conflicts_with = "no_eval",
-        allow_negative_numbers = true
-    )]
+    #[arg(long, value_name = "N", conflicts_with = "no_eval", allow_negative_numbers = true)]
     pub(crate) eval_freq: Option<String>,
     /// No evaluation at all.
     #[arg(long)]
@@ -109,6 +108,44 @@ pub(crate) struct EvalArgs {
     /// Sample actions instead of taking the most probable ones.
     #[arg(long)]
     pub(crate) stochastic: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlayArgs {
+    /// A run's directory, or the `checkpoints/best` in it.
+    pub(crate) run_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) files: PictureFiles,
+    /// The seed of the starts. [default: the run's, whose evaluations start alike]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How many episodes.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub(crate) episodes: u64,
+    /// Steps after which an episode is left.
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_steps: u64,
+    /// Pictures a second in the GIF.
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=50))]
+    pub(crate) fps: u16,
+}
+
+/// Where pictures go: files that do not exist yet.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct PictureFiles {
+    /// The episodes as a film.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) gif: Option<PathBuf>,
+    /// The last state as a picture.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckEnvArgs {
+    /// The environment; `rl envs` lists them.
+    pub(crate) env: String,
 }
 
 #[derive(Debug, Args)]

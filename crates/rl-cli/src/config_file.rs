@@ -18,9 +18,7 @@ pub(crate) fn read(path: &Path, specs: &[&AlgorithmSpec], envs: &[&EnvSpec]) -> 
     let name = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| {
-            text[..span.start.min(text.len())].matches('\n').count() + 1
-        });
+        let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         usage(format!("{name}, line {line}: {}", e.message()))
     })?;
     let mut given = Vec::new();
@@ -35,26 +33,16 @@ pub(crate) fn read(path: &Path, specs: &[&AlgorithmSpec], envs: &[&EnvSpec]) -> 
             (Some(ids), value) => {
                 if ids.iter().any(|id| value != ***id) {
                     let ids = ids.into_iter().cloned().collect::<Vec<_>>().join(", ");
-                    bail!(usage(format!(
-                        "{key} = {value} ({name}): the command line says {ids}"
-                    )));
+                    bail!(usage(format!("{key} = {value} ({name}): the command line says {ids}")));
                 }
             }
             (None, Value::Object(of_algorithm)) => {
                 given.extend(of_algorithm.into_iter().map(|(inner, value)| {
                     let key = format!("{key}.{inner}");
-                    Given {
-                        key,
-                        value,
-                        source: Source::File(name.clone()),
-                    }
+                    Given { key, value, source: Source::File(name.clone()) }
                 }))
             }
-            (None, value) => given.push(Given {
-                key,
-                value,
-                source: Source::File(name.clone()),
-            }),
+            (None, value) => given.push(Given { key, value, source: Source::File(name.clone()) }),
         }
     }
     Ok(given)

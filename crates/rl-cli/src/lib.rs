@@ -21,11 +21,7 @@
 //! The only crate that parses arguments and chooses where output goes. Parsing has no effect: arguments become a
 //! `RunConfig`, resolved and checked as a whole, before a directory is made or a thread started.
 
-#![allow(
-    clippy::print_stderr,
-    clippy::print_stdout,
-    reason = "talking to people is this crate's purpose"
-)]
+#![allow(clippy::print_stderr, clippy::print_stdout, reason = "talking to people is this crate's purpose")]
 
 mod args;
 mod commands;
@@ -37,6 +33,7 @@ mod presets;
 mod run;
 mod settings;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -66,7 +63,16 @@ pub fn builtin_algorithms() -> AlgorithmRegistry {
 /// Runs the command line of the process with these environments and algorithms, and says how the process should end:
 /// 0 for success, 1 when something failed, 2 for a command line that cannot be used, 130 when interrupted.
 pub fn main_with(envs: Registry, algorithms: AlgorithmRegistry) -> ExitCode {
-    let cli = match Cli::try_parse() {
+    main_with_args(std::env::args_os(), envs, algorithms)
+}
+
+/// The same for a command line of one's own, which begins with the program's name.
+pub fn main_with_args(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    envs: Registry,
+    algorithms: AlgorithmRegistry,
+) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return output::print(&e.render().to_string()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
@@ -80,11 +86,7 @@ pub fn main_with(envs: Registry, algorithms: AlgorithmRegistry) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("rl: {}", errors::message(&error));
-            if error.is::<Usage>() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::FAILURE
-            }
+            if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -94,6 +96,8 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Train(args) => commands::train(args, known, cli.json),
         Command::Compare(args) => commands::compare(args, known, cli.json),
         Command::Eval(args) => commands::eval(args, known, cli.json),
+        Command::Play(args) => commands::play(args, known, cli.json),
+        Command::CheckEnv(args) => commands::check_env(args, known, cli.json),
         Command::Envs => commands::envs(known, cli.json),
         Command::Presets => commands::presets(known, cli.json),
         Command::ShowConfig(args) => commands::show_config(args, known, cli.json),

@@ -36,14 +36,7 @@ pub(crate) fn decimals(x: f64) -> usize {
 /// An evaluation as people read it.
 pub(crate) fn evaluation(e: &Evaluation) -> String {
     let d = decimals(e.max.abs().max(e.min.abs()));
-    let Evaluation {
-        episodes,
-        mean,
-        std,
-        min,
-        max,
-        ..
-    } = e;
+    let Evaluation { episodes, mean, std, min, max, .. } = e;
     format!("{episodes} episodes: {mean:.d$} ± {std:.d$}, from {min:.d$} to {max:.d$}")
 }
 
@@ -51,18 +44,11 @@ pub(crate) fn evaluation(e: &Evaluation) -> String {
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let n_columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(c))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
+        rows.iter().filter_map(|row| row.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..n_columns).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, &width)| format!("{cell:width$}"));
+        let cells = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
@@ -74,10 +60,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let rows = [
-            vec!["a".into(), "±b".into(), "c".into()],
-            vec!["long".into(), "b".into(), String::new()],
-        ];
+        let rows =
+            [vec!["a".into(), "±b".into(), "c".into()], vec!["long".into(), "b".into(), String::new()]];
         assert_eq!(table(&rows), "a     ±b  c\nlong  b\n");
     }
 }

@@ -38,32 +38,14 @@ pub(crate) fn plan(
     envs: &[String],
     args: &RunArgs,
 ) -> Result<Vec<RunConfig>> {
-    let specs = algos
-        .iter()
-        .map(|id| known.algorithms.get(id))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(usage)?;
-    let envs = envs
-        .iter()
-        .map(|id| known.envs.get(id))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(usage)?;
-    for (what, names) in [
-        ("algorithm", algos),
-        (
-            "environment",
-            &envs.iter().map(|e| e.id.clone()).collect::<Vec<_>>(),
-        ),
-    ] {
-        if let Some((i, name)) = names
-            .iter()
-            .enumerate()
-            .find(|(i, name)| names[..*i].contains(name))
-        {
-            bail!(usage(format!(
-                "{what} {name:?} is given twice (number {})",
-                i + 1
-            )));
+    let specs =
+        algos.iter().map(|id| known.algorithms.get(id)).collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    let envs = envs.iter().map(|id| known.envs.get(id)).collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    for (what, names) in
+        [("algorithm", algos), ("environment", &envs.iter().map(|e| e.id.clone()).collect::<Vec<_>>())]
+    {
+        if let Some((i, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
+            bail!(usage(format!("{what} {name:?} is given twice (number {})", i + 1)));
         }
     }
     let mut given = Vec::new();
@@ -74,20 +56,12 @@ pub(crate) fn plan(
         given.push(parse_set(set)?);
     }
     given.extend(flags(args));
-    let selected = Selected {
-        specs,
-        all: &known.algorithms,
-    };
+    let selected = Selected { specs, all: &known.algorithms };
     let routed = selected.route(&given)?;
     let mut runs = Vec::new();
     for env in envs {
         for (spec, given) in selected.specs.iter().zip(&routed) {
-            runs.push(RunConfig::resolve(
-                spec,
-                env,
-                args.preset.as_deref(),
-                given.clone(),
-            )?);
+            runs.push(RunConfig::resolve(spec, env, args.preset.as_deref(), given.clone())?);
         }
     }
     Ok(runs)
@@ -103,19 +77,11 @@ fn flags(args: &RunArgs) -> Vec<Given> {
     ];
     let given = flags.into_iter().filter_map(|(key, flag, text)| {
         let value = parse_value(text.as_ref()?);
-        Some(Given {
-            key: key.to_owned(),
-            value,
-            source: Source::Flag(flag),
-        })
+        Some(Given { key: key.to_owned(), value, source: Source::Flag(flag) })
     });
     let no_eval = args.no_eval.then(|| {
         let (key, value) = ("eval_freq".to_owned(), Value::String("never".to_owned()));
-        Given {
-            key,
-            value,
-            source: Source::Flag("--no-eval"),
-        }
+        Given { key, value, source: Source::Flag("--no-eval") }
     });
     given.chain(no_eval).collect()
 }
@@ -134,17 +100,10 @@ impl RunConfig {
     ) -> Result<Self> {
         let (preset, tuned) = presets::find(preset, &algo.id, &env.id)?;
         let source = Source::Preset(preset.to_owned());
-        let tuned = tuned.into_iter().map(|(key, value)| Given {
-            key,
-            value,
-            source: source.clone(),
-        });
+        let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
         let mut registry = rl_algo::AlgorithmRegistry::new();
         registry.register(algo.clone()).map_err(usage)?;
-        let alone = Selected {
-            specs: vec![algo],
-            all: &registry,
-        };
+        let alone = Selected { specs: vec![algo], all: &registry };
         let mut settings = settings::defaults(algo);
         for layer in alone.route(&tuned.collect::<Vec<_>>())? {
             apply(&mut settings, layer);
@@ -165,9 +124,7 @@ impl RunConfig {
             train,
             net,
         };
-        run.make_algorithm()?
-            .check_rollout(run.train.rollout_len())
-            .map_err(bad_setting)?;
+        run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(bad_setting)?;
         new_agent(&run.env, &run.net, run.seed).map_err(|e| match e {
             TrainError::Algo(e) => bad_algorithm(e),
             e => usage(e),
@@ -203,10 +160,7 @@ impl RunConfig {
         let algorithm = self.algorithm.iter().filter(|(key, _)| !is_elsewhere(key));
         let algorithm = algorithm.map(|(k, v)| (k.clone(), v.clone())).collect();
         [
-            (
-                format!("The preset {} and what was set.", self.preset),
-                own.into_iter().collect(),
-            ),
+            (format!("The preset {} and what was set.", self.preset), own.into_iter().collect()),
             ("The training loop.".to_owned(), train),
             ("The networks.".to_owned(), net),
             (format!("Settings of {}.", self.algo.id), algorithm),
@@ -215,20 +169,13 @@ impl RunConfig {
 
     /// Every setting by its key.
     pub(crate) fn settings(&self) -> Settings {
-        self.sections()
-            .into_iter()
-            .flat_map(|(_, settings)| settings)
-            .collect()
+        self.sections().into_iter().flat_map(|(_, settings)| settings).collect()
     }
 }
 
 /// The settings with these keys.
 fn restricted(settings: &Settings, keys: &Settings) -> Settings {
-    settings
-        .iter()
-        .filter(|(key, _)| keys.contains_key(*key))
-        .map(|(k, v)| (k.clone(), v.clone()))
-        .collect()
+    settings.iter().filter(|(key, _)| keys.contains_key(*key)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 fn part<C: serde::de::DeserializeOwned>(settings: &Settings, keys: &Settings) -> Result<C> {
@@ -251,12 +198,7 @@ fn evaluation(value: &Value, total_steps: u64) -> Result<Option<EvalConfig>> {
         return Ok(None);
     }
     let freq = value.as_u64().filter(|freq| *freq >= 1);
-    check_setting(
-        "eval_freq",
-        value,
-        "an integer from 1 up, or \"never\"",
-        freq.is_some(),
-    )
-    .map_err(bad_setting)?;
+    check_setting("eval_freq", value, "an integer from 1 up, or \"never\"", freq.is_some())
+        .map_err(bad_setting)?;
     Ok(freq.map(EvalConfig::every))
 }

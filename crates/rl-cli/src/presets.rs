@@ -26,15 +26,9 @@ pub(crate) fn all() -> Result<Vec<Preset>> {
     let mut presets = Vec::new();
     for (algo, envs) in algos {
         for (env, settings) in envs.try_into::<toml::Table>().context("the zoo's presets")? {
-            let settings = settings
-                .try_into()
-                .with_context(|| format!("the zoo's preset for {algo} on {env}"))?;
-            presets.push(Preset {
-                name: ZOO,
-                algo: algo.clone(),
-                env,
-                settings,
-            });
+            let settings =
+                settings.try_into().with_context(|| format!("the zoo's preset for {algo} on {env}"))?;
+            presets.push(Preset { name: ZOO, algo: algo.clone(), env, settings });
         }
     }
     Ok(presets)
@@ -51,17 +45,12 @@ pub(crate) fn find(name: Option<&str>, algo: &str, env: &str) -> Result<(&'stati
         (None | Some(ZOO), Some(preset)) => Ok((preset.name, preset.settings)),
         (None, None) | (Some(SB3), _) => Ok((SB3, Settings::new())),
         (Some(ZOO), None) => {
-            bail!(usage(format!(
-                "preset \"{ZOO}\": it has no settings for {algo} on {env}; \"{SB3}\" has"
-            )))
+            bail!(usage(format!("preset \"{ZOO}\": it has no settings for {algo} on {env}; \"{SB3}\" has")))
         }
         (Some(other), _) => {
-            let hint = nearest(other, [SB3, ZOO])
-                .map(|n| format!(", did you mean {n:?}?"))
-                .unwrap_or_default();
-            bail!(usage(format!(
-                "unknown preset {other:?}{hint}; known: {SB3}, {ZOO}"
-            )))
+            let hint =
+                nearest(other, [SB3, ZOO]).map(|n| format!(", did you mean {n:?}?")).unwrap_or_default();
+            bail!(usage(format!("unknown preset {other:?}{hint}; known: {SB3}, {ZOO}")))
         }
     }
 }
@@ -72,17 +61,12 @@ mod tests {
 
     #[test]
     fn every_preset_makes_a_run() {
-        let known = crate::Known {
-            envs: rl_env::Registry::builtin(),
-            algorithms: crate::builtin_algorithms(),
-        };
+        let known =
+            crate::Known { envs: rl_env::Registry::builtin(), algorithms: crate::builtin_algorithms() };
         let presets = all().unwrap();
-        assert_eq!(presets.len(), 4);
+        assert_eq!(presets.len(), 10);
         for p in presets {
-            let (algo, env) = (
-                known.algorithms.get(&p.algo).unwrap(),
-                known.envs.get(&p.env).unwrap(),
-            );
+            let (algo, env) = (known.algorithms.get(&p.algo).unwrap(), known.envs.get(&p.env).unwrap());
             for name in [Some(ZOO), Some(SB3), None] {
                 crate::plan::RunConfig::resolve(algo, env, name, Vec::new()).unwrap();
             }

@@ -52,18 +52,13 @@ pub(crate) fn run(
     let train = || -> Result<Summary> {
         dir.write("config.toml", &config_file::write(config))?;
         let agent = new_agent(&config.env, &config.net, config.seed)?;
-        let mut trainer = Trainer::new(
-            &config.env,
-            config.train,
-            agent,
-            config.make_algorithm()?,
-            config.seed,
-        )?
-        .named(&config.algo.id, config.settings())
-        .with_sink(TensorBoard::create(dir.path())?)
-        .with_sink(Csv::create(&dir.file("progress.csv"))?)
-        .saving_in(dir.clone())
-        .stopped_by(stop.clone());
+        let mut trainer =
+            Trainer::new(&config.env, config.train, agent, config.make_algorithm()?, config.seed)?
+                .named(&config.algo.id, config.settings())
+                .with_sink(TensorBoard::create(dir.path())?)
+                .with_sink(Csv::create(&dir.file("progress.csv"))?)
+                .saving_in(dir.clone())
+                .stopped_by(stop.clone());
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
         }
@@ -73,13 +68,7 @@ pub(crate) fn run(
         Ok(with_threads(threads, move || trainer.run())??)
     };
     train().with_context(|| {
-        format!(
-            "{} on {}, seed {}, in {}",
-            config.algo.id,
-            config.env.id,
-            config.seed,
-            dir.path().display()
-        )
+        format!("{} on {}, seed {}, in {}", config.algo.id, config.env.id, config.seed, dir.path().display())
     })
 }
 

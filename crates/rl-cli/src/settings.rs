@@ -40,10 +40,7 @@ impl fmt::Display for Source {
 
 /// Every key of a run with its default: the run's own, the loop's, the networks', the algorithm's.
 pub(crate) fn defaults(spec: &AlgorithmSpec) -> Settings {
-    let own = [
-        ("seed".to_owned(), Value::from(0)),
-        ("eval_freq".to_owned(), Value::Null),
-    ];
+    let own = [("seed".to_owned(), Value::from(0)), ("eval_freq".to_owned(), Value::Null)];
     let mut all: Settings = own.into_iter().collect();
     all.extend(to_settings(&TrainConfig::default()));
     all.extend(to_settings(&NetConfig::default()));
@@ -54,15 +51,9 @@ pub(crate) fn defaults(spec: &AlgorithmSpec) -> Settings {
 /// `key=value` as it stands after `--set`.
 pub(crate) fn parse_set(text: &str) -> Result<Given> {
     let Some((key, value)) = text.split_once('=') else {
-        bail!(usage(format!(
-            "--set {text}: expected key=value, such as --set learning_rate=0.001"
-        )));
+        bail!(usage(format!("--set {text}: expected key=value, such as --set learning_rate=0.001")));
     };
-    Ok(Given {
-        key: key.trim().to_owned(),
-        value: parse_value(value.trim()),
-        source: Source::Set,
-    })
+    Ok(Given { key: key.trim().to_owned(), value: parse_value(value.trim()), source: Source::Set })
 }
 
 /// A value as it is written on the command line: what is no number, boolean, list or `none` is a string.
@@ -140,9 +131,7 @@ impl Selected<'_> {
             None => (None, given.key.as_str()),
         };
         if let Some(algo) = only {
-            self.all
-                .get(algo)
-                .map_err(|e| usage(format!("{}: {e}", shown(given))))?;
+            self.all.get(algo).map_err(|e| usage(format!("{}: {e}", shown(given))))?;
             if !self.specs.iter().any(|spec| spec.id == algo) {
                 if matches!(given.source, Source::File(_)) {
                     return Ok(vec![None; self.specs.len()]);
@@ -155,11 +144,8 @@ impl Selected<'_> {
             }
         }
         let concerns = |spec: &AlgorithmSpec| only.is_none_or(|algo| spec.id == algo);
-        let keys: Vec<_> = self
-            .specs
-            .iter()
-            .map(|spec| concerns(spec).then(|| canonical(spec, key)).flatten())
-            .collect();
+        let keys: Vec<_> =
+            self.specs.iter().map(|spec| concerns(spec).then(|| canonical(spec, key)).flatten()).collect();
         let mut meanings: Vec<_> = keys.iter().flatten().collect();
         meanings.sort();
         meanings.dedup();
@@ -190,32 +176,19 @@ impl Selected<'_> {
             Some(spec) => format!(", it is a setting of {}", spec.id),
             None => hint.unwrap_or_default(),
         };
-        let (names, known) = (
-            specs.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(", "),
-            known.join(", "),
-        );
-        usage(format!(
-            "{}: unknown setting of {names}{hint}; known: {known}",
-            shown(given)
-        ))
+        let (names, known) =
+            (specs.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(", "), known.join(", "));
+        usage(format!("{}: unknown setting of {names}{hint}; known: {known}", shown(given)))
     }
 
     fn names(&self) -> String {
-        self.specs
-            .iter()
-            .map(|s| s.id.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
+        self.specs.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(", ")
     }
 }
 
 /// A given value as an error shows it.
 fn shown(given: &Given) -> String {
-    let value = if given.value.is_null() {
-        "none".to_owned()
-    } else {
-        given.value.to_string()
-    };
+    let value = if given.value.is_null() { "none".to_owned() } else { given.value.to_string() };
     format!("{} = {value} ({})", given.key, given.source)
 }
 
@@ -224,10 +197,7 @@ fn canonical(spec: &AlgorithmSpec, key: &str) -> Option<String> {
     if defaults(spec).contains_key(key) {
         return Some(key.to_owned());
     }
-    spec.aliases
-        .iter()
-        .find(|(alias, _)| *alias == key)
-        .map(|(_, name)| (*name).to_owned())
+    spec.aliases.iter().find(|(alias, _)| *alias == key).map(|(_, name)| (*name).to_owned())
 }
 
 /// Every key and alias.

@@ -32,6 +32,12 @@ pub enum NnError {
         /// The number of actions.
         n: usize,
     },
+    /// Numbers that are not finite.
+    #[error("{what} is not finite")]
+    NonFinite {
+        /// Whose.
+        what: &'static str,
+    },
     /// A saved policy that does not fit its description.
     #[error("saved policy: {0}")]
     Saved(String),

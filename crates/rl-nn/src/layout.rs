@@ -42,13 +42,6 @@ impl Layout {
         range
     }
 
-    /// Appends all tensors of another layout, their names prefixed with `prefix`.
-    pub fn extend(&mut self, prefix: &str, other: &Layout) {
-        for p in &other.params {
-            self.push(format!("{prefix}{}", p.name), &p.shape);
-        }
-    }
-
     /// The tensors in order.
     pub fn params(&self) -> &[Param] {
         &self.params

@@ -28,7 +28,8 @@ impl<'a, F> MatRef<'a, F> {
     ///
     /// If `data` does not have `rows · cols` elements.
     pub fn new(data: &'a [F], rows: usize, cols: usize) -> Self {
-        assert_eq!(data.len(), rows * cols, "a [{rows}, {cols}] matrix over {} elements", data.len());
+        let fits = rows.checked_mul(cols) == Some(data.len());
+        assert!(fits, "a [{rows}, {cols}] matrix over {} elements", data.len());
         MatRef { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 

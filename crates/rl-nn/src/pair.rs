@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// minibatch of tens of microseconds. A `Pair` spins instead. The helper serves only once a thread of the pool is free to take it;
 /// until then, and with one thread, `join` simply runs both halves: nothing ever waits for a thread that has not come.
 /// What is computed does not depend on it.
-pub struct Pair {
+pub struct Pair<'a>(&'a Shared);
+
+struct Shared {
     state: AtomicU8,
     slot: UnsafeCell<Slot>,
 }
@@ -31,51 +33,56 @@ const BUSY: u8 = 2;
 /// The helper must go, or must not begin.
 const OVER: u8 = 3;
 
-// SAFETY: the slot is written by the owner only while the state is `IDLE` (the helper then only reads the state) and by the
-// helper only while it is `BUSY` (the owner then only reads the state); the state's release and acquire order the two.
-unsafe impl Sync for Pair {}
-// SAFETY: the pointer in the slot is to a `Send` task and never outlives the `join` that put it there.
-unsafe impl Send for Pair {}
+// SAFETY: the owner is the one `Pair`, whose `join` borrows it mutably: it writes the slot only while the state is `IDLE` (the
+// helper then only reads the state), and the helper only while it is `BUSY` (the owner then only reads the state). The
+// state's release and acquire order the two. The task in the slot is `Send`.
+unsafe impl Sync for Shared {}
 
-impl Pair {
-    /// Runs `body` with a helper from the current pool, if the pool has a second thread.
+impl Pair<'_> {
+    /// Runs `body` with a helper from the current pool, if the pool has a second thread; from outside any pool, in the global one.
     ///
     /// ```
-    /// let sum = rl_nn::Pair::with(|pair| (0..100).map(|i| { let (a, b) = pair.join(|| i, || 2 * i); a + b }).sum::<i32>());
+    /// let sum = rl_nn::Pair::with(|mut pair| {
+    ///     let joined = (0..100).map(|i| pair.join(|| i, || 2 * i));
+    ///     joined.map(|(a, b)| a + b).sum::<i32>()
+    /// });
     /// assert_eq!(sum, 3 * 4950);
     /// ```
-    pub fn with<R: Send>(body: impl FnOnce(&Pair) -> R + Send) -> R {
-        let pair = Pair { state: AtomicU8::new(ALONE), slot: UnsafeCell::default() };
+    pub fn with<R: Send>(body: impl FnOnce(Pair<'_>) -> R + Send) -> R {
+        let shared = Shared { state: AtomicU8::new(ALONE), slot: UnsafeCell::default() };
         if rayon::current_num_threads() < 2 {
-            return body(&pair);
+            return body(Pair(&shared));
         }
-        rayon::in_place_scope(|scope| {
-            scope.spawn(|_| pair.serve());
-            let _over = Over(&pair);
-            body(&pair)
+        // `scope` and not `in_place_scope`: on a thread of the pool the body can run its own parallel sections itself, whatever
+        // the others are busy with.
+        rayon::scope(|scope| {
+            scope.spawn(|_| shared.serve());
+            let _over = Over(&shared);
+            body(Pair(&shared))
         })
     }
 
     /// Runs both closures, at the same time when the helper is there.
-    pub fn join<A, B: Send>(&self, a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
-        if self.state.load(Ordering::Acquire) != IDLE {
+    pub fn join<A, B: Send>(&mut self, a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+        let shared = self.0;
+        if shared.state.load(Ordering::Acquire) != IDLE {
             return (a(), b());
         }
         let (mut b, mut result) = (Some(b), None);
         let mut task = || result = b.take().map(|b| b());
         let task: *mut (dyn FnMut() + Send + '_) = &raw mut task;
-        // SAFETY: the state is `IDLE`, so the slot is ours. The lifetime is erased, and `Finished` keeps this frame until the
-        // helper is done with the task, also when `a` panics.
+        // SAFETY: the state is `IDLE` and `self` is borrowed mutably, so the slot is ours. The lifetime is erased, and `Finished`
+        // keeps this frame until the helper is done with the task, also when `a` panics.
         unsafe {
             let task: *mut (dyn FnMut() + Send + 'static) = std::mem::transmute(task);
-            (*self.slot.get()).task = Some(task);
+            (*shared.slot.get()).task = Some(task);
         }
-        self.state.store(BUSY, Ordering::Release);
-        let finished = Finished(self);
+        shared.state.store(BUSY, Ordering::Release);
+        let finished = Finished(shared);
         let a = a();
         drop(finished);
         // SAFETY: `Finished` waited until the state was no longer `BUSY`, so the slot is ours again.
-        if let Some(panic) = unsafe { (*self.slot.get()).panic.take() } {
+        if let Some(panic) = unsafe { (*shared.slot.get()).panic.take() } {
             resume_unwind(panic);
         }
         match result {
@@ -84,6 +91,14 @@ impl Pair {
         }
     }
 
+    /// Whether the helper has come.
+    #[cfg(test)]
+    fn has_helper(&self) -> bool {
+        self.0.state.load(Ordering::Acquire) == IDLE
+    }
+}
+
+impl Shared {
     /// The helper's life.
     fn serve(&self) {
         if self.state.compare_exchange(ALONE, IDLE, Ordering::AcqRel, Ordering::Acquire).is_err() {
@@ -124,7 +139,7 @@ impl Pair {
 }
 
 /// Waits for the task in progress when dropped.
-struct Finished<'a>(&'a Pair);
+struct Finished<'a>(&'a Shared);
 
 impl Drop for Finished<'_> {
     fn drop(&mut self) {
@@ -133,7 +148,7 @@ impl Drop for Finished<'_> {
 }
 
 /// Sends the helper away when dropped.
-struct Over<'a>(&'a Pair);
+struct Over<'a>(&'a Shared);
 
 impl Drop for Over<'_> {
     fn drop(&mut self) {
@@ -144,83 +159,95 @@ impl Drop for Over<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashSet;
-    use std::sync::Mutex;
     use std::thread;
     use std::time::{Duration, Instant};
+
+    use rayon::prelude::*;
 
     fn in_pool<R: Send>(threads: usize, body: impl FnOnce() -> R + Send) -> R {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(body)
     }
 
-    #[test]
-    fn both_halves_run_once_for_any_number_of_threads() {
-        for threads in [1, 2, 3] {
-            let sums = in_pool(threads, || {
-                Pair::with(|pair| {
-                    let (mut left, mut right) = (0, 0);
-                    (0..10_000).for_each(|i| {
-                        pair.join(|| left += i, || right += 2 * i);
-                    });
-                    (left, right)
-                })
-            });
-            assert_eq!(sums, (49_995_000, 99_990_000), "{threads} threads");
-        }
-    }
-
-    #[test]
-    fn a_second_thread_comes_to_help() {
-        let seen = Mutex::new(HashSet::new());
+    /// Waits until the helper is there, so that a test is about it.
+    fn with_helper<R: Send>(body: impl FnOnce(Pair<'_>) -> R + Send) -> R {
         in_pool(2, || {
             Pair::with(|pair| {
                 let begun = Instant::now();
-                while seen.lock().unwrap().len() < 2 && begun.elapsed() < Duration::from_secs(10) {
-                    let note = || seen.lock().unwrap().insert(thread::current().id());
-                    pair.join(note, note);
+                while !pair.has_helper() {
+                    assert!(begun.elapsed() < Duration::from_secs(30), "no helper came");
+                    thread::yield_now();
                 }
-            });
+                body(pair)
+            })
+        })
+    }
+
+    fn sums(mut pair: Pair<'_>) -> (u64, u64) {
+        let (mut left, mut right) = (0, 0);
+        (0..10_000).for_each(|i| {
+            pair.join(|| left += i, || right += 2 * i);
         });
-        assert_eq!(seen.lock().unwrap().len(), 2);
+        (left, right)
+    }
+
+    #[test]
+    fn both_halves_run_once_with_and_without_a_helper() {
+        assert_eq!(with_helper(sums), (49_995_000, 99_990_000));
+        for threads in [1, 3] {
+            assert_eq!(in_pool(threads, || Pair::with(sums)), (49_995_000, 99_990_000));
+        }
+        assert_eq!(Pair::with(sums), (49_995_000, 99_990_000), "outside a pool");
+    }
+
+    #[test]
+    fn the_halves_run_on_two_threads() {
+        let id = || thread::current().id();
+        let (a, b) = with_helper(|mut pair| pair.join(id, id));
+        assert_ne!(a, b);
     }
 
     #[test]
     fn panics_come_out_and_leave_nothing_running() {
-        for threads in [1, 2] {
-            for left in [true, false] {
-                let outcome = catch_unwind(|| {
-                    in_pool(threads, || {
-                        Pair::with(|pair| {
-                            (0..1_000).for_each(|i| {
-                                pair.join(|| assert!(!left || i < 999), || assert!(left || i < 999));
-                            });
-                        });
+        for left in [true, false] {
+            let outcome = catch_unwind(|| {
+                with_helper(|mut pair| {
+                    (0..1_000).for_each(|i| {
+                        pair.join(|| assert!(!left || i < 999, "left"), || assert!(left || i < 999, "right"));
                     });
                 });
-                assert!(outcome.is_err());
-            }
+            });
+            let panic = outcome.unwrap_err();
+            assert_eq!(panic.downcast_ref::<&str>(), Some(&if left { "left" } else { "right" }));
         }
     }
 
     /// Every thread of the pool is busy with a pair of its own: none of them may wait for a helper.
     #[test]
     fn pairs_without_a_free_thread_do_not_wait() {
-        let sums: Vec<u64> = in_pool(2, || {
-            use rayon::prelude::*;
-            (0..8_u64)
-                .into_par_iter()
-                .map(|k| {
-                    Pair::with(|pair| {
-                        (0..1_000)
-                            .map(|i| {
-                                let (a, b) = pair.join(|| i, || k);
-                                a + b
-                            })
-                            .sum()
-                    })
-                })
-                .collect()
-        });
+        let sum = |k: u64| {
+            Pair::with(|mut pair| {
+                let joined = (0..1_000).map(|i| pair.join(|| i, || k));
+                joined.map(|(a, b)| a + b).sum::<u64>()
+            })
+        };
+        let sums: Vec<u64> = in_pool(2, || (0..8).into_par_iter().map(sum).collect());
         assert_eq!(sums, (0..8).map(|k| 499_500 + 1_000 * k).collect::<Vec<_>>());
+    }
+
+    /// Plain threads share the global pool, as many of them as it has threads, each with parallel sections inside.
+    #[test]
+    fn parallel_sections_inside_do_not_wait_either() {
+        let work = || {
+            Pair::with(|mut pair| {
+                let sum = || (0..10_000_u64).into_par_iter().sum::<u64>();
+                (0..50).map(|_| pair.join(sum, sum)).map(|(a, b)| a + b).sum::<u64>()
+            })
+        };
+        let n = rayon::current_num_threads() + 1;
+        let sums: Vec<u64> = thread::scope(|scope| {
+            let owners: Vec<_> = (0..n).map(|_| scope.spawn(work)).collect();
+            owners.into_iter().map(|owner| owner.join().unwrap()).collect()
+        });
+        assert_eq!(sums, vec![100 * 49_995_000; n]);
     }
 }

@@ -76,7 +76,8 @@ impl Real for f64 {
         }
     }
     fn matmul(c: &mut [f64], a: MatRef<'_, f64>, b: MatRef<'_, f64>, init: Init<'_, f64>) {
-        assert_eq!((c.len(), a.cols), (a.rows * b.cols, b.rows), "the shapes of C = A B do not fit");
+        let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
+        assert!(fits, "the shapes of C = A B do not fit");
         if let Init::RowBias(bias) = init {
             c.chunks_exact_mut(b.cols).zip(bias).for_each(|(row, &bias)| row.fill(bias));
         }
@@ -108,7 +109,10 @@ impl Real for f64 {
         }
     }
     fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
-        let (m, n) = (a.len() / k.max(1), b.len() / k.max(1));
+        if k == 0 {
+            return;
+        }
+        let (m, n) = (a.len() / k, b.len() / k);
         f64::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Accumulate);
     }
 }

@@ -20,9 +20,10 @@ pub struct PolicySpec {
     pub activation: Activation,
     /// The action distribution.
     pub distribution: DistributionSpec,
-    /// The bounds that continuous actions are clipped to, per dimension; none for discrete actions.
+    /// The bounds that continuous actions are clipped to, (lowest, highest) per dimension, where there are any; none at all for
+    /// discrete actions.
     #[serde(default)]
-    pub action_bounds: Option<Vec<(f32, f32)>>,
+    pub action_bounds: Option<Vec<(Option<f32>, Option<f32>)>>,
 }
 
 impl PolicySpec {
@@ -30,8 +31,24 @@ impl PolicySpec {
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] when sizes and distribution do not fit.
+    /// [`NnError::Shape`] when sizes and distribution do not fit, [`NnError::Saved`] for bounds that are not numbers in order, or not
+    /// one pair a dimension, and for more parameters than can be counted.
     pub fn build(&self) -> Result<PolicyModel<f32>, NnError> {
+        let weights = self.sizes.windows(2).map(|io| io[0].checked_mul(io[1].checked_add(1)?));
+        if weights.collect::<Option<Vec<_>>>().is_none() {
+            return Err(NnError::Saved(format!("layer sizes {:?} are too large", self.sizes)));
+        }
+        if let (Some(bounds), Some(n)) = (&self.action_bounds, self.sizes.last()) {
+            NnError::check("the list of action bounds", bounds.len(), *n)?;
+            let wrong = |&&(low, high): &&(Option<f32>, Option<f32>)| {
+                low.is_some_and(f32::is_nan)
+                    || high.is_some_and(f32::is_nan)
+                    || low.zip(high).is_some_and(|(l, h)| l > h)
+            };
+            if let Some((low, high)) = bounds.iter().find(wrong) {
+                return Err(NnError::Saved(format!("action bounds {low:?} to {high:?} are not in order")));
+            }
+        }
         PolicyModel::new(Arc::new(Mlp::new(&self.sizes, self.activation)?), self.distribution.build())
     }
 }
@@ -104,12 +121,17 @@ impl TrainedPolicy {
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] when the observation has another length than the policy takes.
+    /// [`NnError::Shape`] when the observation has another length than the policy takes, [`NnError::NonFinite`] when it or the
+    /// parameters are not finite.
     pub fn act(&mut self, obs: &[f32], deterministic: bool) -> Result<Actions<f32>, NnError> {
         NnError::check("the observation", obs.len(), self.model.network.n_inputs())?;
         let (net, globals) = self.theta.split_at(self.model.network.n_params());
         self.y.resize(self.model.network.n_outputs(), 0.0);
         self.model.network.forward(net, Input::new(obs, obs.len())?, &mut self.y, &mut self.ws)?;
+        // The mode of a categorical distribution would hide it.
+        if self.y.iter().chain(globals).any(|y| !y.is_finite()) {
+            return Err(NnError::NonFinite { what: "the policy's output" });
+        }
         let params = DistParams { y: &self.y, globals };
         let mut actions = self.model.distribution.new_actions();
         if deterministic {
@@ -118,7 +140,9 @@ impl TrainedPolicy {
             self.model.distribution.sample(params, &mut self.rng, &mut actions, &mut [0.0])?;
         }
         if let (Actions::Continuous(a), Some(bounds)) = (&mut actions, &self.spec.action_bounds) {
-            a.iter_mut().zip(bounds).for_each(|(a, &(low, high))| *a = a.clamp(low, high));
+            for (a, &(low, high)) in a.iter_mut().zip(bounds) {
+                *a = a.clamp(low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
+            }
         }
         Ok(actions)
     }
@@ -151,7 +175,7 @@ impl TrainedPolicy {
         let model = spec.build()?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| NnError::Saved(e.to_string()))?;
         let layout = model.layout();
-        let mut theta = Vec::with_capacity(layout.n_params());
+        let mut theta = Vec::new();
         for p in layout.params() {
             let tensor =
                 file.tensor(&p.name).map_err(|e| NnError::Saved(format!("tensor {:?}: {e}", p.name)))?;
@@ -167,5 +191,42 @@ impl TrainedPolicy {
             return Err(NnError::Saved(format!("tensor {extra:?} belongs to no part of this policy")));
         }
         TrainedPolicy::new(spec, theta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(bounds: Option<Vec<(Option<f32>, Option<f32>)>>) -> PolicySpec {
+        let distribution = DistributionSpec::DiagGaussian { dim: 2 };
+        PolicySpec { sizes: vec![1, 2], activation: Activation::Tanh, distribution, action_bounds: bounds }
+    }
+
+    #[test]
+    fn a_policy_comes_back_from_its_bytes_with_open_bounds() {
+        let spec = spec(Some(vec![(Some(-1.0), None), (None, None)]));
+        let theta = vec![-2.0, 3.0, 0.0, 0.0, 0.0, 0.0];
+        let saved = TrainedPolicy::new(spec.clone(), theta.clone()).unwrap();
+        let text = serde_json::to_string(&spec).unwrap();
+        let bytes = saved.to_safetensors().unwrap();
+        let mut loaded =
+            TrainedPolicy::from_safetensors(serde_json::from_str(&text).unwrap(), &bytes).unwrap();
+        assert_eq!((loaded.spec(), loaded.theta()), (&spec, &theta[..]));
+        assert_eq!(loaded.act(&[1.0], true).unwrap(), Actions::Continuous(vec![-1.0, 3.0]));
+    }
+
+    #[test]
+    fn what_is_wrong_is_an_error() {
+        assert!(
+            TrainedPolicy::new(spec(Some(vec![(Some(1.0), Some(-1.0)), (None, None)])), vec![0.0; 6])
+                .is_err()
+        );
+        assert!(TrainedPolicy::new(spec(Some(vec![(None, None)])), vec![0.0; 6]).is_err());
+        let huge = PolicySpec { sizes: vec![usize::MAX, 2], ..spec(None) };
+        assert!(matches!(huge.build(), Err(NnError::Saved(_))));
+        let mut policy = TrainedPolicy::new(spec(None), vec![0.0; 6]).unwrap();
+        assert!(matches!(policy.act(&[f32::NAN], true), Err(NnError::NonFinite { .. })));
+        assert!(matches!(policy.act(&[0.0, 0.0], true), Err(NnError::Shape { .. })));
     }
 }

@@ -5,7 +5,7 @@
 use num_traits::Float;
 
 // Independent partial sums: enough for the widest vector registers, and a fixed pattern on every machine.
-const LANES: usize = 32;
+const LANES: usize = 8;
 
 /// The dot product `aᵀb`, accumulated in f64.
 ///

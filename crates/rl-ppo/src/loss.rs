@@ -231,7 +231,7 @@ pub struct MinibatchLoss {
 /// [`NnError::Shape`] when models, θ and minibatch do not fit.
 #[allow(clippy::too_many_arguments, reason = "everything the loss touches is visible in its signature")]
 pub fn minibatch_loss<F: Real>(
-    pair: &Pair,
+    pair: &mut Pair<'_>,
     reducer: Reducer,
     policy: &PolicyModel<F>,
     critic: &dyn Network<F>,

@@ -5,7 +5,7 @@
 //! 2.     losses and gradient of actor and critic, side by side
 //! 3.     stop if the minibatch's estimated KL > 1.5 target_kl
 //! 4.     clip the global gradient norm, one Adam step on all parameters
-//! 5. a non-finite gradient ends the update and undoes it
+//! 5. a non-finite gradient or parameter ends the update and undoes it
 //! ```
 
 use rl_algo::{
@@ -81,13 +81,14 @@ impl Algorithm for Ppo {
         let loss_config = self.config.loss(ctx.progress_remaining);
         let new_adam = |n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() });
         let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
-        let before = (agent.theta().to_vec(), self.adam.get_or_insert_with(|| sizes.map(new_adam)).clone());
+        let adam = self.adam.get_or_insert_with(|| sizes.map(new_adam)).clone();
+        let before = (agent.theta().to_vec(), adam, self.n_updates);
 
         let (totals, outcome) =
-            Pair::with(|pair| self.epochs(pair, agent, batch, ctx, &loss_config, learning_rate))?;
+            Pair::with(|mut pair| self.epochs(&mut pair, agent, batch, ctx, &loss_config, learning_rate))?;
         if let Outcome::Rejected(_) = outcome {
             agent.theta_mut().copy_from_slice(&before.0);
-            self.adam = Some(before.1);
+            (self.adam, self.n_updates) = (Some(before.1), before.2);
         }
         self.report(agent, batch, ctx, &totals, outcome)
     }
@@ -102,7 +103,7 @@ impl Ppo {
     /// The numbered steps above.
     fn epochs(
         &mut self,
-        pair: &Pair,
+        pair: &mut Pair<'_>,
         agent: &mut ActorCritic,
         batch: &Batch,
         ctx: &mut UpdateContext<'_>,
@@ -118,6 +119,7 @@ impl Ppo {
         let mut totals = Totals::default();
         // 1
         for _ in 0..config.n_epochs {
+            *n_updates += 1;
             for rows in minibatches.epoch(config.batch_size, ctx.rng) {
                 gather(batch, rows, agent, &mut minibatch);
                 // 2
@@ -147,7 +149,10 @@ impl Ppo {
                 let scale = clip_scale(loss.grad_norm, config.max_grad_norm);
                 adam_step(pair, adam, agent, &grad, scale, learning_rate)?;
             }
-            *n_updates += 1;
+        }
+        // 5: what the last step made of a finite gradient
+        if !agent.theta().iter().all(|x| x.is_finite()) {
+            return Ok((totals, Outcome::Rejected("a parameter is not finite".into())));
         }
         Ok((totals, Outcome::Applied))
     }
@@ -192,7 +197,7 @@ impl Ppo {
 
 /// One Adam step of actor and critic, side by side.
 fn adam_step(
-    pair: &Pair,
+    pair: &mut Pair<'_>,
     [policy_adam, critic_adam]: &mut [Adam<f32>; 2],
     agent: &mut ActorCritic,
     grad: &[f32],

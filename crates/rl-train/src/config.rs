@@ -22,6 +22,11 @@ pub struct TrainConfig {
     pub gamma: f64,
     /// The decay λ of generalised advantage estimation.
     pub gae_lambda: f64,
+    /// Whether the agent sees observations normalised by their running mean and variance, clipped at ±10.
+    pub normalize_observation: bool,
+    /// Whether it learns from rewards divided by the running standard deviation of the discounted return (γ is `gamma`), clipped at ±10;
+    /// returns are reported from raw rewards.
+    pub normalize_reward: bool,
     /// Environment steps of the whole run, over all environments; the rollout in progress is finished.
     pub total_steps: u64,
 }
@@ -34,6 +39,8 @@ impl Default for TrainConfig {
             n_steps: 2048,
             gamma: 0.99,
             gae_lambda: 0.95,
+            normalize_observation: false,
+            normalize_reward: false,
             total_steps: 100_000,
         }
     }
@@ -63,12 +70,7 @@ impl TrainConfig {
         let fits = self.rollout_len() <= 1 << 28;
         check_setting("n_steps", self.n_steps, "n_envs · n_steps at most 2^28", fits)?;
         check_setting("gamma", self.gamma, unit, (0.0..=1.0).contains(&self.gamma))?;
-        check_setting(
-            "gae_lambda",
-            self.gae_lambda,
-            unit,
-            (0.0..=1.0).contains(&self.gae_lambda),
-        )?;
+        check_setting("gae_lambda", self.gae_lambda, unit, (0.0..=1.0).contains(&self.gae_lambda))?;
         let total = "an integer from 1 to 10^15";
         check_setting(
             "total_steps",
@@ -98,10 +100,6 @@ impl EvalConfig {
 
     /// Every `freq` environment steps with 20 episodes, and at the end with 100.
     pub fn every(freq: u64) -> Self {
-        EvalConfig {
-            freq,
-            episodes: 20,
-            final_episodes: 100,
-        }
+        EvalConfig { freq, episodes: 20, final_episodes: 100 }
     }
 }

@@ -54,6 +54,15 @@ pub enum TrainError {
         /// The network's output.
         output: f32,
     },
+    /// An environment to be looked at that draws no pictures.
+    #[error("{env} draws no pictures: its `render` gives none")]
+    NoPicture {
+        /// The environment's identifier.
+        env: String,
+    },
+    /// A picture that no file can hold.
+    #[error("cannot draw: {0}")]
+    Picture(String),
     /// An evaluation was asked to stop.
     #[error("the evaluation was stopped")]
     Stopped,

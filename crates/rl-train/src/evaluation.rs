@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rl_env::rng::stream;
-use rl_env::{Space, VecEnv};
+use rl_env::{ObservationNormalizer, Space, VecEnv};
 use rl_nn::{Actions, Input, PolicyModel, Workspace};
 use serde::Serialize;
 
@@ -19,6 +19,17 @@ pub enum Acting {
     Deterministic,
     /// A sample.
     Stochastic,
+}
+
+/// What acts in an evaluation: a policy as it stands.
+#[derive(Clone, Copy)]
+pub struct Actor<'a> {
+    /// The policy as a function of θ.
+    pub policy: &'a PolicyModel<f32>,
+    /// Its parameters.
+    pub theta: &'a [f32],
+    /// The statistics it sees raw observations through, where it was trained on normalised ones.
+    pub normalizer: Option<&'a ObservationNormalizer>,
 }
 
 /// Returns and lengths of whole episodes.
@@ -48,10 +59,7 @@ impl Evaluation {
             mean,
             std: var.sqrt(),
             min: episodes.iter().map(|(ret, _)| *ret).fold(f64::INFINITY, f64::min),
-            max: episodes
-                .iter()
-                .map(|(ret, _)| *ret)
-                .fold(f64::NEG_INFINITY, f64::max),
+            max: episodes.iter().map(|(ret, _)| *ret).fold(f64::NEG_INFINITY, f64::max),
             mean_length: episodes.iter().map(|(_, len)| *len as f64).sum::<f64>() / n,
         }
     }
@@ -62,26 +70,22 @@ impl Evaluation {
 /// How many episodes each environment contributes is fixed beforehand, `⌊(episodes + i) / N⌋` of environment `i`: taking
 /// whichever end first would prefer short ones. The starts are those of the stream `(seed, "eval", i)` whenever it is called,
 /// so that evaluations of different policies differ by the policies alone. Returns count the raw rewards; continuous
-/// actions are clipped to their bounds; normalisers are frozen.
+/// actions are clipped to their bounds; the actor's statistics stay as they are, as do those of a normaliser over `env`.
 ///
 /// # Errors
 ///
 /// [`TrainError::Env`] and [`TrainError::Nn`] when the environment fails or the policy does not fit it,
 /// [`TrainError::NonFinitePolicy`] for a policy that is no longer finite, [`TrainError::Stopped`] when `stop` is set
 /// before the last episode ends.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "an evaluation is a function of exactly these"
-)]
 pub fn evaluate(
-    policy: &PolicyModel<f32>,
-    theta: &[f32],
+    actor: Actor<'_>,
     env: &mut dyn VecEnv,
     episodes: usize,
     seed: u64,
     acting: Acting,
     stop: &AtomicBool,
 ) -> Result<Evaluation, TrainError> {
+    let Actor { policy, theta, normalizer } = actor;
     let (n, obs_len) = (env.n_envs(), env.observation_space().flat_len());
     let bounds: Option<Vec<(f32, f32)>> = match env.action_space() {
         Space::Box(b) => Some(b.low.iter().copied().zip(b.high.iter().copied()).collect()),
@@ -92,6 +96,7 @@ pub fn evaluate(
     let mut rngs: Vec<_> = (0..n).map(|i| stream(seed, "eval_action", i as u64)).collect();
     let mut running = vec![(0.0, 0u64); n];
     let mut finished = Vec::with_capacity(episodes);
+    let mut obs = vec![0.0; n * obs_len];
     let (mut ws, mut y) = (Workspace::default(), vec![0.0; n * policy.network.n_outputs()]);
     let (mut actions, mut log_probs) = (policy.distribution.new_actions(), vec![0.0; n]);
 
@@ -101,27 +106,22 @@ pub fn evaluate(
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped);
         }
-        policy.network.forward(
-            net_theta,
-            Input::new(env.observations(), obs_len)?,
-            &mut y,
-            &mut ws,
-        )?;
+        obs.copy_from_slice(env.observations());
+        if let Some(normalizer) = normalizer {
+            normalizer.normalize(&mut obs);
+        }
+        policy.network.forward(net_theta, Input::new(&obs, obs_len)?, &mut y, &mut ws)?;
         let params = policy.params(&y, theta)?;
         actions.clear();
         match acting {
             Acting::Deterministic => policy.distribution.mode(params, &mut actions)?,
             Acting::Stochastic => {
-                policy
-                    .distribution
-                    .sample(params, &mut rngs, &mut actions, &mut log_probs)?
+                policy.distribution.sample(params, &mut rngs, &mut actions, &mut log_probs)?
             }
         }
         check_finite(&y, n)?;
         if let (Actions::Continuous(a), Some(bounds)) = (&mut actions, &bounds) {
-            a.iter_mut()
-                .zip(bounds.iter().cycle())
-                .for_each(|(a, &(low, high))| *a = a.clamp(low, high));
+            a.iter_mut().zip(bounds.iter().cycle()).for_each(|(a, &(low, high))| *a = a.clamp(low, high));
         }
         env.step(match &actions {
             Actions::Discrete(a) => rl_env::ActionsRef::Discrete(a),
@@ -146,9 +146,6 @@ pub fn evaluate(
 fn check_finite(y: &[f32], n: usize) -> Result<(), TrainError> {
     match y.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
-        Some(k) => Err(TrainError::NonFinitePolicy {
-            env: k * n / y.len(),
-            output: y[k],
-        }),
+        Some(k) => Err(TrainError::NonFinitePolicy { env: k * n / y.len(), output: y[k] }),
     }
 }

@@ -2,11 +2,10 @@
 
 use std::sync::atomic::AtomicBool;
 
-use rl_algo::ActorCritic;
 use rl_env::{EnvSpec, VecEnv};
 
 use crate::evaluation::N_EVAL_ENVS;
-use crate::{Acting, EvalConfig, Evaluation, TrainError, evaluate};
+use crate::{Acting, Actor, EvalConfig, Evaluation, TrainError, evaluate};
 
 /// The evaluation's environments, its schedule and the best result so far.
 pub(crate) struct Evaluator {
@@ -18,17 +17,9 @@ pub(crate) struct Evaluator {
 
 impl Evaluator {
     pub(crate) fn new(env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
-        let config = EvalConfig {
-            freq: config.freq.max(1),
-            ..config
-        };
+        let config = EvalConfig { freq: config.freq.max(1), ..config };
         let n = config.episodes.max(config.final_episodes).clamp(1, N_EVAL_ENVS);
-        Ok(Evaluator {
-            config,
-            env: env.make_vec(n)?,
-            next: config.freq,
-            best: None,
-        })
+        Ok(Evaluator { config, env: env.make_vec(n)?, next: config.freq, best: None })
     }
 
     /// The number of episodes where an evaluation is due, which is then taken as done.
@@ -37,23 +28,18 @@ impl Evaluator {
             return None;
         }
         self.next = (step / self.config.freq + 1) * self.config.freq;
-        Some(if is_over {
-            self.config.final_episodes
-        } else {
-            self.config.episodes
-        })
+        Some(if is_over { self.config.final_episodes } else { self.config.episodes })
     }
 
-    /// Evaluates the deterministic policy.
+    /// Evaluates an actor that takes the most probable actions.
     pub(crate) fn evaluate(
         &mut self,
-        agent: &ActorCritic,
+        actor: Actor<'_>,
         episodes: usize,
         seed: u64,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let (policy, theta, acting) = (agent.policy(), agent.policy_theta(), Acting::Deterministic);
-        evaluate(policy, theta, &mut *self.env, episodes, seed, acting, stop)
+        evaluate(actor, &mut *self.env, episodes, seed, Acting::Deterministic, stop)
     }
 
     /// Whether no earlier evaluation was better.

@@ -118,10 +118,7 @@ impl Update {
             ("train/std", or_nan(self.std)),
         ];
         let core = core.into_iter().map(|(tag, value)| (Cow::Borrowed(tag), value));
-        let own = report
-            .extra
-            .iter()
-            .map(|(name, value)| (Cow::Owned(format!("train/{name}")), *value));
+        let own = report.extra.iter().map(|(name, value)| (Cow::Owned(format!("train/{name}")), *value));
         core.chain(own).collect()
     }
 
@@ -129,9 +126,7 @@ impl Update {
     pub(crate) fn duplicate_tag(&self) -> Option<String> {
         let mut tags: Vec<_> = self.scalars().into_iter().map(|(tag, _)| tag).collect();
         tags.sort();
-        tags.windows(2)
-            .find(|pair| pair[0] == pair[1])
-            .map(|pair| pair[0].to_string())
+        tags.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_string())
     }
 }
 

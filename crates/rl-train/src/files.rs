@@ -30,9 +30,7 @@ impl RunDir {
                 Err(e) => return Err(TrainError::io("create the directory", &path)(e)),
             }
         }
-        Err(TrainError::io("create a directory in", &parent)(
-            ErrorKind::AlreadyExists.into(),
-        ))
+        Err(TrainError::io("create a directory in", &parent)(ErrorKind::AlreadyExists.into()))
     }
 
     /// The directory.
@@ -101,6 +99,20 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> 
     })
 }
 
+/// Writes a file where there is none yet, whole or not at all.
+///
+/// # Errors
+///
+/// [`TrainError::Io`] when that fails, or when there is one already, which then stays as it was.
+pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), TrainError> {
+    let mut file = fs::File::create_new(path).map_err(TrainError::io("create", path))?;
+    file.write_all(contents).map_err(|e| {
+        // The error that matters is the first one.
+        let _ = fs::remove_file(path);
+        TrainError::io("write", path)(e)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,14 +122,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let names = [(); 3].map(|()| RunDir::create(out.path(), "CartPole-v1", "ppo", 7).unwrap().path);
         let names = names.map(|p| p.strip_prefix(out.path()).unwrap().to_str().unwrap().to_owned());
-        assert_eq!(
-            names,
-            [
-                "CartPole-v1/ppo/s7",
-                "CartPole-v1/ppo/s7-2",
-                "CartPole-v1/ppo/s7-3"
-            ]
-        );
+        assert_eq!(names, ["CartPole-v1/ppo/s7", "CartPole-v1/ppo/s7-2", "CartPole-v1/ppo/s7-3"]);
     }
 
     #[test]
@@ -127,17 +132,21 @@ mod tests {
     }
 
     #[test]
+    fn a_new_file_replaces_none() {
+        let out = tempfile::tempdir().unwrap();
+        let path = out.path().join("film.gif");
+        write_new(&path, b"first").unwrap();
+        assert!(write_new(&path, b"second").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+    }
+
+    #[test]
     fn a_file_in_the_way_is_named() {
         let out = tempfile::tempdir().unwrap();
         let file = out.path().join("file");
         write_atomically(&file, b"x").unwrap();
-        let error = RunDir::create(&file, "CartPole-v1", "ppo", 0)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.starts_with("cannot create the directory ") && error.contains("file"),
-            "{error}"
-        );
+        let error = RunDir::create(&file, "CartPole-v1", "ppo", 0).unwrap_err().to_string();
+        assert!(error.starts_with("cannot create the directory ") && error.contains("file"), "{error}");
         assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
     }
 }

@@ -66,14 +66,7 @@ impl Tally {
     }
 
     pub(crate) fn timing(&self) -> Timing {
-        let elapsed = self
-            .started
-            .elapsed()
-            .saturating_sub(self.evaluating)
-            .as_secs_f64();
-        Timing {
-            elapsed,
-            fps: self.step as f64 / elapsed.max(1e-9),
-        }
+        let elapsed = self.started.elapsed().saturating_sub(self.evaluating).as_secs_f64();
+        Timing { elapsed, fps: self.step as f64 / elapsed.max(1e-9) }
     }
 }

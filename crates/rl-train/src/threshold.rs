@@ -17,11 +17,6 @@ const DOCUMENTED: &[(&str, f64)] = &[("Pendulum-v1", -200.0)];
 /// # Ok::<(), rl_env::EnvError>(())
 /// ```
 pub fn reward_threshold(env: &EnvSpec) -> Option<f64> {
-    let documented = || {
-        DOCUMENTED
-            .iter()
-            .find(|(id, _)| *id == env.id)
-            .map(|(_, threshold)| *threshold)
-    };
+    let documented = || DOCUMENTED.iter().find(|(id, _)| *id == env.id).map(|(_, threshold)| *threshold);
     env.reward_threshold.or_else(documented)
 }

@@ -9,15 +9,15 @@ use rl_algo::{
     ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings,
 };
 use rl_env::rng::stream;
-use rl_env::{EnvRng, EnvSpec};
+use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, VecEnv};
 use rl_nn::Shards;
 use rl_rollout::Collector;
 
 use crate::evaluator::Evaluator;
 use crate::tally::Tally;
 use crate::{
-    EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig, TrainError, Update,
-    reward_threshold,
+    Actor, EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig, TrainError,
+    Update, reward_threshold,
 };
 
 /// Trains an agent with an algorithm in an environment.
@@ -50,12 +50,7 @@ pub struct Trainer {
 pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
     let made = env.make();
     let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::mlp(
-        &made.observation_space(),
-        &made.action_space(),
-        net,
-        &mut rng,
-    )?)
+    Ok(ActorCritic::mlp(&made.observation_space(), &made.action_space(), net, &mut rng)?)
 }
 
 /// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
@@ -64,14 +59,21 @@ pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCriti
 ///
 /// [`TrainError::Threads`] when the system gives none.
 pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, TrainError> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.max(1))
-        .build();
-    let pool = pool.map_err(|e| TrainError::Threads {
-        threads,
-        reason: e.to_string(),
-    })?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    let pool = pool.map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
     Ok(pool.install(work))
+}
+
+/// The environments to learn in, normalised as configured.
+fn make_envs(env: &EnvSpec, config: &TrainConfig) -> Result<Box<dyn VecEnv>, TrainError> {
+    let mut envs = env.make_vec(config.n_envs)?;
+    if config.normalize_observation {
+        envs = Box::new(NormalizeObservation::new(envs));
+    }
+    if config.normalize_reward {
+        envs = Box::new(NormalizeReward::new(envs, config.gamma));
+    }
+    Ok(envs)
 }
 
 impl Trainer {
@@ -99,7 +101,7 @@ impl Trainer {
         };
         Ok(Trainer {
             info,
-            collector: Collector::new(env.make_vec(config.n_envs)?, seed)?,
+            collector: Collector::new(make_envs(env, &config)?, seed)?,
             rng: stream(seed, "update", 0),
             batch: Batch::new(&agent),
             shards: Shards::new(),
@@ -166,11 +168,7 @@ impl Trainer {
         self.tally.started = Instant::now();
         let outcome = self.train();
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
-        let saved = if is_finite {
-            self.save_policy(RunDir::latest)
-        } else {
-            Ok(())
-        };
+        let saved = if is_finite { self.save_policy(RunDir::latest) } else { Ok(()) };
         let outcome = outcome.and(saved);
         let summary = self.summary(outcome.as_ref().err());
         let told = self.finish(&summary);
@@ -185,11 +183,7 @@ impl Trainer {
                 break;
             }
             let (update, step) = (self.tally.updates + 1, self.tally.step);
-            let at = |e: TrainError| TrainError::At {
-                update,
-                step,
-                source: Box::new(e),
-            };
+            let at = |e: TrainError| TrainError::At { update, step, source: Box::new(e) };
             self.step().map_err(at)?;
         }
         Ok(())
@@ -197,23 +191,11 @@ impl Trainer {
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
-        let TrainConfig {
-            n_steps,
-            gamma,
-            gae_lambda,
-            ..
-        } = self.config;
+        let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
-        self.collector.collect(
-            policy,
-            theta,
-            n_steps,
-            &mut self.batch.rollout,
-            &mut self.tally.finished,
-        )?;
+        self.collector.collect(policy, theta, n_steps, &mut self.batch.rollout, &mut self.tally.finished)?;
         self.tally.rollout_done(self.batch.len());
-        self.batch
-            .estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
+        self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
         let report = self.update()?;
         self.emit(report)?;
         self.evaluate_if_due()
@@ -222,11 +204,8 @@ impl Trainer {
     fn update(&mut self) -> Result<Report, TrainError> {
         // As Stable-Baselines3, which counts the rollout that the update learns from as done.
         let progress = self.tally.step as f64 / self.config.total_steps as f64;
-        let mut ctx = UpdateContext {
-            rng: &mut self.rng,
-            progress_remaining: 1.0 - progress,
-            reducer: Reducer,
-        };
+        let mut ctx =
+            UpdateContext { rng: &mut self.rng, progress_remaining: 1.0 - progress, reducer: Reducer };
         Ok(self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?)
     }
 
@@ -256,7 +235,12 @@ impl Trainer {
             return Ok(());
         };
         let begun = Instant::now();
-        let evaluation = match evaluator.evaluate(&self.agent, episodes, self.info.seed, &self.stop) {
+        let actor = Actor {
+            policy: self.agent.policy(),
+            theta: self.agent.policy_theta(),
+            normalizer: self.collector.env().observation_normalizer(),
+        };
+        let evaluation = match evaluator.evaluate(actor, episodes, self.info.seed, &self.stop) {
             Err(TrainError::Stopped) => {
                 self.tally.stopped = true;
                 return Ok(());
@@ -267,9 +251,7 @@ impl Trainer {
             self.save_policy(RunDir::best)?;
         }
         self.save_policy(RunDir::latest)?;
-        let reached = self
-            .threshold
-            .is_some_and(|threshold| evaluation.mean >= threshold);
+        let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
         if reached && self.tally.threshold_reached.is_none() {
             self.tally.threshold_reached = Some((step, elapsed));
         }
@@ -283,7 +265,10 @@ impl Trainer {
         let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else {
             return Ok(());
         };
-        Policy::new(&self.info.env, self.info.seed, self.tally.step, trained).save(place(dir))
+        let normalizer = self.collector.env().observation_normalizer().cloned();
+        Policy::new(&self.info.env, self.info.seed, self.tally.step, trained)
+            .seeing_through(normalizer)?
+            .save(place(dir))
     }
 
     fn is_over(&self) -> bool {

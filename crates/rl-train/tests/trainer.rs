@@ -9,9 +9,14 @@ use std::sync::{Arc, Mutex};
 use rand::{Rng, RngCore};
 use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
 use rl_env::rng::stream;
-use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Space, Step, StepEnd};
+use rl_env::{
+    ActionsRef, BoxSpace, Env, EnvError, EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Space, Step,
+    StepEnd, VecEnv,
+};
+use rl_nn::Actions;
+use rl_rollout::Rollout;
 use rl_train::{
-    Acting, Csv, EvalConfig, Event, Policy, RunDir, Sink, SinkError, Status, TensorBoard, TrainConfig,
+    Acting, Actor, Csv, EvalConfig, Event, Policy, RunDir, Sink, SinkError, Status, TensorBoard, TrainConfig,
     TrainError, Trainer, evaluate, new_agent,
 };
 
@@ -36,15 +41,8 @@ impl Env for Lottery {
     fn step(&mut self, &action: &usize, _: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         self.left -= 1;
         obs[0] = 1.0;
-        let end = if self.left == 0 {
-            StepEnd::Terminated
-        } else {
-            StepEnd::Continues
-        };
-        Ok(Step {
-            reward: action as f64,
-            end,
-        })
+        let end = if self.left == 0 { StepEnd::Terminated } else { StepEnd::Continues };
+        Ok(Step { reward: action as f64, end })
     }
 }
 
@@ -65,11 +63,7 @@ struct Prefer {
 
 impl Prefer {
     fn actions(actions: &[usize]) -> Box<Self> {
-        Box::new(Prefer {
-            actions: actions.to_vec(),
-            name: "own",
-            seen: Arc::default(),
-        })
+        Box::new(Prefer { actions: actions.to_vec(), name: "own", seen: Arc::default() })
     }
 }
 
@@ -85,21 +79,13 @@ impl Algorithm for Prefer {
         let n = agent.policy().n_params();
         agent.theta_mut()[n - 2 + action] = 100.0;
         agent.theta_mut()[n - 1 - action] = -100.0;
-        Ok(Report {
-            extra: vec![(self.name, action as f64)],
-            ..Report::new(Outcome::Applied)
-        })
+        Ok(Report { extra: vec![(self.name, action as f64)], ..Report::new(Outcome::Applied) })
     }
 }
 
 fn config(updates: u64) -> TrainConfig {
     // A budget that the last rollout overshoots.
-    TrainConfig {
-        n_envs: 2,
-        n_steps: 50,
-        total_steps: updates * 100 - 30,
-        ..TrainConfig::default()
-    }
+    TrainConfig { n_envs: 2, n_steps: 50, total_steps: updates * 100 - 30, ..TrainConfig::default() }
 }
 
 fn trainer(algorithm: Box<dyn Algorithm>, updates: u64) -> Trainer {
@@ -136,15 +122,9 @@ fn events_come_in_order_and_the_last_rollout_is_finished() {
     let recorder = Recorder::default();
     let algorithm = Prefer::actions(&[0, 1, 1]);
     let progress = algorithm.seen.clone();
-    let eval = EvalConfig {
-        freq: 150,
-        episodes: 4,
-        final_episodes: 6,
-    };
-    let mut trainer = trainer(algorithm, 3)
-        .with_evaluation(&lottery(), eval)
-        .unwrap()
-        .with_sink(recorder.clone());
+    let eval = EvalConfig { freq: 150, episodes: 4, final_episodes: 6 };
+    let mut trainer =
+        trainer(algorithm, 3).with_evaluation(&lottery(), eval).unwrap().with_sink(recorder.clone());
     let summary = trainer.run().unwrap();
     let heard = recorder.heard.lock().unwrap();
     assert_eq!(
@@ -159,10 +139,7 @@ fn events_come_in_order_and_the_last_rollout_is_finished() {
             "end Finished"
         ]
     );
-    assert_eq!(
-        (summary.total_steps, summary.updates, summary.steps_to_threshold),
-        (300, 3, Some(200))
-    );
+    assert_eq!((summary.total_steps, summary.updates, summary.steps_to_threshold), (300, 3, Some(200)));
     let expected = [100.0, 200.0, 300.0].map(|step| 1.0 - step / 270.0);
     assert_eq!(*progress.lock().unwrap(), expected);
 }
@@ -175,8 +152,8 @@ fn evaluation_does_not_prefer_short_episodes() {
     agent.theta_mut()[n - 1] += 100.0;
     let mut env = lottery().make_vec(20).unwrap();
     let stop = AtomicBool::new(false);
-    let (policy, theta) = (agent.policy(), agent.policy_theta());
-    let e = evaluate(policy, theta, &mut *env, 100, 7, Acting::Deterministic, &stop).unwrap();
+    let actor = Actor { policy: agent.policy(), theta: agent.policy_theta(), normalizer: None };
+    let e = evaluate(actor, &mut *env, 100, 7, Acting::Deterministic, &stop).unwrap();
     // The lengths are known beforehand: five draws from each environment's stream, and a point a step.
     let lengths = (0..20).flat_map(|i| {
         let mut rng = stream(7, "eval", i);
@@ -190,64 +167,84 @@ fn evaluation_does_not_prefer_short_episodes() {
     );
     assert!((e.min, e.max) == (1.0, 50.0));
     let stop = AtomicBool::new(true);
-    let stopped = evaluate(policy, theta, &mut *env, 100, 7, Acting::Deterministic, &stop);
+    let stopped = evaluate(actor, &mut *env, 100, 7, Acting::Deterministic, &stop);
     assert!(matches!(stopped, Err(TrainError::Stopped)));
+}
+
+/// What an algorithm learns from is what the normalisers over the same environments give, with the run's γ; what is told of
+/// episodes is raw.
+#[test]
+fn learning_sees_normalised_experience() {
+    /// Keeps what it is given.
+    struct Watcher(Arc<Mutex<Vec<Rollout>>>);
+    impl Algorithm for Watcher {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            batch: &Batch,
+            _: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            self.0.lock().unwrap().push(batch.rollout.clone());
+            Ok(Report::new(Outcome::Applied))
+        }
+    }
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let config = TrainConfig { gamma: 0.5, normalize_observation: true, normalize_reward: true, ..config(3) };
+    let agent = new_agent(&lottery(), &NetConfig::default(), 0).unwrap();
+    let summary = Trainer::new(&lottery(), config, agent, Box::new(Watcher(seen.clone())), 4).unwrap().run();
+
+    let mut envs = NormalizeReward::new(NormalizeObservation::new(lottery().make_vec(2).unwrap()), 0.5);
+    envs.reset(4, "env").unwrap();
+    let (mut running, mut returns) = ([0.0; 2], Vec::new());
+    for rollout in seen.lock().unwrap().iter() {
+        let Actions::Discrete(actions) = &rollout.actions else {
+            panic!("the lottery's actions are discrete")
+        };
+        for (t, actions) in actions.chunks(2).enumerate() {
+            let row = 2 * t..2 * t + 2;
+            assert_eq!(rollout.observations[row.clone()], *envs.observations());
+            envs.step(ActionsRef::Discrete(actions)).unwrap();
+            let rewards: Vec<f32> = envs.rewards().iter().map(|&r| r as f32).collect();
+            assert_eq!(rollout.rewards[row], rewards);
+            for (i, end) in envs.ends().iter().enumerate() {
+                running[i] += envs.raw_rewards()[i];
+                if end.is_over() {
+                    returns.push(std::mem::take(&mut running[i]));
+                }
+            }
+        }
+    }
+    let recent = &returns[returns.len().saturating_sub(100)..];
+    let mean = recent.iter().sum::<f64>() / recent.len() as f64;
+    assert_eq!(summary.unwrap().mean_return_100, Some(mean));
 }
 
 #[test]
 fn the_best_and_the_latest_policy_are_kept() {
     let out = tempfile::tempdir().unwrap();
     let dir = RunDir::create(out.path(), "Lottery-v0", "prefer", 0).unwrap();
-    let eval = EvalConfig {
-        freq: 100,
-        episodes: 20,
-        final_episodes: 20,
-    };
+    let eval = EvalConfig { freq: 100, episodes: 20, final_episodes: 20 };
     let summary = trainer(Prefer::actions(&[0, 1, 0, 0]), 4)
         .with_evaluation(&lottery(), eval)
         .unwrap()
         .saving_in(dir.clone())
         .run()
         .unwrap();
-    let (mut best, mut latest) = (
-        Policy::load(dir.best()).unwrap(),
-        Policy::load(dir.path()).unwrap(),
-    );
+    let (mut best, mut latest) = (Policy::load(dir.best()).unwrap(), Policy::load(dir.path()).unwrap());
     let one = |policy: &mut Policy| policy.act(&[1.0], true).unwrap() == rl_nn::Actions::Discrete(vec![1]);
     assert!(one(&mut best) && !one(&mut latest));
-    assert_eq!(
-        (best.steps(), latest.steps(), latest.env()),
-        (200, 400, "Lottery-v0")
-    );
-    assert_eq!(
-        latest.evaluate(&lottery(), 20, Acting::Deterministic).unwrap(),
-        summary.eval.unwrap()
-    );
-    assert!(
-        fs::read_to_string(dir.file("summary.json"))
-            .unwrap()
-            .contains("\"status\": \"finished\"")
-    );
+    assert_eq!((best.steps(), latest.steps(), latest.env()), (200, 400, "Lottery-v0"));
+    assert_eq!(latest.evaluate(&lottery(), 20, Acting::Deterministic).unwrap(), summary.eval.unwrap());
+    assert!(fs::read_to_string(dir.file("summary.json")).unwrap().contains("\"status\": \"finished\""));
     let error = Policy::load(out.path()).err().unwrap().to_string();
-    assert!(
-        error.starts_with("cannot read ") && error.contains("policy.json"),
-        "{error}"
-    );
+    assert!(error.starts_with("cannot read ") && error.contains("policy.json"), "{error}");
 }
 
 /// A sink's failure ends the run, and the others are told.
 #[test]
 fn no_event_is_lost_unnoticed() {
-    let (failing, other) = (
-        Recorder {
-            fails_at: Some(3),
-            ..Recorder::default()
-        },
-        Recorder::default(),
-    );
-    let mut trainer = trainer(Prefer::actions(&[0, 1, 0]), 3)
-        .with_sink(failing)
-        .with_sink(other.clone());
+    let (failing, other) = (Recorder { fails_at: Some(3), ..Recorder::default() }, Recorder::default());
+    let mut trainer = trainer(Prefer::actions(&[0, 1, 0]), 3).with_sink(failing).with_sink(other.clone());
     let error = trainer.run().unwrap_err();
     assert_eq!(error.to_string(), "update 2 (from step 100): the pencil broke");
     let heard = other.heard.lock().unwrap();
@@ -256,11 +253,7 @@ fn no_event_is_lost_unnoticed() {
 
 #[test]
 fn scalars_have_names_of_their_own() {
-    let clash = Box::new(Prefer {
-        actions: vec![0],
-        name: "approx_kl",
-        seen: Arc::default(),
-    });
+    let clash = Box::new(Prefer { actions: vec![0], name: "approx_kl", seen: Arc::default() });
     let error = trainer(clash, 1).run().unwrap_err().to_string();
     assert!(error.contains("\"train/approx_kl\" twice"), "{error}");
 
@@ -273,10 +266,7 @@ fn scalars_have_names_of_their_own() {
             _: &Batch,
             _: &mut UpdateContext<'_>,
         ) -> Result<Report, AlgoError> {
-            Ok(Report {
-                extra: vec![(self.0.remove(0), 1.0)],
-                ..Report::new(Outcome::Applied)
-            })
+            Ok(Report { extra: vec![(self.0.remove(0), 1.0)], ..Report::new(Outcome::Applied) })
         }
     }
     let out = tempfile::tempdir().unwrap();
@@ -285,13 +275,7 @@ fn scalars_have_names_of_their_own() {
     let error = trainer.run().unwrap_err().to_string();
     assert!(error.contains("no column for \"train/b\""), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
-    assert!(
-        Csv::create(&path)
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("progress.csv")
-    );
+    assert!(Csv::create(&path).err().unwrap().to_string().contains("progress.csv"));
 }
 
 #[test]
@@ -309,9 +293,6 @@ fn event_files_are_never_shared() {
     let logs: Vec<_> = (0..3).map(|_| TensorBoard::create(out.path()).unwrap()).collect();
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 3);
     drop(logs);
-    let error = TensorBoard::create(&out.path().join("nowhere"))
-        .err()
-        .unwrap()
-        .to_string();
+    let error = TensorBoard::create(&out.path().join("nowhere")).err().unwrap().to_string();
     assert!(error.contains("nowhere"), "{error}");
 }

@@ -125,13 +125,13 @@ pub fn policy_step<F: Real>(
 
     // 5
     let mut candidate = Candidate { y: vec![F::zero(); y_old.len()], kl_max: 0.0, entropy };
+    let mut trial = theta_old.clone();
     let search = backtracking_line_search(&config.line_search(), expected, |fraction| {
-        theta.copy_from_slice(&theta_old);
-        axpy(fraction * beta, &x, theta);
-        objective.try_step(theta, old, surrogate_old, &mut candidate, shards)
+        trial.copy_from_slice(&theta_old);
+        axpy(fraction * beta, &x, &mut trial);
+        objective.try_step(&trial, old, surrogate_old, &mut candidate, shards)
     })?;
     let Some(accepted) = search.accepted else {
-        theta.copy_from_slice(&theta_old);
         let rejected = PolicyStep::rejected("no step of the line search was accepted", grad_norm, entropy);
         return Ok(PolicyStep {
             cg: Some(cg),
@@ -140,6 +140,7 @@ pub fn policy_step<F: Real>(
             ..rejected
         });
     };
+    theta.copy_from_slice(&trial);
     Ok(PolicyStep {
         outcome: Outcome::Applied,
         step_size: accepted.fraction * beta * norm(&x),

@@ -83,9 +83,7 @@ impl Algorithm for Trpo {
         let (step, critic) = (step?, critic?);
 
         let mut report = report(&step);
-        if !critic.finite {
-            report.outcome = Outcome::Rejected("the critic's parameters became non-finite".into());
-        }
+        report.extra.push(("critic_rejected", if critic.finite { 0.0 } else { 1.0 }));
         report.value_loss = Some(critic.value_loss);
         report.learning_rate = Some(learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);

@@ -53,20 +53,14 @@ impl Algorithm for Lazy {
         _: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
         let refused = Outcome::Rejected("not in the mood".to_owned());
-        Ok(Report {
-            extra: vec![("mood", f64::NAN), ("naps", 1.0)],
-            ..Report::new(refused)
-        })
+        Ok(Report { extra: vec![("mood", f64::NAN), ("naps", 1.0)], ..Report::new(refused) })
     }
 }
 
 fn main() -> ExitCode {
     let mut envs = rl_env::Registry::builtin();
     let mut algorithms = rl_cli::builtin_algorithms();
-    let faulty = EnvSpec::with_time_limit("Faulty-v0", 100, || Faulty {
-        pole: CartPole::new(),
-        steps: 0,
-    });
+    let faulty = EnvSpec::with_time_limit("Faulty-v0", 100, || Faulty { pole: CartPole::new(), steps: 0 });
     let lazy = AlgorithmSpec::new("lazy", "learns nothing", |_: LazyConfig| Ok(Lazy));
     if envs.register(faulty).is_err() || algorithms.register(lazy).is_err() {
         return ExitCode::FAILURE;

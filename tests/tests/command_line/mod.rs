@@ -1,10 +1,6 @@
 //! Running the command line in a directory of its own.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "a helper of tests; each file uses its part"
-)]
+#![allow(dead_code, clippy::unwrap_used, reason = "a helper of tests; each file uses its part")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,16 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A short run: four rollouts of 512 steps, in two shards each, and four evaluations.
-pub(crate) const SHORT: &[&str] = &[
-    "--set",
-    "n_steps=128",
-    "--n-envs",
-    "4",
-    "--total-steps",
-    "2048",
-    "--eval-freq",
-    "512",
-];
+pub(crate) const SHORT: &[&str] =
+    &["--set", "n_steps=128", "--n-envs", "4", "--total-steps", "2048", "--eval-freq", "512"];
 
 /// An empty directory to run commands in.
 pub(crate) struct Place(TempDir);
@@ -52,11 +40,7 @@ impl Place {
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let output = self.run(&[args, &["--json"]].concat());
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "{args:?} ended with {:?}: {stderr}",
-            output.status.code()
-        );
+        assert!(output.status.success(), "{args:?} ended with {:?}: {stderr}", output.status.code());
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
@@ -102,17 +86,14 @@ pub(crate) fn progress(run_dir: &Path) -> Vec<Vec<String>> {
     let timeless = |column: &usize| !["time/fps", "time/time_elapsed"].contains(&rows[0][*column]);
     let columns: Vec<usize> = (0..rows[0].len()).filter(timeless).collect();
     assert_eq!(columns.len() + 2, rows[0].len());
-    rows.iter()
-        .map(|row| columns.iter().map(|&c| row[c].to_owned()).collect())
-        .collect()
+    rows.iter().map(|row| columns.iter().map(|&c| row[c].to_owned()).collect()).collect()
 }
 
 /// Everything of a run that must not depend on the machine's mood.
 pub(crate) fn result(run_dir: &Path) -> (Vec<Vec<String>>, Vec<u8>, Vec<u8>) {
-    let bytes = |name: &str| fs::read(run_dir.join(name)).unwrap();
-    (
-        progress(run_dir),
-        bytes("policy.safetensors"),
-        bytes("checkpoints/best/policy.safetensors"),
-    )
+    let policy = |place: &str| {
+        let bytes = |name| fs::read(run_dir.join(place).join(name)).unwrap();
+        [bytes("policy.safetensors"), bytes("policy.json")].concat()
+    };
+    (progress(run_dir), policy(""), policy("checkpoints/best"))
 }

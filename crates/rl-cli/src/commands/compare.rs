@@ -39,34 +39,17 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let stop = stop_on_interrupt()?;
     if !args.run.quiet {
         let threads = if threads_each == 1 { "thread" } else { "threads" };
-        eprintln!(
-            "{} runs, {at_once} at once, {threads_each} {threads} each",
-            jobs.len()
-        );
+        eprintln!("{} runs, {at_once} at once, {threads_each} {threads} each", jobs.len());
     }
     let started = Instant::now();
-    let share = Share {
-        at_once,
-        threads_each,
-    };
+    let share = Share { at_once, threads_each };
     let outcomes = run_all(&jobs, share, &Screen::new(args.run.quiet), &stop);
     let wall_seconds = started.elapsed().as_secs_f64();
 
-    let done = jobs
-        .iter()
-        .zip(&outcomes)
-        .filter_map(|(job, o)| Some((&job.dir, o.as_ref()?.as_ref().ok()?)));
+    let done = jobs.iter().zip(&outcomes).filter_map(|(job, o)| Some((&job.dir, o.as_ref()?.as_ref().ok()?)));
     let done: Vec<(&RunDir, &Summary)> = done.collect();
-    let groups = runs
-        .iter()
-        .map(|run| Group::new(&run.algo.id, &run.env.id, run.preset, &done))
-        .collect();
-    let comparison = Comparison {
-        groups,
-        out: &args.run.out,
-        at_once,
-        wall_seconds,
-    };
+    let groups = runs.iter().map(|run| Group::new(&run.algo.id, &run.env.id, run.preset, &done)).collect();
+    let comparison = Comparison { groups, out: &args.run.out, at_once, wall_seconds };
     if json {
         output::print_json(&comparison.document())?;
     }
@@ -76,22 +59,12 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
 
 /// Every run with every seed.
 fn with_seeds(runs: &[RunConfig], seeds: u64) -> Result<Vec<RunConfig>> {
-    let last = |run: &RunConfig| {
-        run.seed
-            .checked_add(seeds - 1)
-            .filter(|last| i64::try_from(*last).is_ok())
-    };
+    let last = |run: &RunConfig| run.seed.checked_add(seeds - 1).filter(|last| i64::try_from(*last).is_ok());
     if let Some(run) = runs.iter().find(|run| last(run).is_none()) {
-        bail!(usage(format!(
-            "--seeds {seeds}: from seed {} on they go beyond 2^63 - 1",
-            run.seed
-        )));
+        bail!(usage(format!("--seeds {seeds}: from seed {} on they go beyond 2^63 - 1", run.seed)));
     }
-    let of_run = |run: &RunConfig| {
-        (run.seed..run.seed + seeds)
-            .map(|seed| run.with_seed(seed))
-            .collect::<Vec<_>>()
-    };
+    let of_run =
+        |run: &RunConfig| (run.seed..run.seed + seeds).map(|seed| run.with_seed(seed)).collect::<Vec<_>>();
     Ok(runs.iter().flat_map(of_run).collect())
 }
 
@@ -152,9 +125,5 @@ fn conclude(jobs: Vec<Job>, outcomes: Vec<Option<Result<Summary>>>, stop: &Atomi
         failures.for_each(|error| eprintln!("rl: {}", message(&error)));
         return Err(first);
     }
-    Ok(if stop.load(Ordering::Relaxed) {
-        ExitCode::from(INTERRUPTED)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if stop.load(Ordering::Relaxed) { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }

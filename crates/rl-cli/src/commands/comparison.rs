@@ -72,26 +72,12 @@ impl<'a> Comparison<'a> {
         for env in self.envs() {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n{env}\n{}", self.table(env));
-            for Improvement {
-                algo,
-                over,
-                probability,
-                interval,
-            } in improvements(&self.groups_in(env))
-            {
+            for Improvement { algo, over, probability, interval } in improvements(&self.groups_in(env)) {
                 let interval = interval.map_or(String::new(), |i| format!(" [{:.2}, {:.2}]", i.low, i.high));
-                let _ = writeln!(
-                    text,
-                    "P({algo} ends better than {over}) = {probability:.2}{interval}"
-                );
+                let _ = writeln!(text, "P({algo} ends better than {over}) = {probability:.2}{interval}");
             }
         }
-        let finished = |g: &Group<'_>| {
-            g.runs
-                .iter()
-                .filter(|(_, s)| s.status == Status::Finished)
-                .count()
-        };
+        let finished = |g: &Group<'_>| g.runs.iter().filter(|(_, s)| s.status == Status::Finished).count();
         let runs: usize = self.groups.iter().map(finished).sum();
         let sharing = match self.at_once {
             1 => "one at a time".to_owned(),
@@ -100,11 +86,7 @@ impl<'a> Comparison<'a> {
         let _ = writeln!(text, "\n{runs} runs in {:.1} s, {sharing}.", self.wall_seconds);
         text += "Final evaluation: the deterministic policy's mean return, mean ± std over seeds. Seconds exclude evaluations.\n";
         text += "Intervals: 95 %, bootstrap over seeds.\n";
-        let dirs = self
-            .groups
-            .iter()
-            .flat_map(|g| &g.runs)
-            .map(|(dir, _)| dir.path().display().to_string());
+        let dirs = self.groups.iter().flat_map(|g| &g.runs).map(|(dir, _)| dir.path().display().to_string());
         let _ = writeln!(text, "Runs: {}", dirs.collect::<Vec<_>>().join(" "));
         let _ = writeln!(text, "Curves: tensorboard --logdir {}", self.out.display());
         text
@@ -112,20 +94,11 @@ impl<'a> Comparison<'a> {
 
     fn table(&self, env: &str) -> String {
         let here = self.groups_in(env);
-        let threshold = here
-            .iter()
-            .find_map(|g| g.threshold())
-            .map_or("threshold".to_owned(), |t| t.to_string());
+        let threshold =
+            here.iter().find_map(|g| g.threshold()).map_or("threshold".to_owned(), |t| t.to_string());
         let (steps, seconds) = (format!("steps to {threshold}"), format!("seconds to {threshold}"));
-        let header = [
-            "algorithm",
-            "preset",
-            "final evaluation",
-            "IQM [interval]",
-            &steps,
-            &seconds,
-            "per seed",
-        ];
+        let header =
+            ["algorithm", "preset", "final evaluation", "IQM [interval]", &steps, &seconds, "per seed"];
         let mut rows = vec![header.map(str::to_owned).to_vec()];
         rows.extend(here.iter().map(|group| group.row()));
         output::table(&rows)
@@ -150,17 +123,8 @@ impl<'a> Group<'a> {
         preset: &'a str,
         done: &[(&'a RunDir, &'a Summary)],
     ) -> Self {
-        let runs = done
-            .iter()
-            .copied()
-            .filter(|(_, s)| s.algo == algo && s.env == env)
-            .collect();
-        Group {
-            algo,
-            env,
-            preset,
-            runs,
-        }
+        let runs = done.iter().copied().filter(|(_, s)| s.algo == algo && s.env == env).collect();
+        Group { algo, env, preset, runs }
     }
 
     /// The means of the final evaluations.
@@ -169,17 +133,11 @@ impl<'a> Group<'a> {
     }
 
     fn steps_to_threshold(&self) -> Vec<f64> {
-        self.runs
-            .iter()
-            .filter_map(|(_, s)| Some(s.steps_to_threshold? as f64))
-            .collect()
+        self.runs.iter().filter_map(|(_, s)| Some(s.steps_to_threshold? as f64)).collect()
     }
 
     fn seconds_to_threshold(&self) -> Vec<f64> {
-        self.runs
-            .iter()
-            .filter_map(|(_, s)| s.seconds_to_threshold)
-            .collect()
+        self.runs.iter().filter_map(|(_, s)| s.seconds_to_threshold).collect()
     }
 
     fn threshold(&self) -> Option<f64> {
@@ -187,14 +145,7 @@ impl<'a> Group<'a> {
     }
 
     fn interval(&self, statistic: fn(&[f64]) -> f64) -> Option<Interval> {
-        bootstrap_interval(
-            statistic,
-            &self.finals(),
-            CONFIDENCE,
-            RESAMPLES,
-            &mut resampling(),
-        )
-        .ok()
+        bootstrap_interval(statistic, &self.finals(), CONFIDENCE, RESAMPLES, &mut resampling()).ok()
     }
 
     fn document(&self) -> Value {
@@ -242,11 +193,7 @@ impl<'a> Group<'a> {
             interval,
             reached(&self.steps_to_threshold(), 0),
             reached(&self.seconds_to_threshold(), 1),
-            finals
-                .iter()
-                .map(|x| format!("{x:.d$}"))
-                .collect::<Vec<_>>()
-                .join(" "),
+            finals.iter().map(|x| format!("{x:.d$}")).collect::<Vec<_>>().join(" "),
         ]
     }
 }
@@ -263,12 +210,7 @@ fn improvements<'a>(groups: &[&Group<'a>]) -> Vec<Improvement<'a>> {
             let interval =
                 probability_of_improvement_interval(&a, &b, CONFIDENCE, RESAMPLES, &mut resampling());
             let probability = probability_of_improvement(&a, &b);
-            pairs.push(Improvement {
-                algo: x.algo,
-                over: y.algo,
-                probability,
-                interval: interval.ok(),
-            });
+            pairs.push(Improvement { algo: x.algo, over: y.algo, probability, interval: interval.ok() });
         }
     }
     pairs

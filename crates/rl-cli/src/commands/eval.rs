@@ -11,15 +11,8 @@ use crate::{Known, output};
 
 pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let policy = Policy::load(&args.run_dir)?;
-    let env = known
-        .envs
-        .get(policy.env())
-        .with_context(|| args.run_dir.display().to_string())?;
-    let acting = if args.stochastic {
-        Acting::Stochastic
-    } else {
-        Acting::Deterministic
-    };
+    let env = known.envs.get(policy.env()).with_context(|| args.run_dir.display().to_string())?;
+    let acting = if args.stochastic { Acting::Stochastic } else { Acting::Deterministic };
     let e = policy.evaluate(env, args.episodes as usize, acting)?;
     if json {
         output::print_json(&json!({
@@ -34,9 +27,7 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
     } else {
         let (env, steps, length) = (policy.env(), policy.steps(), e.mean_length);
         let evaluation = output::evaluation(&e);
-        output::print(&format!(
-            "{env} after {steps} steps, {evaluation}, mean length {length:.1}\n"
-        ))?;
+        output::print(&format!("{env} after {steps} steps, {evaluation}, mean length {length:.1}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

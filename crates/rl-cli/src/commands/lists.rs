@@ -12,18 +12,12 @@ use crate::plan::RunConfig;
 use crate::{Known, config_file, output, presets as named};
 
 pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
-    let mut rows = vec![
-        ["id", "observations", "actions", "step limit", "threshold"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows =
+        vec![["id", "observations", "actions", "step limit", "threshold"].map(str::to_owned).to_vec()];
     let mut documents = Vec::new();
     for spec in known.envs.iter() {
         let env = spec.make();
-        let (observations, actions) = (
-            env.observation_space().to_string(),
-            env.action_space().to_string(),
-        );
+        let (observations, actions) = (env.observation_space().to_string(), env.action_space().to_string());
         let (limit, threshold) = (spec.max_episode_steps, reward_threshold(spec));
         documents.push(json!({
             "id": spec.id,
@@ -45,29 +39,17 @@ pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
 }
 
 pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
-    let mut rows = vec![
-        ["preset", "algorithm", "environment", "settings"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
+    let mut rows = vec![["preset", "algorithm", "environment", "settings"].map(str::to_owned).to_vec()];
     let mut documents = Vec::new();
     for p in named::all()? {
-        let settings: Vec<String> = p
-            .settings
-            .iter()
-            .map(|(key, value)| format!("{key}={value}").replace('"', ""))
-            .collect();
+        let settings: Vec<String> =
+            p.settings.iter().map(|(key, value)| format!("{key}={value}").replace('"', "")).collect();
         documents.push(json!({"preset": p.name, "algo": p.algo, "env": p.env, "settings": p.settings}));
         rows.push(vec![p.name.to_owned(), p.algo, p.env, settings.join(" ")]);
     }
     for spec in known.algorithms.iter() {
         documents.push(json!({"preset": named::SB3, "algo": spec.id, "env": null, "settings": {}}));
-        rows.push(vec![
-            named::SB3.to_owned(),
-            spec.id.clone(),
-            "any".to_owned(),
-            "the defaults".to_owned(),
-        ]);
+        rows.push(vec![named::SB3.to_owned(), spec.id.clone(), "any".to_owned(), "the defaults".to_owned()]);
     }
     print(json, &documents, &rows)
 }

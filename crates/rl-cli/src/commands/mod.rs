@@ -1,12 +1,16 @@
 //! One file for each command.
 
+mod check_env;
 mod compare;
 mod comparison;
 mod eval;
 mod lists;
+mod play;
 mod train;
 
+pub(crate) use check_env::check_env;
 pub(crate) use compare::compare;
 pub(crate) use eval::eval;
 pub(crate) use lists::{envs, presets, show_config};
+pub(crate) use play::play;
 pub(crate) use train::train;

@@ -13,35 +13,18 @@ use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
 use crate::{Known, output};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let runs = plan(
-        known,
-        std::slice::from_ref(&args.algo),
-        std::slice::from_ref(&args.env),
-        &args.run,
-    )?;
-    let [config] = &runs[..] else {
-        anyhow::bail!("one algorithm in one environment makes one run")
-    };
+    let runs = plan(known, std::slice::from_ref(&args.algo), std::slice::from_ref(&args.env), &args.run)?;
+    let [config] = &runs[..] else { anyhow::bail!("one algorithm in one environment makes one run") };
 
     let dir = RunDir::create(&args.run.out, &config.env.id, &config.algo.id, config.seed)?;
     let stop = stop_on_interrupt()?;
-    let summary = run(
-        config,
-        &dir,
-        threads(args.run.threads),
-        &Screen::new(args.run.quiet),
-        &stop,
-    )?;
+    let summary = run(config, &dir, threads(args.run.threads), &Screen::new(args.run.quiet), &stop)?;
     if json {
         output::print_json(&document(&summary, &dir))?;
     } else {
         output::print(&told(&summary, &dir))?;
     }
-    Ok(if summary.status == Status::Interrupted {
-        ExitCode::from(INTERRUPTED)
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if summary.status == Status::Interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }
 
 /// A run as `--json` prints it.

@@ -71,6 +71,17 @@ impl<F: Real> LogSoftmax<F> {
     }
 }
 
+/// `p log(p/q) + q − p`, whose sum over the actions is the divergence and whose terms are not negative: they do not cancel as those of
+/// `Σ p log(p/q)` do.
+fn kl_term<F: Real>(log_p: F, p: F, log_q: F) -> F {
+    if log_p == F::neg_infinity() {
+        return log_q.exp();
+    }
+    let d = log_q - log_p;
+    // p (eᵈ − 1 − d) is accurate where d is small, and overflows where it is large.
+    if d < F::one() { p * (d.exp_m1() - d) } else { log_q.exp() - p - p * d }
+}
+
 impl Categorical {
     fn rows<F>(&self, p: &DistParams<'_, F>) -> Result<usize, NnError> {
         check_params(p, self.n, 0)
@@ -204,11 +215,7 @@ impl<F: Real> Distribution<F> for Categorical {
             .zip(old.p.chunks_exact(self.n))
             .zip(new.log_p.chunks_exact(self.n));
         for (((log_p, p), log_q), out) in rows.zip(out) {
-            // Σ p (q/p − 1 − log(q/p)) has non-negative terms: it does not cancel as Σ p log(p/q) does.
-            let terms = log_p.iter().zip(p).zip(log_q).map(|((&log_p, &p), &log_q)| {
-                let d = log_q - log_p;
-                p * (d.exp_m1() - d)
-            });
+            let terms = log_p.iter().zip(p).zip(log_q).map(|((&log_p, &p), &log_q)| kl_term(log_p, p, log_q));
             *out = terms.fold(F::zero(), |s, t| s + t);
         }
         Ok(())
@@ -305,6 +312,24 @@ mod tests {
         let expected = 0.2 * (0.2_f64 / 0.3).ln() + 0.5 * (0.5_f64 / 0.4).ln();
         assert!((kl(&[0.2, 0.5, 0.3], &[0.3, 0.4, 0.3]) - expected).abs() < 1e-15);
         assert!((expected - 0.030_478_7).abs() < 1e-7);
+    }
+
+    /// An action that was next to impossible, or impossible, has become likely: the divergence stays finite.
+    #[test]
+    fn kl_of_large_moves() {
+        let dist = Categorical { n: 2 };
+        let kl = |old: [f32; 2], new: [f32; 2]| {
+            let mut out = [f32::NAN];
+            let (old, new) = (DistParams { y: &old, globals: &[] }, DistParams { y: &new, globals: &[] });
+            dist.kl(old, new, &mut out).unwrap();
+            out[0]
+        };
+        // p = (1, e⁻¹¹⁰), q = (1 − e⁻¹⁰, e⁻¹⁰): −log(1 − e⁻¹⁰) = 4.5401e-5
+        assert!((kl([0.0, -110.0], [0.0, -10.0]) - 4.5401e-5).abs() < 1e-7);
+        // p = (1, 0), q = (½, ½): log 2
+        assert!((kl([0.0, f32::NEG_INFINITY], [0.0, 0.0]) - std::f32::consts::LN_2).abs() < 1e-6);
+        assert!(kl([0.0, f32::NEG_INFINITY], [1.0, f32::NEG_INFINITY]).abs() < 1e-12);
+        assert!(kl([0.0, f32::NAN], [1.0, 0.0]).is_nan());
     }
 
     #[test]

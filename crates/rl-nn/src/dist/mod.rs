@@ -79,15 +79,6 @@ impl<F: Real> Actions<F> {
             _ => debug_assert!(false, "actions of one kind gathered into the other"),
         }
     }
-
-    /// Appends a batch; nothing when the kinds differ.
-    pub fn extend(&mut self, source: ActionsRef<'_, F>) {
-        match (self, source) {
-            (Actions::Discrete(to), ActionsRef::Discrete(from)) => to.extend_from_slice(from),
-            (Actions::Continuous(to), ActionsRef::Continuous(from)) => to.extend_from_slice(from),
-            _ => debug_assert!(false, "actions of one kind appended to the other"),
-        }
-    }
 }
 
 /// The parameters of a batch of distributions.

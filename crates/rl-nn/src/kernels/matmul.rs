@@ -1,7 +1,7 @@
 //! Register-blocked products of small and medium `f32` matrices, without packing.
 //!
-//! Every element of the result is one chain of fused multiply-adds in order of `k`, wherever it lies in a tile: the same
-//! bits for any number of rows and columns.
+//! Every element of the result is one chain of multiply-adds in order of `k` (fused where the processor can), wherever it lies in a
+//! tile: the same bits for any number of rows and columns.
 
 use pulp::{MemMask, Simd, WithSimd};
 
@@ -14,7 +14,8 @@ const C: usize = 4;
 
 /// `C ← init + A B` for row-major `C`; the columns of `B` must be adjacent.
 pub(crate) fn matmul_f32(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
-    assert_eq!((c.len(), a.cols), (a.rows * b.cols, b.rows), "the shapes of C = A B do not fit");
+    let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
+    assert!(fits, "the shapes of C = A B do not fit");
     assert_eq!(b.col_stride, 1, "the columns of B must be adjacent");
     if let Init::RowBias(bias) = init {
         assert_eq!(bias.len(), a.rows, "one bias for every row of C");
@@ -51,7 +52,8 @@ impl WithSimd for Product<'_> {
                         k: a.cols,
                         a: a.data.as_ptr().add(i * a.row_stride),
                         a_strides: (a.row_stride, a.col_stride),
-                        b: b.data.as_ptr().add(j),
+                        // Without a row of B there is nothing at j, and nothing is read.
+                        b: b.data.as_ptr().wrapping_add(j),
                         b_stride: b.row_stride,
                         c: c.as_mut_ptr().add(i * n + j),
                         c_stride: n,

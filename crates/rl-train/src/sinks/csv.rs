@@ -26,55 +26,35 @@ impl Csv {
     ///
     /// [`SinkError::Io`] when it exists already or cannot be made.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let file = File::create_new(path).map_err(|source| SinkError::Io {
-            path: path.to_owned(),
-            source,
-        })?;
+        let file =
+            File::create_new(path).map_err(|source| SinkError::Io { path: path.to_owned(), source })?;
         let writer = csv::Writer::from_writer(BufWriter::new(file));
-        Ok(Csv {
-            path: path.to_owned(),
-            writer,
-            columns: Vec::new(),
-            row: None,
-        })
+        Ok(Csv { path: path.to_owned(), writer, columns: Vec::new(), row: None })
     }
 
     fn io(&self) -> impl Fn(io::Error) -> SinkError + use<> {
         let path = self.path.clone();
-        move |source| SinkError::Io {
-            path: path.clone(),
-            source,
-        }
+        move |source| SinkError::Io { path: path.clone(), source }
     }
 
     fn set(&mut self, tag: &str, value: f64) -> Result<(), SinkError> {
         let (Some(column), Some(row)) = (self.columns.iter().position(|c| c == tag), &mut self.row) else {
-            return Err(SinkError::UnknownColumn {
-                path: self.path.clone(),
-                tag: tag.to_owned(),
-            });
+            return Err(SinkError::UnknownColumn { path: self.path.clone(), tag: tag.to_owned() });
         };
         row[column] = value;
         Ok(())
     }
 
     fn write_header(&mut self, scalars: &[(Cow<'static, str>, f64)]) -> Result<(), SinkError> {
-        self.columns = scalars
-            .iter()
-            .map(|(tag, _)| tag.clone())
-            .chain(EVAL_TAGS.map(Cow::Borrowed))
-            .collect();
+        self.columns =
+            scalars.iter().map(|(tag, _)| tag.clone()).chain(EVAL_TAGS.map(Cow::Borrowed)).collect();
         self.columns.sort();
-        self.writer
-            .write_record(self.columns.iter().map(|c| c.as_bytes()))
-            .map_err(|e| self.io()(e.into()))
+        self.writer.write_record(self.columns.iter().map(|c| c.as_bytes())).map_err(|e| self.io()(e.into()))
     }
 
     fn write_row(&mut self) -> Result<(), SinkError> {
         let Some(row) = self.row.take() else { return Ok(()) };
-        let cells = row
-            .iter()
-            .map(|x| if x.is_nan() { String::new() } else { x.to_string() });
+        let cells = row.iter().map(|x| if x.is_nan() { String::new() } else { x.to_string() });
         self.writer.write_record(cells).map_err(|e| self.io()(e.into()))?;
         self.writer.flush().map_err(self.io())
     }

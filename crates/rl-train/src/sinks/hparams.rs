@@ -51,10 +51,7 @@ pub(super) fn session_end(status: Status, now: f64) -> Result<Summary_Value, Sin
 fn message(tag: &str, data: &HParamsPluginData) -> Result<Summary_Value, SinkError> {
     let mut plugin = SummaryMetadata_PluginData::new();
     plugin.set_plugin_name("hparams".to_owned());
-    plugin.set_content(
-        data.write_to_bytes()
-            .map_err(|e| SinkError::Other(io::Error::from(e).into()))?,
-    );
+    plugin.set_content(data.write_to_bytes().map_err(|e| SinkError::Other(io::Error::from(e).into()))?);
     let mut metadata = SummaryMetadata::new();
     metadata.set_plugin_data(plugin);
     let mut value = Summary_Value::new();

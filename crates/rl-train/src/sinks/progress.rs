@@ -34,13 +34,7 @@ impl Progress {
     }
 
     fn new(to: To) -> Self {
-        Progress {
-            to,
-            name: String::new(),
-            total_steps: 1,
-            rejected: 0,
-            next_tenth: 1,
-        }
+        Progress { to, name: String::new(), total_steps: 1, rejected: 0, next_tenth: 1 }
     }
 
     fn start(&mut self, info: &RunInfo) {
@@ -73,11 +67,7 @@ impl Progress {
                     return Ok(());
                 }
                 self.next_tenth = tenths + 1;
-                writeln!(
-                    to,
-                    "{}: {}/{} steps, {message}",
-                    self.name, update.step, self.total_steps
-                )?;
+                writeln!(to, "{}: {}/{} steps, {message}", self.name, update.step, self.total_steps)?;
                 to.flush()
             }
         }
@@ -108,10 +98,8 @@ impl Progress {
             }
             (Status::Finished, None) => "done".to_owned(),
         };
-        let message = format!(
-            "{outcome}, {:.0} steps/s, {:.1} s",
-            summary.steps_per_second, summary.wall_seconds
-        );
+        let message =
+            format!("{outcome}, {:.0} steps/s, {:.1} s", summary.steps_per_second, summary.wall_seconds);
         match &mut self.to {
             To::Bar(bar) => bar.abandon_with_message(message),
             To::Lines(to) => {
@@ -139,9 +127,6 @@ impl Sink for Progress {
             Event::Evaluation { .. } => Ok(()),
             Event::RunFinished(summary) => self.finish(summary),
         };
-        told.map_err(|source| SinkError::Io {
-            path: PathBuf::from("the progress"),
-            source,
-        })
+        told.map_err(|source| SinkError::Io { path: PathBuf::from("the progress"), source })
     }
 }

@@ -36,14 +36,8 @@ impl TensorBoard {
             opened => Some((opened, path)),
         });
         let (opened, path) = opened.unwrap_or_else(|| (Err(ErrorKind::AlreadyExists.into()), dir.to_owned()));
-        let file = opened.map_err(|source| SinkError::Io {
-            path: path.clone(),
-            source,
-        })?;
-        let mut tensorboard = TensorBoard {
-            path,
-            writer: RecordWriter::new(BufWriter::new(file)),
-        };
+        let file = opened.map_err(|source| SinkError::Io { path: path.clone(), source })?;
+        let mut tensorboard = TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)) };
         let mut version = Record::new();
         version.set_file_version("brain.Event:2".to_owned());
         tensorboard.write(version)?;
@@ -54,9 +48,7 @@ impl TensorBoard {
     fn write(&mut self, mut record: Record) -> Result<(), SinkError> {
         record.set_wall_time(seconds_since_1970());
         let bytes = record.write_to_bytes().map_err(io::Error::from);
-        bytes
-            .and_then(|bytes| self.writer.write(&bytes))
-            .map_err(|source| self.io(source))
+        bytes.and_then(|bytes| self.writer.write(&bytes)).map_err(|source| self.io(source))
     }
 
     fn write_values(&mut self, step: u64, values: Vec<Summary_Value>) -> Result<(), SinkError> {
@@ -73,10 +65,7 @@ impl TensorBoard {
     }
 
     fn io(&self, source: io::Error) -> SinkError {
-        SinkError::Io {
-            path: self.path.clone(),
-            source,
-        }
+        SinkError::Io { path: self.path.clone(), source }
     }
 }
 
@@ -105,8 +94,5 @@ impl Sink for TensorBoard {
 }
 
 fn seconds_since_1970() -> f64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs_f64()
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -1,0 +1,61 @@
+//! `rl play`
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use rl_train::{Gif, PlayParams, Policy, play as play_episodes, png, write_new};
+use serde_json::json;
+
+use crate::args::PlayArgs;
+use crate::{Known, output};
+
+pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    let (gif, png_file) = (args.files.gif.as_deref(), args.files.png.as_deref());
+    let files: Vec<_> = gif.into_iter().chain(png_file).collect();
+    if let Some(file) = files.iter().find(|file| file.exists()) {
+        bail!("{} exists, and nothing is overwritten", file.display());
+    }
+    let mut policy = Policy::load(&args.run_dir)?;
+    let env = known.envs.get(policy.env()).with_context(|| args.run_dir.display().to_string())?;
+    let params = PlayParams {
+        seed: args.seed.unwrap_or(policy.seed()),
+        episodes: args.episodes as usize,
+        max_steps: args.max_steps,
+    };
+
+    let mut film = gif.map(|_| Gif::new(args.fps));
+    let mut last = None;
+    let episodes = play_episodes(&mut policy, env, params, &mut |frame, is_last| {
+        if let Some(film) = &mut film {
+            film.push(frame.clone(), is_last)?;
+        }
+        last = Some(frame);
+        Ok(())
+    })?;
+    if let (Some(file), Some(film)) = (gif, film) {
+        write_new(file, &film.finish()?)?;
+    }
+    if let (Some(file), Some(frame)) = (png_file, last) {
+        write_new(file, &png(&frame)?)?;
+    }
+
+    if json {
+        let episodes: Vec<_> = episodes.iter().map(|e| json!({"return": e.ret, "length": e.len})).collect();
+        output::print_json(&json!({
+            "run_dir": args.run_dir,
+            "env": policy.env(),
+            "seed": params.seed,
+            "episodes": episodes,
+            "files": files,
+        }))?;
+    } else {
+        for e in &episodes {
+            let d = output::decimals(e.ret);
+            output::print(&format!("{}: return {:.d$} in {} steps\n", policy.env(), e.ret, e.len))?;
+        }
+        for file in files {
+            output::print(&format!("in {}\n", file.display()))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
