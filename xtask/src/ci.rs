@@ -40,7 +40,9 @@ pub(crate) fn run() -> Result<()> {
     let examples = workspace.packages.iter().find(|p| p.name == "examples");
     for name in &examples.context("the workspace has no package named examples")?.examples {
         step(&format!("example {name}"), || {
-            cargo_step(&["run", "--release", "-p", "examples", "--example", name])
+            // As built above: `cargo run -p examples` would resolve features for that package alone and build candle again.
+            let program = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+            execute(&mut Command::new(workspace.target.join("release/examples").join(program)))
         })?;
     }
     step("TensorBoard", || tensorboard(&workspace))?;

@@ -50,6 +50,34 @@ impl From<BoxSpace> for Space {
 }
 
 impl Space {
+    /// What makes this no space at all: no element, or bounds that are not numbers in order.
+    pub(crate) fn fault(&self) -> Option<String> {
+        match self {
+            Space::Discrete(0) | Space::MultiBinary(0) => Some("has no elements".into()),
+            Space::MultiDiscrete(ns) if ns.is_empty() || ns.contains(&0) => Some("has no elements".into()),
+            Space::Box(b) => {
+                let n: usize = b.shape.iter().product();
+                if n == 0 {
+                    return Some("has no elements".into());
+                }
+                if b.low.len() != n || b.high.len() != n {
+                    return Some(format!(
+                        "has {n} elements by its shape, but {} lower and {} upper bounds",
+                        b.low.len(),
+                        b.high.len()
+                    ));
+                }
+                let k = b
+                    .low
+                    .iter()
+                    .zip(&b.high)
+                    .position(|(low, high)| low.is_nan() || high.is_nan() || low > high)?;
+                Some(format!("has element {k} between {} and {}", b.low[k], b.high[k]))
+            }
+            _ => None,
+        }
+    }
+
     /// The number of `f32` that hold an observation of this space: one-hot for the discrete ones.
     pub fn flat_len(&self) -> usize {
         match self {

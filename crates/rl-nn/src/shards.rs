@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::{Input, Linearized, Network, NnError, Real, Workspace, kernels};
 
 /// Rows in a shard. Fixed: the order of every sum depends on it, never on the number of threads.
-pub const SHARD_ROWS: usize = 256;
+pub const SHARD_ROWS: usize = 128;
 
 /// Workspaces for the shards of a batch, reused from call to call.
 ///

@@ -36,9 +36,12 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// [`RolloutError::Env`] when an environment does not start.
+    /// [`RolloutError::Env`] when an environment does not start, [`RolloutError::Masked`] for one that masks actions.
     pub fn new(mut env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
         env.reset(seed, "env")?;
+        if env.action_masks().is_some() {
+            return Err(RolloutError::Masked);
+        }
         let n = env.n_envs();
         let bounds = match env.action_space() {
             Space::Box(space) => Some(space.low.iter().copied().zip(space.high.iter().copied()).collect()),

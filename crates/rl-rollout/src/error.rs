@@ -22,6 +22,11 @@ pub enum RolloutError {
         /// The log-probability.
         log_prob: f32,
     },
+    /// The environment masks actions, and no distribution here observes masks yet.
+    #[error(
+        "the environment masks actions, which no policy here observes: it would be trained on forbidden ones"
+    )]
+    Masked,
     /// Policy and environment do not fit.
     #[error("{what}: the policy has {policy}, the environment {env}")]
     Mismatch {

@@ -22,6 +22,9 @@ pub enum TrainError {
     /// A network failed.
     #[error(transparent)]
     Nn(#[from] rl_nn::NnError),
+    /// A policy to be saved that was put together by hand.
+    #[error("the agent's policy cannot be saved: only those of `ActorCritic::mlp` describe themselves")]
+    Unsaveable,
     /// An event could not be told.
     #[error(transparent)]
     Sink(#[from] SinkError),

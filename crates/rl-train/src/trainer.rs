@@ -135,7 +135,7 @@ impl Trainer {
     }
 
     /// Leaves `policy.*`, `checkpoints/best/policy.*` and `summary.json` in a directory: the policies at every evaluation
-    /// and at the end.
+    /// and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save ([`ActorCritic::new`]).
     pub fn saving_in(mut self, dir: RunDir) -> Self {
         self.dir = Some(dir);
         self
@@ -176,6 +176,9 @@ impl Trainer {
     }
 
     fn train(&mut self) -> Result<(), TrainError> {
+        if self.dir.is_some() && self.agent.trained_policy().is_none() {
+            return Err(TrainError::Unsaveable);
+        }
         tell(&mut self.sinks, Event::RunStarted(&self.info))?;
         while !self.is_over() {
             if self.stop.load(Ordering::Relaxed) {
@@ -243,6 +246,7 @@ impl Trainer {
         let evaluation = match evaluator.evaluate(actor, episodes, self.info.seed, &self.stop) {
             Err(TrainError::Stopped) => {
                 self.tally.stopped = true;
+                self.tally.evaluating += begun.elapsed();
                 return Ok(());
             }
             evaluation => evaluation?,

@@ -1,5 +1,5 @@
 use super::finding::{Findings, Rule};
-use crate::{DynEnv, Space};
+use crate::DynEnv;
 
 /// Whether the spaces allow the environment to be stepped at all.
 pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings) -> bool {
@@ -9,7 +9,7 @@ pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings)
         ("observation", a.observation_space(), a.observation_space(), b.observation_space()),
         ("action", a.action_space(), a.action_space(), b.action_space()),
     ] {
-        if let Some(fault) = fault(&space) {
+        if let Some(fault) = space.fault() {
             findings.add(Rule::Spaces, 0, format!("the {what} space {space} {fault}"));
             sound = false;
         }
@@ -31,31 +31,4 @@ pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings)
         }
     }
     sound
-}
-
-fn fault(space: &Space) -> Option<String> {
-    match space {
-        Space::Discrete(0) | Space::MultiBinary(0) => Some("has no elements".into()),
-        Space::MultiDiscrete(ns) if ns.is_empty() || ns.contains(&0) => Some("has no elements".into()),
-        Space::Box(b) => {
-            let n: usize = b.shape.iter().product();
-            if n == 0 {
-                return Some("has no elements".into());
-            }
-            if b.low.len() != n || b.high.len() != n {
-                return Some(format!(
-                    "has {n} elements by its shape, but {} lower and {} upper bounds",
-                    b.low.len(),
-                    b.high.len()
-                ));
-            }
-            let k = b
-                .low
-                .iter()
-                .zip(&b.high)
-                .position(|(low, high)| low.is_nan() || high.is_nan() || low > high)?;
-            Some(format!("has element {k} between {} and {}", b.low[k], b.high[k]))
-        }
-        _ => None,
-    }
 }

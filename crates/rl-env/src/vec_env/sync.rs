@@ -45,12 +45,9 @@ impl<E: DynEnv> SyncVecEnv<E> {
             return Err(EnvError::Contract("a VecEnv needs at least one environment".into()));
         };
         let (observation_space, action_space) = (first.observation_space(), first.action_space());
-        for (what, space, len) in [
-            ("observation", &observation_space, observation_space.flat_len()),
-            ("action", &action_space, action_space.action_len()),
-        ] {
-            if len == 0 {
-                return Err(EnvError::Contract(format!("the {what} space {space} has no elements")));
+        for (what, space) in [("observation", &observation_space), ("action", &action_space)] {
+            if let Some(fault) = space.fault() {
+                return Err(EnvError::Contract(format!("the {what} space {space} {fault}")));
             }
         }
         for (i, env) in envs.iter().enumerate() {
