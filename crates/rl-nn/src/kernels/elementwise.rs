@@ -5,34 +5,50 @@ use pulp::{Simd, WithSimd};
 use super::dispatch;
 use crate::Real;
 
-/// `x ← tanh(x)`, within 5 ulp, odd to the bit; NaN stays NaN.
-///
-/// `tanh x = x P(x²) / Q(x²)` on |x| ≤ 9.02, beyond which it rounds to ±1. The coefficients minimise the largest relative error
-/// in exact arithmetic (2.1e-8, a third of an ulp), then their common factor and last bits that of rounded arithmetic. All are
-/// positive, so nothing cancels.
-pub(crate) fn tanh_f32(x: &mut [f32]) {
-    pulp::Arch::new().dispatch(Tanh(x));
+/// A function of one vector.
+trait Lanes {
+    fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
 
-struct Tanh<'a>(&'a mut [f32]);
+struct Tanh;
+struct Exp;
 
-const TANH_LIMIT: f32 = 9.02;
-const TANH_P: [f32; 5] = [1.346_143_6, 0.180_110_07, 4.703_454e-3, 2.770_802_5e-5, 1.792_899_2e-8];
-const TANH_Q: [f32; 5] = [1.346_143_7, 0.628_824_35, 3.482_611e-2, 4.419_485e-4, 1.044_862_5e-6];
+/// A function applied to every element of a slice.
+struct InPlace<'a, F>(&'a mut [f32], F);
 
-impl WithSimd for Tanh<'_> {
+impl<F: Lanes> WithSimd for InPlace<'_, F> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (vectors, tail) = S::as_mut_simd_f32s(self.0);
         for x in vectors {
-            *x = tanh(simd, *x);
+            *x = F::apply(simd, *x);
         }
         if !tail.is_empty() {
-            let y = tanh(simd, simd.partial_load_f32s(tail));
+            let y = F::apply(simd, simd.partial_load_f32s(tail));
             simd.partial_store_f32s(tail, y);
         }
+    }
+}
+
+/// `x ← tanh(x)`, within 5 ulp, odd to the bit; NaN stays NaN.
+///
+/// `tanh x = x P(x²) / Q(x²)` on |x| ≤ 9.02, beyond which it rounds to ±1. The coefficients minimise the largest relative error
+/// in exact arithmetic (2.1e-8, a third of an ulp), then their common factor and last bits that of rounded arithmetic. All are
+/// positive, so nothing cancels.
+pub(crate) fn tanh_f32(x: &mut [f32]) {
+    pulp::Arch::new().dispatch(InPlace(x, Tanh));
+}
+
+const TANH_LIMIT: f32 = 9.02;
+const TANH_P: [f32; 5] = [1.346_143_6, 0.180_110_07, 4.703_454e-3, 2.770_802_5e-5, 1.792_899_2e-8];
+const TANH_Q: [f32; 5] = [1.346_143_7, 0.628_824_35, 3.482_611e-2, 4.419_485e-4, 1.044_862_5e-6];
+
+impl Lanes for Tanh {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        tanh(simd, x)
     }
 }
 
@@ -68,30 +84,19 @@ fn copy_sign<S: Simd>(simd: S, y: S::f32s, x: S::f32s) -> S::f32s {
 ///
 /// `eˣ = 2ⁿ eʳ`, `x = n ln 2 + r`, `eʳ = 1 + r + r² p(r)` on |r| ≤ ln 2 / 2.
 pub(crate) fn exp_f32(x: &mut [f32]) {
-    pulp::Arch::new().dispatch(Exp(x));
-}
-
-struct Exp<'a>(&'a mut [f32]);
-
-impl WithSimd for Exp<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let (vectors, tail) = S::as_mut_simd_f32s(self.0);
-        for x in vectors {
-            *x = exp(simd, *x);
-        }
-        if !tail.is_empty() {
-            let y = exp(simd, simd.partial_load_f32s(tail));
-            simd.partial_store_f32s(tail, y);
-        }
-    }
+    pulp::Arch::new().dispatch(InPlace(x, Exp));
 }
 
 /// −125 ln 2, below which half of the exponential is not normal, and the largest `x` whose exponential is finite.
 const EXP_MIN: f32 = -86.643_4;
 const EXP_MAX: f32 = 88.722_83;
+
+impl Lanes for Exp {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        exp(simd, x)
+    }
+}
 
 #[inline(always)]
 fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
