@@ -12,7 +12,9 @@ fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-const SHAPES: [(&[usize], Activation); 5] = [
+const SHAPES: [(&[usize], Activation); 7] = [
+    (&[20, 3], Activation::Tanh),
+    (&[24, 40, 40, 18], Activation::Relu),
     (&[3, 2], Activation::Tanh),
     (&[4, 64, 64, 2], Activation::Tanh),
     (&[3, 17, 5, 1], Activation::Tanh),
@@ -117,7 +119,8 @@ fn sharded_equals_whole<F: Real>(tolerance: f64) {
         let (mut jv, mut grad) = ([forward.clone(), forward.clone()], [theta.clone(), theta.clone()]);
         whole.jvp(&v, &mut jv[0]).unwrap();
         sharded.jvp(&v, &mut jv[1]).unwrap();
-        grad.iter_mut().for_each(|g| g.fill(F::one()));
+        // Whatever was there before is gone.
+        grad[0].fill(F::one());
         whole.vjp(&dy, &mut grad[0]).unwrap();
         sharded.vjp(&dy, &mut grad[1]).unwrap();
 

@@ -63,7 +63,6 @@ pub fn fit_critic(
             steps += 1;
             let scale = 2.0 / rows.len() as f32;
             dv.iter_mut().for_each(|d| *d *= scale);
-            grad.fill(0.0);
             value.vjp(&dv, &mut grad)?;
             reducer.sum(&mut grad);
             adam.step(theta, &grad, fit.learning_rate)?;

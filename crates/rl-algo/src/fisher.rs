@@ -46,7 +46,6 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
         NnError::check("the gradient", grad.len(), self.model.n_params())?;
         NnError::check("the gradient of the free parameters", dglobals.len(), self.globals.len())?;
         let (network, globals) = grad.split_at_mut(self.network.n_params());
-        network.fill(F::zero());
         globals.copy_from_slice(dglobals);
         self.network.vjp(dy, network)
     }

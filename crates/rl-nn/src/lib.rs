@@ -11,6 +11,7 @@
 //! This crate knows neither environments nor algorithms, draws only from generators passed in, and touches no file:
 //! a [`TrainedPolicy`] turns into bytes and back.
 
+mod buffer;
 pub mod dist;
 mod error;
 mod init;
@@ -26,6 +27,7 @@ mod real;
 mod shards;
 mod trained;
 
+pub use buffer::Buffer;
 pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec};
 pub use error::NnError;
 pub use init::orthogonal;

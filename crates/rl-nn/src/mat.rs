@@ -33,6 +33,11 @@ impl<'a, F> MatRef<'a, F> {
         MatRef { data, rows, cols, row_stride: cols, col_stride: 1 }
     }
 
+    /// A `[rows, cols]` matrix of one number.
+    pub fn filled(value: &'a F, rows: usize, cols: usize) -> Self {
+        MatRef { data: std::slice::from_ref(value), rows, cols, row_stride: 0, col_stride: 0 }
+    }
+
     /// The transpose, without moving an element.
     pub fn t(self) -> Self {
         MatRef {
@@ -91,7 +96,7 @@ mod tests {
                     let mut got = c.clone();
                     F::matmul_nt(&mut got, &a, &bt, k);
                     let expected =
-                        reference(&c, MatRef::new(&a, m, k), MatRef::new(&bt, n, k).t(), Init::Accumulate);
+                        reference(&c, MatRef::new(&a, m, k), MatRef::new(&bt, n, k).t(), Init::Zero);
                     for (g, e) in got.iter().zip(expected) {
                         assert!((*g - e).abs().widen() < tolerance, "{m}x{k}x{n} nt: {g} {e}");
                     }

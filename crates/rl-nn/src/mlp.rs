@@ -6,10 +6,10 @@ use candle_core::Tensor;
 use candle_nn::Module;
 use rand::RngCore;
 
-use crate::kernels::{mul_tanh_derivative, row_sums, transpose};
+use crate::kernels::{mul_tanh_derivative, row_sums};
 use crate::mat::{Init, MatRef};
 use crate::network::{Input, Network, Workspace};
-use crate::{Layout, NnError, Real, orthogonal};
+use crate::{Buffer, Layout, NnError, Real, orthogonal};
 
 /// The function between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -145,34 +145,56 @@ impl Mlp {
         Ok(())
     }
 
+    /// Elements a row of the input and all hidden layers.
+    fn n_inner(&self) -> usize {
+        self.layers.iter().map(|layer| layer.n_in).sum()
+    }
+
     fn check<F>(&self, theta: &[F], x: &Input<'_, F>) -> Result<(), NnError> {
         NnError::check("theta", theta.len(), self.layout.n_params())?;
         NnError::check("an input row", x.width, self.sizes[0])
     }
 }
 
-/// Below this many rows or columns a weight gradient is taken by dot products.
+/// Below this many rows or columns a weight gradient is taken another way.
 const NARROW: usize = 16;
 
 /// `Y = W X + b` for feature-major `X` `[n_in, rows]` and `Y` `[n_out, rows]`.
 fn affine<F: Real>(layer: &Layer, theta: &[F], x: &[F], rows: usize, y: &mut [F]) {
-    let w = MatRef::new(&theta[layer.weight.clone()], layer.n_out, layer.n_in);
-    F::matmul(y, w, MatRef::new(x, layer.n_in, rows), Init::RowBias(&theta[layer.bias.clone()]));
+    F::matmul(
+        y,
+        layer.weights(theta),
+        MatRef::new(x, layer.n_in, rows),
+        Init::RowBias(&theta[layer.bias.clone()]),
+    );
 }
 
 impl Layer {
+    fn weights<'a, F>(&self, theta: &'a [F]) -> MatRef<'a, F> {
+        MatRef::new(&theta[self.weight.clone()], self.n_out, self.n_in)
+    }
+
     /// Whether its weight gradient is a product with the row-major input, and not of dot products.
     fn wants_row_major_input(&self) -> bool {
         self.n_in.min(self.n_out) >= NARROW
     }
-}
 
-/// The first `len` elements of a buffer that grows on demand; their contents are unspecified.
-fn take<F: Real>(buffer: &mut Vec<F>, len: usize) -> &mut [F] {
-    if buffer.len() < len {
-        buffer.resize(len, F::zero());
+    /// `dW = dY Xᵀ` and `db = Σ dY` of the first layer, from row-major `dY` `[rows, n_out]` and `X` `[rows, n_in]`.
+    fn first_gradient<F: Real>(&self, x: Input<'_, F>, dy: &[F], grad: &mut [F], scratch: &mut Buffer<F>) {
+        let rows = x.rows();
+        let dy = MatRef::new(dy, rows, self.n_out);
+        let x = MatRef::new(x.data, rows, self.n_in);
+        let dw = &mut grad[self.weight.clone()];
+        if self.n_in >= NARROW {
+            F::matmul(dw, dy.t(), x, Init::Zero);
+        } else {
+            // The transpose: its rows are long.
+            let dw_t = scratch.take(self.n_in * self.n_out);
+            F::matmul(dw_t, x.t(), dy, Init::Zero);
+            F::transpose(dw_t, self.n_in, self.n_out, dw);
+        }
+        F::matmul(&mut grad[self.bias.clone()], MatRef::filled(&F::one(), 1, rows), dy, Init::Zero);
     }
-    &mut buffer[..len]
 }
 
 impl<F: Real> Network<F> for Mlp {
@@ -200,52 +222,51 @@ impl<F: Real> Network<F> for Mlp {
         NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
         let [front, back] = &mut ws.scratch;
         let (mut input, mut other) = (front, back);
-        transpose(x.data, rows, x.width, take(input, rows * x.width));
+        F::transpose(x.data, rows, x.width, input.take(rows * x.width));
         for (l, layer) in self.layers.iter().enumerate() {
-            let out = take(other, rows * layer.n_out);
-            affine(layer, theta, &input[..rows * layer.n_in], rows, out);
+            let out = other.take(rows * layer.n_out);
+            affine(layer, theta, input.take(rows * layer.n_in), rows, out);
             if l + 1 < self.layers.len() {
                 self.activation.apply(out);
             }
             std::mem::swap(&mut input, &mut other);
         }
-        transpose(input, Network::<F>::n_outputs(self), rows, y);
+        F::transpose(input.take(y.len()), Network::<F>::n_outputs(self), rows, y);
         Ok(())
     }
 
-    /// Keeps the feature-major input and hidden activations one after another in `ws.activations`, and those that a weight
-    /// gradient wants row-major in `ws.transposed`.
+    /// Keeps the feature-major input and hidden activations one after another in `ws.activations`, and those that the
+    /// products want row-major in `ws.transposed`.
     fn record(&self, theta: &[F], x: Input<'_, F>, ws: &mut Workspace<F>) -> Result<(), NnError> {
         self.check(theta, &x)?;
         let rows = x.rows();
         let n_outputs = Network::<F>::n_outputs(self);
-        let n_inner = self.sizes[..self.sizes.len() - 1].iter().sum::<usize>();
         ws.output.resize(rows * n_outputs, F::zero());
-        let mut rest = take(&mut ws.activations, rows * n_inner);
-        let mut transposed = take(&mut ws.transposed, rows * n_inner);
-        let (first, tail) = std::mem::take(&mut rest).split_at_mut(rows * x.width);
-        transpose(x.data, rows, x.width, first);
-        (rest, transposed) = (tail, &mut transposed[rows * x.width..]);
-        let mut input: &[F] = first;
+        let mut activations = ws.activations.take(rows * self.n_inner());
+        let mut transposed = ws.transposed.take(rows * self.n_inner());
+        F::transpose(x.data, rows, x.width, &mut activations[..rows * x.width]);
         for (l, layer) in self.layers.iter().enumerate() {
+            let (input, rest) = activations.split_at_mut(rows * layer.n_in);
             if l + 1 == self.layers.len() {
-                let y = take(&mut ws.scratch[0], rows * n_outputs);
+                let y = ws.scratch[0].take(rows * n_outputs);
                 affine(layer, theta, input, rows, y);
-                transpose(y, n_outputs, rows, &mut ws.output);
+                F::transpose(y, n_outputs, rows, &mut ws.output);
                 break;
             }
-            let (out, tail) = std::mem::take(&mut rest).split_at_mut(rows * layer.n_out);
-            let (out_t, tail_t) = std::mem::take(&mut transposed).split_at_mut(rows * layer.n_out);
+            let out = &mut rest[..rows * layer.n_out];
             affine(layer, theta, input, rows, out);
             self.activation.apply(out);
-            if self.layers[l + 1].wants_row_major_input() {
-                transpose(out, layer.n_out, rows, out_t);
+            transposed = &mut transposed[rows * layer.n_in..];
+            // The first hidden layer's for its own derivative.
+            if l == 0 || self.layers[l + 1].wants_row_major_input() {
+                F::transpose(out, layer.n_out, rows, &mut transposed[..rows * layer.n_out]);
             }
-            (input, rest, transposed) = (out, tail, tail_t);
+            activations = rest;
         }
         Ok(())
     }
 
+    /// Gradients are feature-major until they reach the first layer, which takes them row-major.
     fn vjp(
         &self,
         theta: &[F],
@@ -255,34 +276,44 @@ impl<F: Real> Network<F> for Mlp {
         grad: &mut [F],
     ) -> Result<(), NnError> {
         let rows = x.rows();
+        let activations = ws.activations.take(rows * self.n_inner());
+        let transposed = ws.transposed.take(rows * self.n_inner());
         let [front, back] = &mut ws.scratch;
         let (mut g, mut other) = (front, back);
         let n_outputs = Network::<F>::n_outputs(self);
-        transpose(dy, rows, n_outputs, take(g, rows * n_outputs));
-        let mut end = rows * self.sizes[..self.sizes.len() - 1].iter().sum::<usize>();
-        for (l, layer) in self.layers.iter().enumerate().rev() {
+        let [first, upper @ ..] = &self.layers[..] else { return Ok(()) };
+        if upper.is_empty() {
+            first.first_gradient(x, dy, grad, other);
+            return Ok(());
+        }
+        F::transpose(dy, rows, n_outputs, g.take(rows * n_outputs));
+        let mut end = activations.len();
+        for (l, layer) in self.layers.iter().enumerate().skip(1).rev() {
             let start = end - rows * layer.n_in;
-            let dy = &g[..rows * layer.n_out];
+            let dy = &*g.take(rows * layer.n_out);
             let dw = &mut grad[layer.weight.clone()];
             if layer.wants_row_major_input() {
                 // dW = dY Xᵀ
-                let x_t = if l == 0 { x.data } else { &ws.transposed[start..end] };
-                let x_t = MatRef::new(x_t, rows, layer.n_in);
-                F::matmul(dw, MatRef::new(dy, layer.n_out, rows), x_t, Init::Accumulate);
+                let x_t = MatRef::new(&transposed[start..end], rows, layer.n_in);
+                F::matmul(dw, MatRef::new(dy, layer.n_out, rows), x_t, Init::Zero);
             } else {
-                F::matmul_nt(dw, dy, &ws.activations[start..end], rows);
+                F::matmul_nt(dw, dy, &activations[start..end], rows);
             }
             row_sums(&mut grad[layer.bias.clone()], dy);
-            if l > 0 {
-                // dX = Wᵀ dY, then through the activation
-                let dx = take(other, rows * layer.n_in);
-                let w = MatRef::new(&theta[layer.weight.clone()], layer.n_out, layer.n_in);
-                F::matmul(dx, w.t(), MatRef::new(dy, layer.n_out, rows), Init::Zero);
-                self.activation.mul_derivative(dx, &ws.activations[start..end]);
+            // dX = Wᵀ dY, then through the activation
+            let (dx, w, dy) =
+                (other.take(rows * layer.n_in), layer.weights(theta), MatRef::new(dy, layer.n_out, rows));
+            if l > 1 {
+                F::matmul(dx, w.t(), dy, Init::Zero);
+                self.activation.mul_derivative(dx, &activations[start..end]);
+            } else {
+                F::matmul(dx, dy.t(), w, Init::Zero);
+                self.activation.mul_derivative(dx, &transposed[start..end]);
             }
             std::mem::swap(&mut g, &mut other);
             end = start;
         }
+        first.first_gradient(x, g.take(rows * first.n_out), grad, other);
         Ok(())
     }
 
@@ -295,26 +326,26 @@ impl<F: Real> Network<F> for Mlp {
         dy: &mut [F],
     ) -> Result<(), NnError> {
         let rows = x.rows();
+        let activations = ws.activations.take(rows * self.n_inner());
         let [front, back] = &mut ws.scratch;
         let (mut tangent, mut other) = (front, back);
         let mut start = 0;
         for (l, layer) in self.layers.iter().enumerate() {
             let end = start + rows * layer.n_in;
-            let out = take(other, rows * layer.n_out);
+            let out = other.take(rows * layer.n_out);
             // V X + v_b, then + W Ẋ
-            affine(layer, v, &ws.activations[start..end], rows, out);
+            affine(layer, v, &activations[start..end], rows, out);
             if l > 0 {
-                let w = MatRef::new(&theta[layer.weight.clone()], layer.n_out, layer.n_in);
-                let x_dot = MatRef::new(&tangent[..rows * layer.n_in], layer.n_in, rows);
-                F::matmul(out, w, x_dot, Init::Accumulate);
+                let x_dot = MatRef::new(tangent.take(rows * layer.n_in), layer.n_in, rows);
+                F::matmul(out, layer.weights(theta), x_dot, Init::Accumulate);
             }
             if l + 1 < self.layers.len() {
-                self.activation.mul_derivative(out, &ws.activations[end..end + rows * layer.n_out]);
+                self.activation.mul_derivative(out, &activations[end..end + rows * layer.n_out]);
             }
             std::mem::swap(&mut tangent, &mut other);
             start = end;
         }
-        transpose(tangent, Network::<F>::n_outputs(self), rows, dy);
+        F::transpose(tangent.take(dy.len()), Network::<F>::n_outputs(self), rows, dy);
         Ok(())
     }
 

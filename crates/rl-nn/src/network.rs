@@ -4,7 +4,7 @@ use std::any::Any;
 
 use candle_core::Tensor;
 
-use crate::{Layout, NnError, Real};
+use crate::{Buffer, Layout, NnError, Real};
 
 /// A batch of inputs: `rows` of `width` elements, row-major, in host memory.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +47,13 @@ impl<'a, F> Input<'a, F> {
 #[derive(Default)]
 pub struct Workspace<F> {
     /// What [`Network::record`] keeps; the network decides how it lies.
-    pub activations: Vec<F>,
+    pub activations: Buffer<F>,
     /// Transposed copies of some of them.
-    pub transposed: Vec<F>,
+    pub transposed: Buffer<F>,
     /// The recorded output, `[rows, n_outputs]`.
     pub output: Vec<F>,
     /// Scratch for products.
-    pub scratch: [Vec<F>; 2],
+    pub scratch: [Buffer<F>; 2],
     /// Anything else a user's network wants to keep between `record` and its products.
     pub slot: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -91,7 +91,7 @@ pub trait Network<F: Real>: Send + Sync {
     /// [`NnError::Shape`] for a slice that does not fit.
     fn record(&self, theta: &[F], x: Input<'_, F>, ws: &mut Workspace<F>) -> Result<(), NnError>;
 
-    /// `grad ← grad + Jᵀ dy` at the recorded point. Called by [`Linearized::vjp`].
+    /// `grad ← Jᵀ dy` at the recorded point. Called by [`Linearized::vjp`].
     ///
     /// # Errors
     ///
@@ -172,7 +172,7 @@ impl<'a, F: Real> Linearized<'a, F> {
         self.x.rows()
     }
 
-    /// `grad ← grad + Jᵀ dy`, reverse mode.
+    /// `grad ← Jᵀ dy`, reverse mode.
     ///
     /// # Shapes
     ///

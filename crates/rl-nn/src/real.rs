@@ -17,6 +17,8 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn tanh_in_place(x: &mut [Self]);
     /// `x ← eˣ` for every element.
     fn exp_in_place(x: &mut [Self]);
+    /// `x ← ln x` for every element.
+    fn ln_in_place(x: &mut [Self]);
 
     /// `C ← init + A B` on the calling thread, `C` row-major, the columns of `B` adjacent.
     ///
@@ -25,12 +27,21 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     /// If the shapes do not fit.
     fn matmul(c: &mut [Self], a: MatRef<'_, Self>, b: MatRef<'_, Self>, init: Init<'_, Self>);
 
-    /// `C ← C + A Bᵀ` for row-major `A` `[m, k]` and `B` `[n, k]`: for results with few rows or columns.
+    /// `C ← A Bᵀ` for row-major `A` `[m, k]` and `B` `[n, k]`: for results with few rows or columns.
     ///
     /// # Panics
     ///
     /// If the shapes do not fit.
     fn matmul_nt(c: &mut [Self], a: &[Self], b: &[Self], k: usize);
+
+    /// `y[c, r] = x[r, c]` for a row-major `[rows, cols]` matrix.
+    ///
+    /// # Panics
+    ///
+    /// If the slices are shorter than `rows · cols`.
+    fn transpose(x: &[Self], rows: usize, cols: usize, y: &mut [Self]) {
+        kernels::transpose(x, rows, cols, y);
+    }
 }
 
 impl Real for f32 {
@@ -48,11 +59,17 @@ impl Real for f32 {
     fn exp_in_place(x: &mut [f32]) {
         kernels::exp_f32(x);
     }
+    fn ln_in_place(x: &mut [f32]) {
+        kernels::ln_f32(x);
+    }
     fn matmul(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
         kernels::matmul_f32(c, a, b, init);
     }
     fn matmul_nt(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
         kernels::matmul_nt_f32(c, a, b, k);
+    }
+    fn transpose(x: &[f32], rows: usize, cols: usize, y: &mut [f32]) {
+        kernels::transpose_f32(x, rows, cols, y);
     }
 }
 
@@ -73,6 +90,11 @@ impl Real for f64 {
     fn exp_in_place(x: &mut [f64]) {
         for x in x {
             *x = x.exp();
+        }
+    }
+    fn ln_in_place(x: &mut [f64]) {
+        for x in x {
+            *x = x.ln();
         }
     }
     fn matmul(c: &mut [f64], a: MatRef<'_, f64>, b: MatRef<'_, f64>, init: Init<'_, f64>) {
@@ -109,10 +131,7 @@ impl Real for f64 {
         }
     }
     fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
-        if k == 0 {
-            return;
-        }
-        let (m, n) = (a.len() / k, b.len() / k);
-        f64::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Accumulate);
+        let (m, n) = (a.len().checked_div(k).unwrap_or(0), b.len().checked_div(k).unwrap_or(0));
+        f64::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero);
     }
 }

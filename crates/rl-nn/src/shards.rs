@@ -14,6 +14,7 @@ pub const SHARD_ROWS: usize = 128;
 pub struct Shards<F> {
     workspaces: Vec<Workspace<F>>,
     partial: Vec<Vec<F>>,
+    output: Vec<F>,
 }
 
 impl<F: Real> Shards<F> {
@@ -70,6 +71,7 @@ impl<F: Real> Shards<F> {
     ) -> Result<ShardedLinearized<'a, F>, NnError> {
         self.reserve(x.rows());
         let n = x.rows().div_ceil(SHARD_ROWS);
+        let Shards { workspaces, partial, output } = self;
         let record = |(s, (ws, partial)): (usize, (&'a mut Workspace<F>, &'a mut Vec<F>))| {
             let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
             Ok(Part {
@@ -77,10 +79,14 @@ impl<F: Real> Shards<F> {
                 partial,
             })
         };
-        let pairs = self.workspaces[..n].par_iter_mut().zip(&mut self.partial[..n]).enumerate();
-        let parts: Result<Vec<_>, NnError> = pairs.map(record).collect();
-        let mut output = Vec::with_capacity(x.rows() * network.n_outputs());
+        let (workspaces, partial) = (&mut workspaces[..n], &mut partial[..n]);
+        let parts: Result<Vec<_>, NnError> = if n > 1 {
+            workspaces.par_iter_mut().zip(partial).enumerate().map(record).collect()
+        } else {
+            workspaces.iter_mut().zip(partial).enumerate().map(record).collect()
+        };
         let parts = parts?;
+        output.clear();
         parts.iter().for_each(|p| output.extend_from_slice(p.linearized.output()));
         Ok(ShardedLinearized { parts, output, n_params: network.n_params(), n_outputs: network.n_outputs() })
     }
@@ -94,7 +100,7 @@ struct Part<'a, F: Real> {
 /// A [`Linearized`] over the shards of a batch: the same three products.
 pub struct ShardedLinearized<'a, F: Real> {
     parts: Vec<Part<'a, F>>,
-    output: Vec<F>,
+    output: &'a [F],
     n_params: usize,
     n_outputs: usize,
 }
@@ -102,7 +108,7 @@ pub struct ShardedLinearized<'a, F: Real> {
 impl<F: Real> ShardedLinearized<'_, F> {
     /// `y = f(θ, x)`, `[rows, n_outputs]`.
     pub fn output(&self) -> &[F] {
-        &self.output
+        self.output
     }
 
     /// The number of parameters.
@@ -110,7 +116,7 @@ impl<F: Real> ShardedLinearized<'_, F> {
         self.n_params
     }
 
-    /// `grad ← grad + Jᵀ dy`; the shards' contributions are added in order.
+    /// `grad ← Jᵀ dy`; the shards' contributions are added in order.
     ///
     /// # Errors
     ///
@@ -124,10 +130,10 @@ impl<F: Real> ShardedLinearized<'_, F> {
         let n_params = self.n_params;
         let chunks = dy.par_chunks(SHARD_ROWS * self.n_outputs);
         self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
-            part.partial.clear();
             part.partial.resize(n_params, F::zero());
             part.linearized.vjp(dy, part.partial)
         })?;
+        grad.fill(F::zero());
         for part in &self.parts {
             kernels::add(grad, part.partial);
         }

@@ -109,16 +109,16 @@ pub fn policy_loss<F: Real>(
     let observations = Input::new(&batch.observations, policy.network.n_inputs())?;
     let mut pi = LinearizedPolicy::new(policy, theta, observations, shards)?;
 
-    let mut losses = PolicyLoss::default();
-    let n = rows as f64;
     weights.resize(rows, F::zero());
     log_ratios.resize(rows, F::zero());
     distribution.log_prob_and_entropy(pi.params(), batch.actions.as_ref(), log_ratios, weights)?;
-    losses.entropy = reducer.mean(weights);
+    let mut losses = PolicyLoss { entropy: reducer.mean(weights), ..PolicyLoss::default() };
     log_ratios.iter_mut().zip(&batch.old_log_probs).for_each(|(w, &old)| *w -= old);
     weights.clone_from(log_ratios);
     F::exp_in_place(weights);
     let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
+    let n = rows as f64;
+    let inv_n = F::narrow(1.0 / n);
     for ((w, log_ratio), &advantage) in weights.iter_mut().zip(&*log_ratios).zip(&*advantages) {
         let ratio = *w;
         let clipped = if ratio < low {
@@ -129,12 +129,15 @@ pub fn policy_loss<F: Real>(
             ratio
         };
         let (free, bounded) = (ratio * advantage, clipped * advantage);
-        losses.approx_kl += (ratio.widen() - 1.0 - log_ratio.widen()) / n;
-        losses.clip_fraction += if ratio < low || ratio > high { 1.0 / n } else { 0.0 };
+        losses.approx_kl += ratio.widen() - 1.0 - log_ratio.widen();
+        losses.clip_fraction += if ratio < low || ratio > high { 1.0 } else { 0.0 };
         // Where the clipped term is the smaller one the loss is constant in θ. NaN takes the first branch and shows.
         let cut = bounded < free;
-        losses.policy_loss -= if cut { bounded.widen() } else { free.widen() } / n;
-        *w = if cut { F::zero() } else { -free * F::narrow(1.0 / n) };
+        losses.policy_loss -= if cut { bounded.widen() } else { free.widen() };
+        *w = if cut { F::zero() } else { -free * inv_n };
+    }
+    for sum in [&mut losses.approx_kl, &mut losses.clip_fraction, &mut losses.policy_loss] {
+        *sum /= n;
     }
 
     dy.clear();
@@ -200,10 +203,10 @@ pub fn critic_loss<F: Real>(
                 error = clipped_error;
             }
         }
-        loss.value_loss += (error * error).widen() / n;
+        loss.value_loss += (error * error).widen();
         dy.push(scale * error * slope);
     }
-    grad.fill(F::zero());
+    loss.value_loss /= n;
     value.vjp(dy, grad)?;
     reducer.sum(grad);
     Ok(loss)

@@ -3,6 +3,7 @@ use rand::Rng;
 use super::{
     Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params,
 };
+use crate::kernels::dispatch;
 use crate::{NnError, Real};
 
 /// A categorical distribution over `n` actions, `π = softmax(y)`.
@@ -16,58 +17,95 @@ pub struct Categorical {
     pub n: usize,
 }
 
-/// Log-probabilities and probabilities of a batch, `[rows, n]` each.
+/// Log-probabilities and probabilities of a batch, `[n, rows]` each: an action's of all rows lie side by side.
 struct LogSoftmax<F> {
+    rows: usize,
     log_p: Vec<F>,
     p: Vec<F>,
 }
 
-/// `y − max` of every row: what can be exponentiated without overflow. A NaN stays one.
-fn shifted<F: Real>(y: &[F], n: usize) -> Vec<F> {
-    let mut shifted = y.to_vec();
-    for row in shifted.chunks_exact_mut(n) {
-        let max = row.iter().fold(F::neg_infinity(), |m, &y| if y > m { y } else { m });
-        row.iter_mut().for_each(|y| *y -= max);
-    }
-    shifted
-}
-
-/// `π = exp(y − max) / Σ exp(y − max)`
-fn softmax<F: Real>(y: &[F], n: usize) -> Vec<F> {
-    let mut p = shifted(y, n);
-    F::exp_in_place(&mut p);
-    for p in p.chunks_exact_mut(n) {
-        let inv_z = F::one() / p.iter().fold(F::zero(), |z, &p| z + p);
-        p.iter_mut().for_each(|p| *p *= inv_z);
-    }
-    p
-}
-
 impl<F: Real> LogSoftmax<F> {
-    /// `log π = y − max − log Σ exp(y − max)`
+    /// `π = exp(y − max) / Σ exp(y − max)`, `log π = y − max − log Σ exp(y − max)`; a NaN stays one.
     fn new(y: &[F], n: usize) -> Self {
-        let mut log_p = shifted(y, n);
+        let (rows, mut log_p) = (y.len() / n, vec![F::zero(); y.len()]);
+        if rows == 0 {
+            return LogSoftmax { rows, p: Vec::new(), log_p };
+        }
+        F::transpose(y, rows, n, &mut log_p);
+        let mut norm = log_p[..rows].to_vec();
+        dispatch(
+            #[inline(always)]
+            || {
+                for line in log_p.chunks_exact(rows).skip(1) {
+                    for (max, &y) in norm.iter_mut().zip(line) {
+                        *max = if y > *max { y } else { *max };
+                    }
+                }
+                for line in log_p.chunks_exact_mut(rows) {
+                    for (y, &max) in line.iter_mut().zip(&norm) {
+                        *y -= max;
+                    }
+                }
+            },
+        );
         let mut p = log_p.clone();
         F::exp_in_place(&mut p);
-        for (log_p, p) in log_p.chunks_exact_mut(n).zip(p.chunks_exact_mut(n)) {
-            let z = p.iter().fold(F::zero(), |z, &p| z + p);
-            let (log_z, inv_z) = (z.ln(), F::one() / z);
-            log_p.iter_mut().for_each(|x| *x -= log_z);
-            p.iter_mut().for_each(|p| *p *= inv_z);
-        }
-        LogSoftmax { log_p, p }
+        norm.fill(F::zero());
+        dispatch(
+            #[inline(always)]
+            || {
+                for line in p.chunks_exact(rows) {
+                    for (z, &p) in norm.iter_mut().zip(line) {
+                        *z += p;
+                    }
+                }
+                for line in p.chunks_exact_mut(rows) {
+                    for (p, &z) in line.iter_mut().zip(&norm) {
+                        *p /= z;
+                    }
+                }
+            },
+        );
+        F::ln_in_place(&mut norm);
+        dispatch(
+            #[inline(always)]
+            || {
+                for line in log_p.chunks_exact_mut(rows) {
+                    for (log_p, &log_z) in line.iter_mut().zip(&norm) {
+                        *log_p -= log_z;
+                    }
+                }
+            },
+        );
+        LogSoftmax { rows, log_p, p }
     }
 
-    /// `−Σ π log π` of every row. An action without probability adds nothing (0 · −∞ would be NaN).
-    fn entropies(&self, n: usize) -> impl Iterator<Item = F> {
-        let rows = self.log_p.chunks_exact(n).zip(self.p.chunks_exact(n));
-        rows.map(|(log_p, p)| {
-            let terms = log_p
-                .iter()
-                .zip(p)
-                .map(|(&log_p, &p)| if log_p == F::neg_infinity() { F::zero() } else { p * log_p });
-            -terms.fold(F::zero(), |h, t| h + t)
-        })
+    /// `(log π, π)` of one action, `[rows]` each, for every action.
+    fn lines(&self) -> impl Iterator<Item = (&[F], &[F])> {
+        let rows = self.rows.max(1);
+        self.log_p.chunks_exact(rows).zip(self.p.chunks_exact(rows))
+    }
+
+    /// Writes `log π(a)` of every row.
+    fn log_probs(&self, actions: &[usize], out: &mut [F]) {
+        for (b, (out, &a)) in out.iter_mut().zip(actions).enumerate() {
+            *out = self.log_p[a * self.rows + b];
+        }
+    }
+
+    /// Writes `−Σ π log π` of every row. An action without probability adds nothing (0 · −∞ would be NaN).
+    fn entropies(&self, out: &mut [F]) {
+        out.fill(F::zero());
+        dispatch(
+            #[inline(always)]
+            || {
+                for (log_p, p) in self.lines() {
+                    for (out, (&log_p, &p)) in out.iter_mut().zip(log_p.iter().zip(p)) {
+                        *out -= if log_p == F::neg_infinity() { F::zero() } else { p * log_p };
+                    }
+                }
+            },
+        );
     }
 }
 
@@ -134,19 +172,18 @@ impl<F: Real> Distribution<F> for Categorical {
             return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
         };
         let pi = LogSoftmax::new(p.y, self.n);
-        let rows = pi.p.chunks_exact(self.n).zip(pi.log_p.chunks_exact(self.n));
-        for (((p, log_p), rng), log_prob) in rows.zip(rngs).zip(log_prob) {
+        let first = actions.len();
+        for (b, rng) in rngs.iter_mut().enumerate() {
             // Inverse transform: the first action whose cumulated probability exceeds u.
             let mut u: f64 = rng.random();
             let last = self.n - 1;
-            let chosen = p[..last].iter().position(|p| {
-                u -= p.widen();
+            let chosen = (0..last).position(|a| {
+                u -= pi.p[a * rows + b].widen();
                 u < 0.0
             });
-            let a = chosen.unwrap_or(last);
-            actions.push(a);
-            *log_prob = log_p[a];
+            actions.push(chosen.unwrap_or(last));
         }
+        pi.log_probs(&actions[first..], log_prob);
         Ok(())
     }
 
@@ -171,10 +208,7 @@ impl<F: Real> Distribution<F> for Categorical {
         let rows = self.rows(&p)?;
         let actions = self.indices(actions, rows)?;
         NnError::check("the log-probabilities", out.len(), rows)?;
-        let pi = LogSoftmax::new(p.y, self.n);
-        for ((log_p, &a), out) in pi.log_p.chunks_exact(self.n).zip(actions).zip(out) {
-            *out = log_p[a];
-        }
+        LogSoftmax::new(p.y, self.n).log_probs(actions, out);
         Ok(())
     }
 
@@ -190,17 +224,14 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the log-probabilities", log_prob.len(), rows)?;
         NnError::check("the entropies", entropy.len(), rows)?;
         let pi = LogSoftmax::new(p.y, self.n);
-        for ((log_p, &a), out) in pi.log_p.chunks_exact(self.n).zip(actions).zip(log_prob) {
-            *out = log_p[a];
-        }
-        entropy.iter_mut().zip(pi.entropies(self.n)).for_each(|(out, h)| *out = h);
+        pi.log_probs(actions, log_prob);
+        pi.entropies(entropy);
         Ok(())
     }
 
     fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError> {
         NnError::check("the entropies", out.len(), self.rows(&p)?)?;
-        let pi = LogSoftmax::new(p.y, self.n);
-        out.iter_mut().zip(pi.entropies(self.n)).for_each(|(out, h)| *out = h);
+        LogSoftmax::new(p.y, self.n).entropies(out);
         Ok(())
     }
 
@@ -209,14 +240,11 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the divergences", out.len(), rows)?;
         let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
-        let rows = old
-            .log_p
-            .chunks_exact(self.n)
-            .zip(old.p.chunks_exact(self.n))
-            .zip(new.log_p.chunks_exact(self.n));
-        for (((log_p, p), log_q), out) in rows.zip(out) {
-            let terms = log_p.iter().zip(p).zip(log_q).map(|((&log_p, &p), &log_q)| kl_term(log_p, p, log_q));
-            *out = terms.fold(F::zero(), |s, t| s + t);
+        out.fill(F::zero());
+        for ((log_p, p), (log_q, _)) in old.lines().zip(new.lines()) {
+            for (out, ((&log_p, &p), &log_q)) in out.iter_mut().zip(log_p.iter().zip(p).zip(log_q)) {
+                *out += kl_term(log_p, p, log_q);
+            }
         }
         Ok(())
     }
@@ -233,23 +261,27 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the weights", w.len(), rows)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂ log π(a) / ∂y = 1_a − π
-        let pi = softmax(p.y, self.n);
-        let rows = pi.chunks_exact(self.n).zip(grad.y.chunks_exact_mut(self.n));
-        for (((p, g), &a), &w) in rows.zip(actions).zip(w) {
-            g.iter_mut().zip(p).for_each(|(g, &p)| *g -= w * p);
+        let pi = LogSoftmax::new(p.y, self.n);
+        for (k, (_, p)) in pi.lines().enumerate() {
+            let g = grad.y.iter_mut().skip(k).step_by(self.n);
+            g.zip(w.iter().zip(p)).for_each(|(g, (&w, &p))| *g -= w * p);
+        }
+        for (g, (&a, &w)) in grad.y.chunks_exact_mut(self.n).zip(actions.iter().zip(w)) {
             g[a] += w;
         }
         Ok(())
     }
 
     fn entropy_grad(&self, p: DistParams<'_, F>, w: F, grad: DistGrad<'_, F>) -> Result<(), NnError> {
-        self.rows(&p)?;
+        let rows = self.rows(&p)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂H/∂y = −π ⊙ (log π + H)
         let pi = LogSoftmax::new(p.y, self.n);
-        let rows = pi.log_p.chunks_exact(self.n).zip(pi.p.chunks_exact(self.n));
-        for (((log_p, p), g), h) in rows.zip(grad.y.chunks_exact_mut(self.n)).zip(pi.entropies(self.n)) {
-            for ((g, &log_p), &p) in g.iter_mut().zip(log_p).zip(p) {
+        let mut h = vec![F::zero(); rows];
+        pi.entropies(&mut h);
+        for (k, (log_p, p)) in pi.lines().enumerate() {
+            let g = grad.y.iter_mut().skip(k).step_by(self.n);
+            for (g, ((&log_p, &p), &h)) in g.zip(log_p.iter().zip(p).zip(&h)) {
                 *g -= if log_p == F::neg_infinity() { F::zero() } else { w * p * (log_p + h) };
             }
         }
@@ -267,21 +299,26 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the gradient", grad.y.len(), new.y.len())?;
         // ∂KL(p ‖ q)/∂y_new = q − p
-        let (old, new) = (softmax(old.y, self.n), softmax(new.y, self.n));
-        for ((g, &p), &q) in grad.y.iter_mut().zip(&old).zip(&new) {
-            *g += w * (q - p);
+        let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
+        for (k, ((_, p), (_, q))) in old.lines().zip(new.lines()).enumerate() {
+            let g = grad.y.iter_mut().skip(k).step_by(self.n);
+            g.zip(p.iter().zip(q)).for_each(|(g, (&p, &q))| *g += w * (q - p));
         }
         Ok(())
     }
 
     fn fisher(&self, p: DistParams<'_, F>, w: F, t: DistGrad<'_, F>) -> Result<(), NnError> {
-        self.rows(&p)?;
+        let rows = self.rows(&p)?;
         NnError::check("the tangent", t.y.len(), p.y.len())?;
         // M = diag(π) − π πᵀ
-        let pi = softmax(p.y, self.n);
-        for (p, t) in pi.chunks_exact(self.n).zip(t.y.chunks_exact_mut(self.n)) {
-            let mean = p.iter().zip(&*t).fold(F::zero(), |s, (&p, &t)| s + p * t);
-            t.iter_mut().zip(p).for_each(|(t, &p)| *t = w * p * (*t - mean));
+        let (pi, mut mean) = (LogSoftmax::new(p.y, self.n), vec![F::zero(); rows]);
+        for (k, (_, p)) in pi.lines().enumerate() {
+            let t = t.y.iter().skip(k).step_by(self.n);
+            mean.iter_mut().zip(p.iter().zip(t)).for_each(|(mean, (&p, &t))| *mean += p * t);
+        }
+        for (k, (_, p)) in pi.lines().enumerate() {
+            let t = t.y.iter_mut().skip(k).step_by(self.n);
+            t.zip(p.iter().zip(&mean)).for_each(|(t, (&p, &mean))| *t = w * p * (*t - mean));
         }
         Ok(())
     }

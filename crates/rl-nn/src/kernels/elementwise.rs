@@ -12,6 +12,7 @@ trait Lanes {
 
 struct Tanh;
 struct Exp;
+struct Ln;
 
 /// A function applied to every element of a slice.
 struct InPlace<'a, F>(&'a mut [f32], F);
@@ -54,30 +55,32 @@ impl Lanes for Tanh {
 
 #[inline(always)]
 fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let limit = simd.splat_f32s(TANH_LIMIT);
-    let a = simd.abs_f32s(x);
-    // False for NaN, which passes through.
-    let saturated = simd.greater_than_f32s(a, limit);
-    let a = simd.select_f32s(saturated, limit, a);
-    let s = simd.mul_f32s(a, a);
+    let splat = |c: f32| simd.splat_f32s(c);
+    // Whatever it makes of NaN, the factor x below brings it back.
+    let s = simd.min_f32s(splat(TANH_LIMIT * TANH_LIMIT), simd.mul_f32s(x, x));
     let horner = |c: [f32; 5]| {
-        let mut y = simd.splat_f32s(c[4]);
+        let mut y = splat(c[4]);
         for c in [c[3], c[2], c[1], c[0]] {
-            y = simd.mul_add_e_f32s(y, s, simd.splat_f32s(c));
+            y = simd.mul_add_e_f32s(y, s, splat(c));
         }
         y
     };
-    let y = simd.div_f32s(simd.mul_f32s(a, horner(TANH_P)), horner(TANH_Q));
-    let one = simd.splat_f32s(1.0);
-    let y = simd.select_f32s(simd.or_m32s(saturated, simd.greater_than_f32s(y, one)), one, y);
-    copy_sign(simd, y, x)
+    // Beyond the limit it is proportional to x.
+    let y = simd.div_f32s(simd.mul_f32s(x, horner(TANH_P)), horner(TANH_Q));
+    clamp_to_one(simd, y)
 }
 
-/// `|y|` with the sign of `x`, for `y` without a sign.
+/// `y` limited to ±1; NaN stays NaN.
 #[inline(always)]
-fn copy_sign<S: Simd>(simd: S, y: S::f32s, x: S::f32s) -> S::f32s {
-    let sign = simd.and_u32s(simd.transmute_u32s_f32s(x), simd.splat_u32s(1 << 31));
-    simd.transmute_f32s_u32s(simd.or_u32s(simd.transmute_u32s_f32s(y), sign))
+fn clamp_to_one<S: Simd>(simd: S, y: S::f32s) -> S::f32s {
+    let (minus_one, one) = (simd.splat_f32s(-1.0), simd.splat_f32s(1.0));
+    if S::IS_SCALAR {
+        // `f32::min` and `f32::max` would drop the NaN.
+        let y = simd.select_f32s(simd.greater_than_f32s(y, one), one, y);
+        return simd.select_f32s(simd.less_than_f32s(y, minus_one), minus_one, y);
+    }
+    // Vector instructions return the second operand when one is NaN, or NaN.
+    simd.min_f32s(one, simd.max_f32s(minus_one, y))
 }
 
 /// `x ← eˣ`, within a relative error of 2.4e-7; 0 below −86.6, infinite above 88.7, NaN stays NaN.
@@ -108,8 +111,8 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const ROUND: f32 = 12_582_912.0;
     let t = simd.mul_add_e_f32s(y, splat(std::f32::consts::LOG2_E), splat(ROUND));
     let n = simd.sub_f32s(t, splat(ROUND));
-    let r = simd.mul_add_e_f32s(n, splat(-0.693_359_4), y);
-    let r = simd.mul_add_e_f32s(n, splat(2.121_944_4e-4), r);
+    let r = simd.mul_add_e_f32s(n, splat(-LN_2[0]), y);
+    let r = simd.mul_add_e_f32s(n, splat(-LN_2[1]), r);
     let mut p = splat(1.0 / 5040.0);
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
         p = simd.mul_add_e_f32s(p, r, splat(c));
@@ -121,6 +124,57 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let scale = simd.transmute_f32s_u32s(bits);
     let y = simd.mul_f32s(simd.mul_add_e_f32s(em1, scale, scale), splat(2.0));
     simd.select_f32s(low, splat(0.0), simd.select_f32s(high, splat(f32::INFINITY), y))
+}
+
+/// `x ← ln x`, within 2 ulp; −∞ at 0, ∞ at ∞, NaN below 0 and at NaN.
+///
+/// `x = 2ᵉ m` with `m` from √½ to √2, `ln x = e ln 2 + 2 artanh s`, `s = (m − 1)/(m + 1)`, by the series of artanh up to s⁹, whose
+/// remainder is 2e-9 of it.
+pub(crate) fn ln_f32(x: &mut [f32]) {
+    pulp::Arch::new().dispatch(InPlace(x, Ln));
+}
+
+/// ln 2 in two parts, of which the first has few enough bits for exact multiples.
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+
+impl Lanes for Ln {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        ln(simd, x)
+    }
+}
+
+#[inline(always)]
+fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let splat = |c: f32| simd.splat_f32s(c);
+    let bits = |c: u32| simd.splat_u32s(c);
+    // Subnormal numbers are scaled up first.
+    let small = simd.less_than_f32s(x, splat(f32::MIN_POSITIVE));
+    let scaled = simd.select_f32s(small, simd.mul_f32s(x, splat(8_388_608.0)), x);
+    // With this added, the exponent counts from √½ and not from 1.
+    const ROOT_HALF: u32 = 0x3f35_04f3;
+    let t = simd.add_u32s(simd.transmute_u32s_f32s(scaled), bits(0x3f80_0000 - ROOT_HALF));
+    let m = simd.add_u32s(simd.and_u32s(t, bits(0x007f_ffff)), bits(ROOT_HALF));
+    let m = simd.transmute_f32s_u32s(m);
+    // The biased exponent as a float: in the low mantissa bits of 2²³.
+    let e = simd.or_u32s(simd.wrapping_dyn_shr_u32s(t, bits(23)), bits(0x4b00_0000));
+    let e = simd.sub_f32s(simd.transmute_f32s_u32s(e), splat(8_388_608.0 + 127.0));
+    let e = simd.select_f32s(small, simd.sub_f32s(e, splat(23.0)), e);
+    let s = simd.div_f32s(simd.sub_f32s(m, splat(1.0)), simd.add_f32s(m, splat(1.0)));
+    let s2 = simd.mul_f32s(s, s);
+    let mut q = splat(2.0 / 9.0);
+    for c in [2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0] {
+        q = simd.mul_add_e_f32s(q, s2, splat(c));
+    }
+    let y = simd.mul_add_e_f32s(
+        simd.mul_f32s(s, s2),
+        q,
+        simd.mul_add_e_f32s(e, splat(LN_2[1]), simd.add_f32s(s, s)),
+    );
+    let y = simd.mul_add_e_f32s(e, splat(LN_2[0]), y);
+    let y = simd.select_f32s(simd.less_than_f32s(x, splat(f32::INFINITY)), y, x);
+    let y = simd.select_f32s(simd.equal_f32s(x, splat(0.0)), splat(f32::NEG_INFINITY), y);
+    simd.select_f32s(simd.less_than_f32s(x, splat(0.0)), splat(f32::NAN), y)
 }
 
 /// `g ← g ⊙ (1 − a²)`: the derivative of tanh in terms of its value `a`.
@@ -135,13 +189,14 @@ pub(crate) fn mul_tanh_derivative<F: Real>(g: &mut [F], a: &[F]) {
     );
 }
 
-/// `sums[r] ← sums[r] + Σ_k x[r, k]` for the rows of `x`.
+/// `sums[r] ← Σ_k x[r, k]` for the rows of `x`.
 ///
 /// Sixteen partial sums a row, added pairwise at its end: the order does not depend on the processor.
 pub(crate) fn row_sums<F: Real>(sums: &mut [F], x: &[F]) {
     const LANES: usize = 16;
     let width = x.len().checked_div(sums.len()).unwrap_or(0);
     if width == 0 {
+        sums.fill(F::zero());
         return;
     }
     dispatch(
@@ -162,7 +217,7 @@ pub(crate) fn row_sums<F: Real>(sums: &mut [F], x: &[F]) {
                         partial[i] += upper;
                     }
                 }
-                *sum += partial[0];
+                *sum = partial[0];
             }
         },
     );
@@ -227,13 +282,38 @@ mod tests {
     }
 
     #[test]
-    fn tanh_keeps_nan_and_saturates() {
-        let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0];
-        tanh_f32(&mut x);
-        assert!(x[0].is_nan());
+    fn ln_is_within_two_ulp_everywhere() {
+        let points: Vec<f32> = (1..0x7f80_0000_u32).step_by(257).map(f32::from_bits).collect();
+        let mut y = points.clone();
+        ln_f32(&mut y);
+        for (&x, &y) in points.iter().zip(&y) {
+            let exact = f64::from(x).ln();
+            let ulp = f64::from(f32::from_bits((exact as f32).to_bits() + 1)) - f64::from(exact as f32);
+            assert!(((f64::from(y) - exact) / ulp).abs() <= 2.0, "ln({x}) = {y}, not {exact}");
+        }
+        let mut edges = [f32::NAN, -1.0, f32::NEG_INFINITY, 0.0, -0.0, f32::INFINITY, 1.0];
+        ln_f32(&mut edges);
+        assert!(edges[..3].iter().all(|x| x.is_nan()));
         assert_eq!(
-            x[1..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
-            [1.0_f32, -1.0, 0.0, -0.0].map(f32::to_bits)
+            edges[3..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            [f32::NEG_INFINITY, f32::NEG_INFINITY, f32::INFINITY, 0.0].map(f32::to_bits)
         );
+    }
+
+    #[test]
+    fn tanh_keeps_nan_and_saturates() {
+        for scalar in [false, true] {
+            let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN];
+            if scalar {
+                InPlace(&mut x, Tanh).with_simd(pulp::Scalar);
+            } else {
+                tanh_f32(&mut x);
+            }
+            assert!(x[0].is_nan());
+            assert_eq!(
+                x[1..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+                [1.0_f32, -1.0, 0.0, -0.0, 1.0, -1.0].map(f32::to_bits)
+            );
+        }
     }
 }

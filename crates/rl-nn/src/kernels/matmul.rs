@@ -180,9 +180,10 @@ unsafe fn load<S: Simd>(simd: S, p: *const f32, masked: bool, mask: MemMask<S::m
     unsafe { if masked { simd.mask_load_ptr_f32s(mask, p) } else { p.cast::<S::f32s>().read_unaligned() } }
 }
 
-/// `C ← C + A Bᵀ` for row-major matrices: dot products of rows, for results with few rows or columns.
+/// `C ← A Bᵀ` for row-major matrices: dot products of rows, for results with few rows or columns.
 pub(crate) fn matmul_nt_f32(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
     if k == 0 {
+        c.fill(0.0);
         return;
     }
     let (m, n) = (a.len() / k, b.len() / k);
@@ -216,7 +217,7 @@ impl WithSimd for RowProduct<'_> {
     }
 }
 
-/// Adds the products of `a` with `N` rows of `b`.
+/// The products of `a` with `N` rows of `b`.
 #[inline(always)]
 fn dots<S: Simd, const N: usize>(simd: S, a: &[f32], b: &[f32], c: &mut [f32]) {
     let (a_vectors, a_tail) = S::as_simd_f32s(a);
@@ -231,6 +232,6 @@ fn dots<S: Simd, const N: usize>(simd: S, a: &[f32], b: &[f32], c: &mut [f32]) {
         }
     }
     for (c, acc) in c.iter_mut().zip(acc) {
-        *c += simd.reduce_sum_f32s(acc);
+        *c = simd.reduce_sum_f32s(acc);
     }
 }

@@ -7,9 +7,9 @@ mod elementwise;
 mod matmul;
 mod transpose;
 
-pub(crate) use elementwise::{add, exp_f32, mul_tanh_derivative, row_sums, tanh_f32};
+pub(crate) use elementwise::{add, exp_f32, ln_f32, mul_tanh_derivative, row_sums, tanh_f32};
 pub(crate) use matmul::{matmul_f32, matmul_nt_f32};
-pub(crate) use transpose::transpose;
+pub(crate) use transpose::{transpose, transpose_f32};
 
 /// Runs a loop compiled for the widest vectors this processor has.
 #[inline(always)]
