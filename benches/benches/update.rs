@@ -5,13 +5,13 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use benches::{agent, fma_peak, minibatch, reals, rng};
+use benches::{Samples, agent, fma_peak, reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
-use rl_algo::{Batch, LinearizedPolicy, PolicyBatch, Reducer};
+use rl_algo::{Batch, LinearizedPolicy, Reducer};
 use rl_env::Registry;
 use rl_nn::{Input, Pair, Shards, Workspace};
 use rl_optim::{Adam, AdamParams, LinearOperator, clip_scale, vector};
-use rl_ppo::{PpoConfig, Scratch, minibatch_loss};
+use rl_ppo::{Learner, PpoConfig, Scratch, minibatch_loss};
 use rl_rollout::Collector;
 use rl_trpo::{TrpoConfig, policy_step};
 
@@ -29,43 +29,44 @@ fn bench_in_pool(c: &mut Criterion, name: &str, threads: usize, mut body: impl F
     });
 }
 
+/// Minibatches of an agent of this width: forward, loss, backward, clip, Adam.
+fn bench_minibatches(c: &mut Criterion, name: &str, threads: usize, width: usize, rows: usize) {
+    let mut agent = agent(width);
+    let samples = Samples::new(rows);
+    let config = PpoConfig::default().loss(1.0);
+    let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
+    let [mut policy_adam, mut critic_adam] =
+        sizes.map(|n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() }));
+    let [mut policy_scratch, mut critic_scratch]: [Scratch<f32>; 2] = Default::default();
+    let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+    let mut learners = [
+        Learner::new(policy_theta, &mut policy_adam, &mut policy_scratch),
+        Learner::new(critic_theta, &mut critic_adam, &mut critic_scratch),
+    ];
+    bench_in_pool(c, name, threads, |iters| {
+        Pair::with(|mut pair| {
+            for _ in 0..iters {
+                let minibatch = samples.minibatch(rows);
+                let models = (policy, critic);
+                let loss =
+                    minibatch_loss(&mut pair, Reducer, models, &mut learners, &minibatch, &config).unwrap();
+                let scale = clip_scale(loss.grad_norm, 0.5);
+                // A learning rate next to nothing, so that the same minibatch stays as hard as it is.
+                learners.iter_mut().for_each(|learner| learner.step_later(scale, 1e-12));
+            }
+        })
+    });
+}
+
 fn ppo_minibatch(c: &mut Criterion) {
     for threads in [1, 2] {
-        let mut agent = agent(64);
-        let batch = minibatch(64);
-        let config = PpoConfig::default().loss(1.0);
-        let mut grad = vec![0.0; agent.theta().len()];
-        // The learning rate below is next to nothing, so that the same minibatch stays as hard as it is.
-        let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
-        let mut adam = sizes.map(|n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() }));
-        let mut scratch: [Scratch<f32>; 2] = Default::default();
-        bench_in_pool(c, "ppo_minibatch_64", threads, |iters| {
-            Pair::with(|mut pair| {
-                (0..iters).for_each(|_| {
-                    let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
-                    let loss = minibatch_loss(
-                        &mut pair,
-                        Reducer,
-                        policy,
-                        critic,
-                        theta,
-                        &batch,
-                        &config,
-                        &mut grad,
-                        &mut scratch,
-                    );
-                    let scale = clip_scale(loss.unwrap().grad_norm, 0.5);
-                    let (policy, policy_theta, _, critic_theta) = agent.parts_mut();
-                    let (policy_grad, critic_grad) = grad.split_at(policy.n_params());
-                    let [policy_adam, critic_adam] = &mut adam;
-                    let (policy, critic) = pair.join(
-                        || policy_adam.step_scaled(policy_theta, policy_grad, scale, 1e-12),
-                        || critic_adam.step_scaled(critic_theta, critic_grad, scale, 1e-12),
-                    );
-                    policy.and(critic).unwrap();
-                })
-            });
-        });
+        bench_minibatches(c, "ppo_minibatch_64", threads, 64, 64);
+    }
+}
+
+fn wide(c: &mut Criterion) {
+    for width in [256, 1024] {
+        bench_minibatches(c, &format!("ppo_minibatch_256_wide_{width}"), 2, width, 256);
     }
 }
 
@@ -108,15 +109,9 @@ fn fisher(c: &mut Criterion) {
 fn trpo_step(c: &mut Criterion) {
     for threads in [1, 2] {
         let agent = agent(64);
-        let batch = minibatch(2048);
+        let samples = Samples::new(2048);
+        let (batch, config) = (samples.policy_batch(), TrpoConfig::default());
         let mut shards = Shards::new();
-        let config = TrpoConfig::default();
-        let batch = PolicyBatch {
-            observations: Input::new(&batch.observations, 4).unwrap(),
-            actions: batch.actions.as_ref(),
-            advantages: &batch.advantages,
-            old_log_probs: &batch.old_log_probs,
-        };
         bench_in_pool(c, "trpo_step_2048", threads, |iters| {
             for _ in 0..iters {
                 let mut theta = agent.policy_theta().to_vec();
@@ -143,35 +138,6 @@ fn rollout(c: &mut Criterion) {
         let mut shards = Shards::new();
         c.bench_function(&format!("values_and_gae_256/{n}_envs"), |b| {
             b.iter(|| batch.estimate_advantages(&agent, 0.99, 0.95, &mut shards).unwrap());
-        });
-    }
-}
-
-fn wide(c: &mut Criterion) {
-    for width in [256, 1024] {
-        let agent = agent(width);
-        let batch = minibatch(256);
-        let config = PpoConfig::default().loss(1.0);
-        let mut grad = vec![0.0; agent.theta().len()];
-        let mut scratch: [Scratch<f32>; 2] = Default::default();
-        bench_in_pool(c, &format!("ppo_gradient_256_wide_{width}"), 2, |iters| {
-            Pair::with(|mut pair| {
-                for _ in 0..iters {
-                    let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
-                    minibatch_loss(
-                        &mut pair,
-                        Reducer,
-                        policy,
-                        critic,
-                        theta,
-                        &batch,
-                        &config,
-                        &mut grad,
-                        &mut scratch,
-                    )
-                    .unwrap();
-                }
-            });
         });
     }
 }

@@ -1,10 +1,10 @@
 //! What the benchmarks share: an agent and data of the sizes that matter.
 
 use rand::Rng;
-use rl_algo::{ActorCritic, NetConfig};
+use rl_algo::{ActorCritic, NetConfig, PolicyBatch};
 use rl_env::rng::stream;
 use rl_env::{BoxSpace, EnvRng, Space};
-use rl_nn::Actions;
+use rl_nn::{Actions, Input};
 use rl_ppo::Minibatch;
 
 /// An actor and a critic with two hidden layers of `width` for CartPole's spaces.
@@ -29,16 +29,51 @@ pub fn reals(rng: &mut EnvRng, n: usize) -> Vec<f32> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-/// A minibatch of CartPole's shapes.
-pub fn minibatch(rows: usize) -> Minibatch<f32> {
-    let mut rng = rng();
-    Minibatch {
-        observations: reals(&mut rng, rows * 4),
-        actions: Actions::Discrete((0..rows).map(|_| rng.random_range(0..2)).collect()),
-        old_log_probs: (0..rows).map(|_| rng.random_range(-0.75..-0.65)).collect(),
-        advantages: reals(&mut rng, rows),
-        returns: reals(&mut rng, rows),
-        old_values: reals(&mut rng, rows),
+/// Samples of CartPole's shapes.
+#[derive(Debug)]
+pub struct Samples {
+    observations: Vec<f32>,
+    actions: Actions<f32>,
+    old_log_probs: Vec<f32>,
+    advantages: Vec<f32>,
+    returns: Vec<f32>,
+    old_values: Vec<f32>,
+    rows: Vec<usize>,
+}
+
+impl Samples {
+    /// So many of them.
+    pub fn new(n: usize) -> Self {
+        let mut rng = rng();
+        Samples {
+            observations: reals(&mut rng, n * 4),
+            actions: Actions::Discrete((0..n).map(|_| rng.random_range(0..2)).collect()),
+            old_log_probs: (0..n).map(|_| rng.random_range(-0.75..-0.65)).collect(),
+            advantages: reals(&mut rng, n),
+            returns: reals(&mut rng, n),
+            old_values: reals(&mut rng, n),
+            rows: (0..n).collect(),
+        }
+    }
+
+    /// As a batch for the policy.
+    pub fn policy_batch(&self) -> PolicyBatch<'_, f32> {
+        PolicyBatch {
+            observations: Input { data: &self.observations, width: 4 },
+            actions: self.actions.as_ref(),
+            advantages: &self.advantages,
+            old_log_probs: &self.old_log_probs,
+        }
+    }
+
+    /// The first `n` of them as a minibatch.
+    pub fn minibatch(&self, n: usize) -> Minibatch<'_, f32> {
+        Minibatch {
+            policy: self.policy_batch(),
+            returns: &self.returns,
+            old_values: &self.old_values,
+            rows: &self.rows[..n],
+        }
     }
 }
 

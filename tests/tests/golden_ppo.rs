@@ -4,11 +4,11 @@
 
 use std::sync::Arc;
 
-use rl_algo::Reducer;
+use rl_algo::{PolicyBatch, Reducer};
 use rl_nn::dist::{Categorical, DiagGaussian};
-use rl_nn::{Actions, Activation, Distribution, Mlp, Pair, PolicyModel, Real};
-use rl_optim::{Adam, AdamParams, clip_scale};
-use rl_ppo::{LossConfig, Minibatch, MinibatchLoss, Scratch, critic_loss, minibatch_loss};
+use rl_nn::{Actions, Activation, Distribution, Input, Mlp, Network, Pair, PolicyModel, Real};
+use rl_optim::{Adam, AdamParams, Element, clip_scale};
+use rl_ppo::{Learner, LossConfig, Minibatch, MinibatchLoss, Scratch, critic_loss, minibatch_loss};
 use rl_tests::{assert_near, golden, narrow, narrow_rows};
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,7 +42,7 @@ struct Case {
     theta_after_adam: Vec<f64>,
 }
 
-fn check<F: Real>(tolerance: f64) {
+fn check<F: Real + Element>(tolerance: f64) {
     for case in golden::<Vec<Case>>("ppo.json") {
         let n = case.sizes[case.sizes.len() - 1];
         let (distribution, actions): (Arc<dyn Distribution<F>>, Actions<F>) = match case.kind.as_str() {
@@ -61,13 +61,20 @@ fn check<F: Real>(tolerance: f64) {
         let critic_sizes: Vec<usize> =
             case.sizes[..case.sizes.len() - 1].iter().copied().chain([1]).collect();
         let critic = Mlp::new(&critic_sizes, Activation::Tanh).unwrap();
+        let observations = narrow_rows::<F>(&case.obs);
+        let (old_log_probs, advantages) = (narrow(&case.old_log_prob), narrow(&case.advantages));
+        let (returns, old_values) = (narrow(&case.returns), narrow(&case.old_values));
+        let rows: Vec<usize> = (0..advantages.len()).collect();
         let minibatch = Minibatch {
-            observations: narrow_rows::<F>(&case.obs),
-            actions,
-            old_log_probs: narrow(&case.old_log_prob),
-            advantages: narrow(&case.advantages),
-            returns: narrow(&case.returns),
-            old_values: narrow(&case.old_values),
+            policy: PolicyBatch {
+                observations: Input::new(&observations, case.sizes[0]).unwrap(),
+                actions: actions.as_ref(),
+                advantages: &advantages,
+                old_log_probs: &old_log_probs,
+            },
+            returns: &returns,
+            old_values: &old_values,
+            rows: &rows,
         };
         let mut config = LossConfig {
             clip_range: case.clip,
@@ -76,22 +83,20 @@ fn check<F: Real>(tolerance: f64) {
             vf_coef: case.vf_coef,
             normalize_advantage: true,
         };
-        let mut theta: Vec<F> = narrow(&[&case.theta_policy[..], &case.theta_value].concat());
-        let mut grad = vec![F::zero(); theta.len()];
+        let (mut policy_theta, mut value_theta) = (narrow(&case.theta_policy), narrow(&case.theta_value));
+        let params = AdamParams { eps: 1e-5, ..AdamParams::default() };
+        let mut adams = [Adam::new(policy_theta.len(), params), Adam::new(value_theta.len(), params)];
         let mut scratch: [Scratch<F>; 2] = Default::default();
-        let loss = Pair::with(|mut pair| {
-            minibatch_loss(
-                &mut pair,
-                Reducer,
-                &policy,
-                &critic,
-                &theta,
-                &minibatch,
-                &config,
-                &mut grad,
-                &mut scratch,
-            )
-        });
+        let ([policy_adam, value_adam], [policy_scratch, value_scratch]) = (&mut adams, &mut scratch);
+        let mut learners = [
+            Learner::new(&mut policy_theta, policy_adam, policy_scratch),
+            Learner::new(&mut value_theta, value_adam, value_scratch),
+        ];
+        let models: (_, &dyn Network<F>) = (&policy, &critic);
+        let minibatch_loss = |learners: &mut [Learner<'_, F>; 2]| {
+            Pair::with(|mut pair| minibatch_loss(&mut pair, Reducer, models, learners, &minibatch, &config))
+        };
+        let loss = minibatch_loss(&mut learners);
         let MinibatchLoss { policy: p, critic: c, grad_norm } = loss.unwrap();
 
         let loss = p.policy_loss - case.ent_coef * p.entropy + case.vf_coef * c.value_loss;
@@ -106,19 +111,23 @@ fn check<F: Real>(tolerance: f64) {
         ] {
             assert_near(&format!("{}: {what}", case.kind), &[got], &[expected], tolerance);
         }
+        let grad = [learners[0].grad(), learners[1].grad()].concat();
         assert_near("the gradient", &grad, &case.gradient, tolerance);
 
-        let mut adam = Adam::new(theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() });
         let scale = clip_scale(grad_norm, case.max_grad_norm);
         assert!(scale < 1.0, "the case clips its gradient");
-        adam.step_scaled(&mut theta, &grad, scale, case.lr).unwrap();
+        learners.iter_mut().for_each(|learner| learner.step_later(scale, case.lr));
+        // The step that is due comes before the next loss.
+        let next = minibatch_loss(&mut learners).unwrap();
+        assert!((next.grad_norm - grad_norm).abs() > 1e-6);
+        let theta = [learners[0].theta(), learners[1].theta()].concat();
         assert_near("the parameters after Adam", &theta, &case.theta_after_adam, tolerance);
 
         config.clip_range_vf = Some(case.clip);
-        let (value_theta, value_grad) =
-            (narrow::<F>(&case.theta_value), &mut grad[case.theta_policy.len()..]);
+        let value_theta = narrow::<F>(&case.theta_value);
+        let (mut grad, mut scratch) = (vec![F::zero(); value_theta.len()], Scratch::default());
         let clipped =
-            critic_loss(Reducer, &critic, &value_theta, &minibatch, &config, value_grad, &mut scratch[1])
+            critic_loss(Reducer, &critic, &value_theta, &minibatch, &config, &mut grad, &mut scratch)
                 .unwrap();
         assert_near("the clipped value loss", &[clipped.value_loss], &[case.value_loss_clipped], tolerance);
     }

@@ -1,7 +1,7 @@
 //! Fitting the value function by minibatch regression.
 
 use rand::RngCore;
-use rl_nn::{Input, Network, NnError, Shards};
+use rl_nn::{Input, Network, NnError, Shards, gather};
 use rl_optim::Adam;
 use rl_rollout::Minibatches;
 
@@ -55,7 +55,7 @@ pub fn fit_critic(
     let (mut loss, mut steps) = (0.0, 0);
     for _ in 0..fit.n_epochs {
         for rows in minibatches.epoch(fit.batch_size, rng) {
-            gather(observations, rows, &mut obs);
+            gather(observations.data, observations.width, rows, &mut obs);
             let mut value = shards.linearize(critic, theta, Input::new(&obs, observations.width)?)?;
             dv.clear();
             dv.extend(value.output().iter().zip(rows).map(|(v, &row)| v - returns[row]));
@@ -74,9 +74,4 @@ pub fn fit_critic(
         *adam = before.1;
     }
     Ok(CriticReport { value_loss: loss / f64::from(steps.max(1)), finite })
-}
-
-fn gather(x: Input<'_, f32>, rows: &[usize], out: &mut Vec<f32>) {
-    out.clear();
-    rows.iter().for_each(|&row| out.extend_from_slice(&x.data[row * x.width..(row + 1) * x.width]));
 }

@@ -14,6 +14,7 @@
 mod buffer;
 pub mod dist;
 mod error;
+mod gather;
 mod init;
 mod kernels;
 mod layout;
@@ -30,6 +31,7 @@ mod trained;
 pub use buffer::Buffer;
 pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec};
 pub use error::NnError;
+pub use gather::gather;
 pub use init::orthogonal;
 pub use layout::{Layout, Param};
 pub use mat::{Init, MatRef};

@@ -23,7 +23,7 @@ mod operator;
 mod schedule;
 pub mod vector;
 
-pub use adam::{Adam, AdamParams};
+pub use adam::{Adam, AdamParams, Element};
 pub use clip::{clip_grad_norm, clip_scale};
 pub use conjugate_gradient::{CgInfo, CgParams, CgStop, CgWorkspace, conjugate_gradient};
 pub use error::OptimError;

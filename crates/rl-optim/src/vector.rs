@@ -4,9 +4,6 @@
 
 use num_traits::Float;
 
-// Independent partial sums: enough for the widest vector registers, and a fixed pattern on every machine.
-const LANES: usize = 8;
-
 /// The dot product `aᵀb`, accumulated in f64.
 ///
 /// # Example
@@ -16,6 +13,23 @@ const LANES: usize = 8;
 /// ```
 #[must_use]
 pub fn dot<F: Float>(a: &[F], b: &[F]) -> f64 {
+    dot_in_lanes::<F, 8>(a, b)
+}
+
+/// The sum of squares `aᵀa` of a long vector, accumulated in f64: [`dot`] at twice the speed, in another order.
+///
+/// # Example
+///
+/// ```
+/// assert_eq!(rl_optim::vector::sum_of_squares(&[3.0_f32, 4.0]), 25.0);
+/// ```
+#[must_use]
+pub fn sum_of_squares<F: Float>(a: &[F]) -> f64 {
+    dot_in_lanes::<F, 64>(a, a)
+}
+
+/// So many independent partial sums, the same on every machine, added in pairs at the end.
+fn dot_in_lanes<F: Float, const LANES: usize>(a: &[F], b: &[F]) -> f64 {
     let n = a.len().min(b.len());
     let (a, a_tail) = a[..n].as_chunks::<LANES>();
     let (b, b_tail) = b[..n].as_chunks::<LANES>();
@@ -52,7 +66,7 @@ pub fn dot<F: Float>(a: &[F], b: &[F]) -> f64 {
 /// ```
 #[must_use]
 pub fn norm<F: Float>(a: &[F]) -> f64 {
-    dot(a, a).sqrt()
+    sum_of_squares(a).sqrt()
 }
 
 /// Adds a multiple in place: `y ← y + αx`, in the vectors' own precision.
@@ -125,6 +139,7 @@ mod tests {
             let plain: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
             prop_assert!((dot(&a, &b) - plain).abs() < 1e-10);
             prop_assert_eq!(dot(&a, &b).to_bits(), dot(&b, &a).to_bits());
+            prop_assert!((sum_of_squares(&a) - dot(&a, &a)).abs() < 1e-10);
         }
     }
 }

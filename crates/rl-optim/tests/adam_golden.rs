@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 
 use num_traits::Float;
-use rl_optim::{Adam, AdamParams, OptimError, clip_grad_norm, clip_scale, vector};
+use rl_optim::{Adam, AdamParams, Element, OptimError, clip_grad_norm, clip_scale, vector};
 use serde_json::Value;
 
 const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/math/adam.json"));
@@ -18,7 +18,7 @@ fn f32_matches_at_every_step() {
     assert!(worst_distance::<f32>() < 1e-6);
 }
 
-fn worst_distance<F: Float>() -> f64 {
+fn worst_distance<F: Element>() -> f64 {
     let cases: Vec<Value> = serde_json::from_str(GOLDEN).unwrap();
     assert_eq!(cases.len(), 2);
     let mut worst: f64 = 0.0;

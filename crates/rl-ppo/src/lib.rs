@@ -7,12 +7,11 @@
 //! This crate knows neither environments nor TRPO.
 
 mod config;
+mod learner;
 mod loss;
 mod ppo;
 
 pub use config::PpoConfig;
-pub use loss::{
-    CriticLoss, LossConfig, Minibatch, MinibatchLoss, PolicyLoss, Scratch, critic_loss, minibatch_loss,
-    policy_loss,
-};
+pub use learner::{Learner, MinibatchLoss, minibatch_loss};
+pub use loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
 pub use ppo::{Ppo, spec};

@@ -4,9 +4,8 @@
 //! loss = −mean min(r A, clip(r, 1−ε, 1+ε) A) − c_H mean H + c_V mean (V − R)²        r = π_θ(a|s) / π_old(a|s)
 //! ```
 
-use rl_algo::{LinearizedPolicy, Reducer};
-use rl_nn::{Actions, ActionsRef, DistGrad, Input, Network, NnError, Pair, PolicyModel, Real, Shards};
-use rl_optim::vector;
+use rl_algo::{LinearizedPolicy, PolicyBatch, Reducer};
+use rl_nn::{Actions, DistGrad, Input, Network, NnError, PolicyModel, Real, Shards, gather};
 
 /// The settings of the loss at one point of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,25 +22,21 @@ pub struct LossConfig {
     pub normalize_advantage: bool,
 }
 
-/// The rows of a minibatch.
+/// Some rows of a batch.
 ///
 /// # Shapes
 ///
-/// `observations` `[B, O]`, `actions` `[B, A]`, the others `[B]`.
-#[derive(Clone, Debug)]
-pub struct Minibatch<F> {
-    /// States.
-    pub observations: Vec<F>,
-    /// Actions.
-    pub actions: Actions<F>,
-    /// `log π_old(a|s)`
-    pub old_log_probs: Vec<F>,
-    /// Advantages.
-    pub advantages: Vec<F>,
+/// `rows` `[B]`; `returns` and `old_values` have a number for every row of the whole batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Minibatch<'a, F> {
+    /// States, actions, advantages and old log-probabilities of the whole batch.
+    pub policy: PolicyBatch<'a, F>,
     /// The critic's targets.
-    pub returns: Vec<F>,
+    pub returns: &'a [F],
     /// The critic's values before the update.
-    pub old_values: Vec<F>,
+    pub old_values: &'a [F],
+    /// The minibatch's rows.
+    pub rows: &'a [usize],
 }
 
 /// The policy's part of the loss.
@@ -69,9 +64,12 @@ pub struct CriticLoss {
 pub struct Scratch<F> {
     /// For the network.
     pub shards: Shards<F>,
+    observations: Vec<F>,
+    actions: Actions<F>,
+    targets: Vec<F>,
+    old: Vec<F>,
     weights: Vec<F>,
     log_ratios: Vec<F>,
-    advantages: Vec<F>,
     dy: Vec<F>,
     dglobals: Vec<F>,
 }
@@ -89,31 +87,37 @@ pub struct Scratch<F> {
 /// # Errors
 ///
 /// [`NnError::Shape`] when policy, θ and minibatch do not fit.
+///
+/// # Panics
+///
+/// If a row lies outside the batch.
 pub fn policy_loss<F: Real>(
     reducer: Reducer,
     policy: &PolicyModel<F>,
     theta: &[F],
-    batch: &Minibatch<F>,
+    batch: &Minibatch<'_, F>,
     config: &LossConfig,
     grad: &mut [F],
     scratch: &mut Scratch<F>,
 ) -> Result<PolicyLoss, NnError> {
-    let Scratch { shards, weights, log_ratios, advantages, dy, dglobals } = scratch;
-    let rows = batch.advantages.len();
-    NnError::check("the old log-probabilities", batch.old_log_probs.len(), rows)?;
-    advantages.clone_from(&batch.advantages);
+    let Scratch { shards, observations, actions, targets: advantages, old: old_log_probs, .. } = scratch;
+    let Scratch { weights, log_ratios, dy, dglobals, .. } = scratch;
+    let (PolicyBatch { observations: states, .. }, distribution) = (batch.policy, &*policy.distribution);
+    let rows = batch.rows.len();
+    gather(states.data, states.width, batch.rows, observations);
+    actions.gather(batch.policy.actions, distribution.action_len(), batch.rows);
+    gather(batch.policy.advantages, 1, batch.rows, advantages);
+    gather(batch.policy.old_log_probs, 1, batch.rows, old_log_probs);
     if config.normalize_advantage && rows > 1 {
         rl_gae::normalize(advantages);
     }
-    let distribution = &*policy.distribution;
-    let observations = Input::new(&batch.observations, policy.network.n_inputs())?;
-    let mut pi = LinearizedPolicy::new(policy, theta, observations, shards)?;
+    let mut pi = LinearizedPolicy::new(policy, theta, Input::new(observations, states.width)?, shards)?;
 
     weights.resize(rows, F::zero());
     log_ratios.resize(rows, F::zero());
-    distribution.log_prob_and_entropy(pi.params(), batch.actions.as_ref(), log_ratios, weights)?;
+    distribution.log_prob_and_entropy(pi.params(), actions.as_ref(), log_ratios, weights)?;
     let mut losses = PolicyLoss { entropy: reducer.mean(weights), ..PolicyLoss::default() };
-    log_ratios.iter_mut().zip(&batch.old_log_probs).for_each(|(w, &old)| *w -= old);
+    log_ratios.iter_mut().zip(&*old_log_probs).for_each(|(w, &old)| *w -= old);
     weights.clone_from(log_ratios);
     F::exp_in_place(weights);
     let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
@@ -144,8 +148,12 @@ pub fn policy_loss<F: Real>(
     dy.resize(pi.params().y.len(), F::zero());
     dglobals.clear();
     dglobals.resize(distribution.n_globals(), F::zero());
-    let actions: ActionsRef<'_, F> = batch.actions.as_ref();
-    distribution.log_prob_grad(pi.params(), actions, weights, DistGrad { y: dy, globals: dglobals })?;
+    distribution.log_prob_grad(
+        pi.params(),
+        actions.as_ref(),
+        weights,
+        DistGrad { y: dy, globals: dglobals },
+    )?;
     if config.ent_coef > 0.0 {
         let weight = F::narrow(-config.ent_coef / n);
         distribution.entropy_grad(pi.params(), weight, DistGrad { y: dy, globals: dglobals })?;
@@ -167,24 +175,29 @@ pub fn policy_loss<F: Real>(
 /// # Errors
 ///
 /// [`NnError::Shape`] when critic, θ and minibatch do not fit.
+///
+/// # Panics
+///
+/// If a row lies outside the batch.
 pub fn critic_loss<F: Real>(
     reducer: Reducer,
     critic: &dyn Network<F>,
     theta: &[F],
-    batch: &Minibatch<F>,
+    batch: &Minibatch<'_, F>,
     config: &LossConfig,
     grad: &mut [F],
     scratch: &mut Scratch<F>,
 ) -> Result<CriticLoss, NnError> {
-    let Scratch { shards, dy, .. } = scratch;
-    let n = batch.returns.len() as f64;
-    let mut value = shards.linearize(critic, theta, Input::new(&batch.observations, critic.n_inputs())?)?;
-    NnError::check("the returns", batch.returns.len(), value.output().len())?;
-    NnError::check("the old values", batch.old_values.len(), value.output().len())?;
+    let Scratch { shards, observations, targets: returns, old: old_values, dy, .. } = scratch;
+    let (states, n) = (batch.policy.observations, batch.rows.len() as f64);
+    gather(states.data, states.width, batch.rows, observations);
+    gather(batch.returns, 1, batch.rows, returns);
+    gather(batch.old_values, 1, batch.rows, old_values);
+    let mut value = shards.linearize(critic, theta, Input::new(observations, states.width)?)?;
     let mut loss = CriticLoss::default();
     let scale = F::narrow(2.0 * config.vf_coef / n);
     dy.clear();
-    for ((&v, &target), &old) in value.output().iter().zip(&batch.returns).zip(&batch.old_values) {
+    for ((&v, &target), &old) in value.output().iter().zip(&*returns).zip(&*old_values) {
         let (mut error, mut slope) = (v - target, F::one());
         if let Some(range) = config.clip_range_vf {
             let range = F::narrow(range);
@@ -210,57 +223,4 @@ pub fn critic_loss<F: Real>(
     value.vjp(dy, grad)?;
     reducer.sum(grad);
     Ok(loss)
-}
-
-/// The loss of a minibatch.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MinibatchLoss {
-    /// The policy's part.
-    pub policy: PolicyLoss,
-    /// The critic's part.
-    pub critic: CriticLoss,
-    /// The norm of the whole gradient.
-    pub grad_norm: f64,
-}
-
-/// Both parts of the loss, side by side; `grad` receives `[policy | critic]`.
-///
-/// # Shapes
-///
-/// `theta` and `grad` `[policy.n_params() + critic.n_params()]`.
-///
-/// # Errors
-///
-/// [`NnError::Shape`] when models, θ and minibatch do not fit.
-#[allow(clippy::too_many_arguments, reason = "everything the loss touches is visible in its signature")]
-pub fn minibatch_loss<F: Real>(
-    pair: &mut Pair<'_>,
-    reducer: Reducer,
-    policy: &PolicyModel<F>,
-    critic: &dyn Network<F>,
-    theta: &[F],
-    batch: &Minibatch<F>,
-    config: &LossConfig,
-    grad: &mut [F],
-    scratch: &mut [Scratch<F>; 2],
-) -> Result<MinibatchLoss, NnError> {
-    NnError::check("theta", theta.len(), policy.n_params() + critic.n_params())?;
-    NnError::check("the gradient", grad.len(), theta.len())?;
-    let (policy_theta, critic_theta) = theta.split_at(policy.n_params());
-    let (policy_grad, critic_grad) = grad.split_at_mut(policy.n_params());
-    let [policy_scratch, critic_scratch] = scratch;
-    let (policy, critic) = pair.join(
-        || {
-            let loss =
-                policy_loss(reducer, policy, policy_theta, batch, config, policy_grad, policy_scratch)?;
-            Ok::<_, NnError>((loss, vector::dot(policy_grad, policy_grad)))
-        },
-        || {
-            let loss =
-                critic_loss(reducer, critic, critic_theta, batch, config, critic_grad, critic_scratch)?;
-            Ok::<_, NnError>((loss, vector::dot(critic_grad, critic_grad)))
-        },
-    );
-    let ((policy, policy_square), (critic, critic_square)) = (policy?, critic?);
-    Ok(MinibatchLoss { policy, critic, grad_norm: (policy_square + critic_square).sqrt() })
 }

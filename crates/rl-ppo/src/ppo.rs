@@ -4,7 +4,8 @@
 //! 1. for each epoch, for each minibatch of the shuffled rollout:
 //! 2.     losses and gradient of actor and critic, side by side
 //! 3.     stop if the minibatch's estimated KL > 1.5 target_kl
-//! 4.     clip the global gradient norm, one Adam step on all parameters
+//! 4.     clip the global gradient norm; one Adam step on all parameters, which each network's thread takes
+//!        before its next loss
 //! 5. a non-finite gradient or parameter ends the update and undoes it
 //! ```
 
@@ -13,11 +14,12 @@ use rl_algo::{
     check_setting, policy_change,
 };
 use rl_nn::{DistParams, Pair, Shards};
-use rl_optim::{Adam, AdamParams, OptimError, clip_scale};
+use rl_optim::{Adam, AdamParams, clip_scale};
 use rl_rollout::Minibatches;
 
 use crate::PpoConfig;
-use crate::loss::{LossConfig, Minibatch, MinibatchLoss, Scratch, minibatch_loss};
+use crate::learner::{Learner, MinibatchLoss, minibatch_loss};
+use crate::loss::{LossConfig, Minibatch, Scratch};
 
 /// Proximal Policy Optimization with the clipped objective.
 pub struct Ppo {
@@ -113,28 +115,33 @@ impl Ppo {
         let Ppo { config, adam: Some(adam), scratch, n_updates, .. } = self else {
             return Ok((Totals::default(), Outcome::Applied));
         };
+        let policy_batch = batch.policy_batch(agent, &batch.advantages)?;
+        let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+        let ([policy_adam, critic_adam], [policy_scratch, critic_scratch]) = (adam, scratch);
+        let mut learners = [
+            Learner::new(policy_theta, policy_adam, policy_scratch),
+            Learner::new(critic_theta, critic_adam, critic_scratch),
+        ];
         let mut minibatches = Minibatches::new(batch.len());
-        let mut minibatch = new_minibatch(agent);
-        let mut grad = vec![0.0; agent.theta().len()];
         let mut totals = Totals::default();
         // 1
         for _ in 0..config.n_epochs {
             *n_updates += 1;
             for rows in minibatches.epoch(config.batch_size, ctx.rng) {
-                gather(batch, rows, agent, &mut minibatch);
                 // 2
-                let (policy, critic, theta) = (agent.policy(), agent.critic(), agent.theta());
-                let reducer = ctx.reducer;
+                let minibatch = Minibatch {
+                    policy: policy_batch,
+                    returns: &batch.returns,
+                    old_values: &batch.values,
+                    rows,
+                };
                 let loss = minibatch_loss(
                     pair,
-                    reducer,
-                    policy,
-                    critic,
-                    theta,
+                    ctx.reducer,
+                    (policy, critic),
+                    &mut learners,
                     &minibatch,
                     loss_config,
-                    &mut grad,
-                    scratch,
                 )?;
                 totals.add(&loss, config);
                 // 5
@@ -147,9 +154,10 @@ impl Ppo {
                 }
                 // 4
                 let scale = clip_scale(loss.grad_norm, config.max_grad_norm);
-                adam_step(pair, adam, agent, &grad, scale, learning_rate)?;
+                learners.iter_mut().for_each(|learner| learner.step_later(scale, learning_rate));
             }
         }
+        learners.iter_mut().try_for_each(Learner::take_step)?;
         // 5: what the last step made of a finite gradient
         if !agent.theta().iter().all(|x| x.is_finite()) {
             return Ok((totals, Outcome::Rejected("a parameter is not finite".into())));
@@ -192,54 +200,5 @@ impl Ppo {
             ],
             ..Report::new(outcome)
         })
-    }
-}
-
-/// One Adam step of actor and critic, side by side.
-fn adam_step(
-    pair: &mut Pair<'_>,
-    [policy_adam, critic_adam]: &mut [Adam<f32>; 2],
-    agent: &mut ActorCritic,
-    grad: &[f32],
-    scale: f64,
-    learning_rate: f64,
-) -> Result<(), OptimError> {
-    let (policy, policy_theta, _, critic_theta) = agent.parts_mut();
-    let (policy_grad, critic_grad) = grad.split_at(policy.n_params());
-    let (policy, critic) = pair.join(
-        || policy_adam.step_scaled(policy_theta, policy_grad, scale, learning_rate),
-        || critic_adam.step_scaled(critic_theta, critic_grad, scale, learning_rate),
-    );
-    policy.and(critic)
-}
-
-fn new_minibatch(agent: &ActorCritic) -> Minibatch<f32> {
-    Minibatch {
-        observations: Vec::new(),
-        actions: agent.policy().distribution.new_actions(),
-        old_log_probs: Vec::new(),
-        advantages: Vec::new(),
-        returns: Vec::new(),
-        old_values: Vec::new(),
-    }
-}
-
-fn gather(batch: &Batch, rows: &[usize], agent: &ActorCritic, out: &mut Minibatch<f32>) {
-    let width = agent.policy().network.n_inputs();
-    let rollout = &batch.rollout;
-    out.observations.clear();
-    for &row in rows {
-        out.observations.extend_from_slice(&rollout.observations[row * width..(row + 1) * width]);
-    }
-    out.actions.clear();
-    out.actions.gather(rollout.actions.as_ref(), agent.policy().distribution.action_len(), rows);
-    for (to, from) in [
-        (&mut out.old_log_probs, &rollout.log_probs),
-        (&mut out.advantages, &batch.advantages),
-        (&mut out.returns, &batch.returns),
-        (&mut out.old_values, &batch.values),
-    ] {
-        to.clear();
-        to.extend(rows.iter().map(|&row| from[row]));
     }
 }

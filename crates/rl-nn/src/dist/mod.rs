@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub use categorical::Categorical;
 pub use diag_gaussian::DiagGaussian;
 
-use crate::{NnError, Real};
+use crate::{NnError, Real, gather};
 
 /// The generator that actions are drawn from: one for every row.
 pub type SampleRng = rand_xoshiro::Xoshiro256PlusPlus;
@@ -33,6 +33,12 @@ pub enum ActionsRef<'a, F> {
     Discrete(&'a [usize]),
     /// Reals.
     Continuous(&'a [F]),
+}
+
+impl<F> Default for Actions<F> {
+    fn default() -> Self {
+        Actions::Discrete(Vec::new())
+    }
 }
 
 impl<F> Actions<F> {
@@ -67,16 +73,23 @@ impl<F> Actions<F> {
 }
 
 impl<F: Real> Actions<F> {
-    /// Appends the rows `indices` of `source`, each of `width` elements; nothing when the kinds differ.
+    /// Becomes the rows `indices` of `source`, each of `width` elements.
+    ///
+    /// # Panics
+    ///
+    /// If a row lies outside `source`.
     pub fn gather(&mut self, source: ActionsRef<'_, F>, width: usize, indices: &[usize]) {
-        match (self, source) {
-            (Actions::Discrete(to), ActionsRef::Discrete(from)) => {
-                indices.iter().for_each(|&i| to.extend_from_slice(&from[i * width..(i + 1) * width]));
+        match (&mut *self, source) {
+            (Actions::Discrete(to), ActionsRef::Discrete(from)) => gather(from, width, indices, to),
+            (Actions::Continuous(to), ActionsRef::Continuous(from)) => gather(from, width, indices, to),
+            (_, ActionsRef::Discrete(_)) => {
+                *self = Actions::Discrete(Vec::new());
+                self.gather(source, width, indices);
             }
-            (Actions::Continuous(to), ActionsRef::Continuous(from)) => {
-                indices.iter().for_each(|&i| to.extend_from_slice(&from[i * width..(i + 1) * width]));
+            (_, ActionsRef::Continuous(_)) => {
+                *self = Actions::Continuous(Vec::new());
+                self.gather(source, width, indices);
             }
-            _ => debug_assert!(false, "actions of one kind gathered into the other"),
         }
     }
 }
