@@ -7,8 +7,6 @@ use pulp::{MemMask, Simd, WithSimd};
 
 use crate::mat::{Init, MatRef};
 
-/// Rows of a tile.
-const R: usize = 6;
 /// Vectors of a tile's row, at most.
 const C: usize = 4;
 
@@ -36,53 +34,85 @@ impl WithSimd for Product<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Product { c, a, b, init } = self;
-        let (m, n) = (a.rows, b.cols);
-        // 6 x 4 accumulators need 32 registers; with 16 it is 6 x 2.
+        let n = b.cols;
+        // 24 accumulators, a row of B and an element of A need most of 32 registers; with 16 it is 12 accumulators.
         let vectors = if S::REGISTER_COUNT >= 32 { C } else { C / 2 };
         let block = vectors * S::F32_LANES;
         for j in (0..n).step_by(block) {
             let width = block.min(n - j);
-            let mut i = 0;
-            while i < m {
-                let rows = R.min(m - i);
-                // SAFETY: `matmul_f32` checked that the shapes agree and `MatRef::new` that A and B lie inside their slices;
-                // rows i..i+rows and columns j..j+width are inside all three.
-                let tile = unsafe {
-                    Tile {
-                        k: a.cols,
-                        a: a.data.as_ptr().add(i * a.row_stride),
-                        a_strides: (a.row_stride, a.col_stride),
-                        // Without a row of B there is nothing at j, and nothing is read.
-                        b: b.data.as_ptr().wrapping_add(j),
-                        b_stride: b.row_stride,
-                        c: c.as_mut_ptr().add(i * n + j),
-                        c_stride: n,
-                        width,
-                    }
-                };
-                let init = match init {
-                    Init::RowBias(bias) => Init::RowBias(&bias[i..i + rows]),
-                    other => other,
-                };
-                // SAFETY: the tile describes `rows` rows and `width` columns inside A, B and C, as just established.
-                unsafe {
-                    match (rows, width == block && vectors == C) {
-                        (6, true) => tile.run::<S, 6, 4, false>(simd, init),
-                        (5, true) => tile.run::<S, 5, 4, false>(simd, init),
-                        (4, true) => tile.run::<S, 4, 4, false>(simd, init),
-                        (3, true) => tile.run::<S, 3, 4, false>(simd, init),
-                        (2, true) => tile.run::<S, 2, 4, false>(simd, init),
-                        (1, true) => tile.run::<S, 1, 4, false>(simd, init),
-                        (6, _) => tile.run_masked::<S, 6>(simd, init),
-                        (5, _) => tile.run_masked::<S, 5>(simd, init),
-                        (4, _) => tile.run_masked::<S, 4>(simd, init),
-                        (3, _) => tile.run_masked::<S, 3>(simd, init),
-                        (2, _) => tile.run_masked::<S, 2>(simd, init),
-                        _ => tile.run_masked::<S, 1>(simd, init),
-                    }
-                }
-                i += rows;
+            let strip = Strip { c: &mut *c, a, b, init, j, width };
+            match (width.div_ceil(S::F32_LANES), width == block && vectors == C) {
+                (_, true) => strip.run::<S, 6, 4, false>(simd),
+                (1, _) if S::REGISTER_COUNT >= 32 => strip.run::<S, 16, 1, true>(simd),
+                (1, _) => strip.run::<S, 12, 1, true>(simd),
+                (2, _) if S::REGISTER_COUNT >= 32 => strip.run::<S, 12, 2, true>(simd),
+                (2, _) => strip.run::<S, 6, 2, true>(simd),
+                (3, _) => strip.run::<S, 6, 3, true>(simd),
+                _ => strip.run::<S, 6, 4, true>(simd),
             }
+        }
+    }
+}
+
+/// Some columns of the result.
+struct Strip<'a, 'b> {
+    c: &'b mut [f32],
+    a: MatRef<'a, f32>,
+    b: MatRef<'a, f32>,
+    init: Init<'a, f32>,
+    j: usize,
+    width: usize,
+}
+
+impl Strip<'_, '_> {
+    /// Tiles of `ROWS` rows and `COLS` vectors from top to bottom, the rest in smaller ones; `COLS` vectors cover the width, exactly
+    /// unless `MASKED`.
+    #[inline(always)]
+    fn run<S: Simd, const ROWS: usize, const COLS: usize, const MASKED: bool>(self, simd: S) {
+        let Strip { c, a, b, init, j, width } = self;
+        let (m, n) = (a.rows, b.cols);
+        let mut i = 0;
+        while i < m {
+            let left = m - i;
+            let rows = if left >= ROWS {
+                ROWS
+            } else if left >= 6 {
+                6
+            } else {
+                left
+            };
+            // SAFETY: `matmul_f32` checked that the shapes agree and `MatRef::new` that A and B lie inside their slices;
+            // rows i..i+rows and columns j..j+width are inside all three.
+            let tile = unsafe {
+                Tile {
+                    k: a.cols,
+                    a: a.data.as_ptr().add(i * a.row_stride),
+                    a_strides: (a.row_stride, a.col_stride),
+                    // Without a row of B there is nothing at j, and nothing is read.
+                    b: b.data.as_ptr().wrapping_add(j),
+                    b_stride: b.row_stride,
+                    c: c.as_mut_ptr().add(i * n + j),
+                    c_stride: n,
+                    width,
+                }
+            };
+            let init = match init {
+                Init::RowBias(bias) => Init::RowBias(&bias[i..i + rows]),
+                other => other,
+            };
+            // SAFETY: the tile describes `rows` rows and `width` columns inside A, B and C, as just established.
+            unsafe {
+                match rows {
+                    rows if rows == ROWS => tile.run::<S, ROWS, COLS, MASKED>(simd, init),
+                    6 => tile.run::<S, 6, COLS, MASKED>(simd, init),
+                    5 => tile.run::<S, 5, COLS, MASKED>(simd, init),
+                    4 => tile.run::<S, 4, COLS, MASKED>(simd, init),
+                    3 => tile.run::<S, 3, COLS, MASKED>(simd, init),
+                    2 => tile.run::<S, 2, COLS, MASKED>(simd, init),
+                    _ => tile.run::<S, 1, COLS, MASKED>(simd, init),
+                }
+            }
+            i += rows;
         }
     }
 }
@@ -101,19 +131,6 @@ struct Tile {
 }
 
 impl Tile {
-    #[inline(always)]
-    unsafe fn run_masked<S: Simd, const ROWS: usize>(self, simd: S, init: Init<'_, f32>) {
-        // SAFETY: the caller's promise about the tile; the number of vectors covers exactly its width.
-        unsafe {
-            match self.width.div_ceil(S::F32_LANES) {
-                1 => self.run::<S, ROWS, 1, true>(simd, init),
-                2 => self.run::<S, ROWS, 2, true>(simd, init),
-                3 => self.run::<S, ROWS, 3, true>(simd, init),
-                _ => self.run::<S, ROWS, 4, true>(simd, init),
-            }
-        }
-    }
-
     /// # Safety
     ///
     /// A must have `ROWS` rows and `k` columns from `a`, B `k` rows and `width` columns from `b`, C `ROWS` rows and `width`
@@ -125,19 +142,26 @@ impl Tile {
         init: Init<'_, f32>,
     ) {
         let lanes = S::F32_LANES;
-        let tail = simd.mask_between_m32s(0, (self.width - lanes * (COLS - 1)) as u32);
+        // A mask for masked instructions: pulp's own would jump to one of its loads, past registers that then need saving.
+        let tail = MemMask::new(simd.mask_between_m32s(0, (self.width - lanes * (COLS - 1)) as u32).mask());
         // SAFETY: by the caller's promise every vector but the last lies inside a row, and the mask limits the last to it.
         let load =
             |p: *const f32, v: usize| unsafe { load(simd, p.add(v * lanes), MASKED && v + 1 == COLS, tail) };
         let mut acc = [[simd.splat_f32s(0.0); COLS]; ROWS];
-        for (r, acc) in acc.iter_mut().enumerate() {
-            for (v, acc) in acc.iter_mut().enumerate() {
-                *acc = match init {
-                    Init::Zero => simd.splat_f32s(0.0),
-                    Init::RowBias(bias) => simd.splat_f32s(bias[r]),
-                    // SAFETY: row r of C.
-                    Init::Accumulate => load(unsafe { self.c.add(r * self.c_stride) }, v),
-                };
+        match init {
+            Init::Zero => {}
+            Init::RowBias(bias) => {
+                for (acc, &bias) in acc.iter_mut().zip(&bias[..ROWS]) {
+                    *acc = [simd.splat_f32s(bias); COLS];
+                }
+            }
+            Init::Accumulate => {
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    for (v, acc) in acc.iter_mut().enumerate() {
+                        // SAFETY: row r of C.
+                        *acc = load(unsafe { self.c.add(r * self.c_stride) }, v);
+                    }
+                }
             }
         }
         let (row_stride, col_stride) = self.a_strides;
