@@ -2,10 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
+use rl_algo::LinearizedPolicy;
 use rl_env::EnvRng;
-use rl_nn::{Activation, Input, Linearized, Mirror, Mlp, Network, Real, SHARD_ROWS, Shards, Workspace};
+use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::{
+    Activation, DistGrad, DistParams, Distribution, Input, Linearized, Mirror, Mlp, Network, PolicyModel,
+    Real, SHARD_ROWS, Shards, Workspace,
+};
+use rl_optim::{GaussNewton, LinearOperator, OptimError};
 use rl_tests::{assert_near, narrow};
 
 fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
@@ -150,4 +158,35 @@ fn slices_that_do_not_fit_are_errors() {
     assert!(Input::new(&[0.0_f32; 5], 2).is_err());
     assert!(Mlp::new(&[2], Activation::Tanh).is_err());
     assert!(Mlp::new(&[2, 0, 1], Activation::Tanh).is_err());
+}
+
+/// The Fisher product goes through a shard at a time; composed of whole products it is the same operator.
+#[test]
+fn the_fisher_product_is_the_composition_of_its_parts() {
+    let mut rng = EnvRng::seed_from_u64(4);
+    let distributions: [(usize, Arc<dyn Distribution<f64>>); 2] =
+        [(3, Arc::new(Categorical { n: 3 })), (2, Arc::new(DiagGaussian { dim: 2 }))];
+    for (n, distribution) in distributions {
+        let net = Arc::new(Mlp::new(&[4, 20, 20, n], Activation::Tanh).unwrap());
+        let policy = PolicyModel::new(net, distribution).unwrap();
+        for rows in [1, SHARD_ROWS, 3 * SHARD_ROWS + 17] {
+            let (theta, v) = (draw(&mut rng, policy.n_params()), draw(&mut rng, policy.n_params()));
+            let x = draw(&mut rng, rows * 4);
+            let mut shards = Shards::new();
+            let mut pi =
+                LinearizedPolicy::new(&policy, &theta, Input::new(&x, 4).unwrap(), &mut shards).unwrap();
+            let (mut fused, mut composed) = (vec![1.0; v.len()], vec![2.0; v.len()]);
+            pi.fisher(0.7).apply(&v, &mut fused).unwrap();
+
+            let (y, globals) = (pi.params().y.to_vec(), pi.params().globals.to_vec());
+            let params = DistParams { y: &y, globals: &globals };
+            let metric = |t: &mut [f64]| {
+                let (t_y, t_globals) = t.split_at_mut(y.len());
+                let tangent = DistGrad { y: t_y, globals: t_globals };
+                policy.distribution.fisher(params, 0.7 / rows as f64, tangent).map_err(OptimError::operator)
+            };
+            GaussNewton::new(&mut pi, metric).apply(&v, &mut composed).unwrap();
+            assert_near(&format!("{rows} rows"), &fused, &composed, 1e-13);
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! A policy linearised on a batch of states: its Jacobian, gradient and Fisher operator.
 
-use rl_nn::{DistGrad, DistParams, Input, NnError, PolicyModel, Real, ShardedLinearized, Shards};
-use rl_optim::{GaussNewton, Jacobian, LinearOperator, OptimError};
+use rl_nn::{DistParams, Input, NnError, PolicyModel, Real, ShardedLinearized, Shards};
+use rl_optim::{Jacobian, LinearOperator, OptimError};
 
 /// The distribution parameters of a batch of states as a function of θ, linearised.
 ///
@@ -57,16 +57,26 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
     /// # Source
     ///
     /// Schulman et al. (2015), appendix C.1: `JᵀMJ` with M the Fisher matrix of the distribution in its parameters.
-    pub fn fisher<'s>(&'s mut self, scale: f64) -> impl LinearOperator<F> + use<'s, 'a, F> {
-        let (y, globals, model) = (self.network.output().to_vec(), self.globals, self.model);
-        let rows = y.len() / model.network.n_outputs();
-        let w = F::narrow(scale / rows as f64);
-        GaussNewton::new(self, move |t: &mut [F]| {
-            let (t_y, t_globals) = t.split_at_mut(y.len());
-            let tangent = DistGrad { y: t_y, globals: t_globals };
-            let params = DistParams { y: &y, globals };
-            model.distribution.fisher(params, w, tangent).map_err(OptimError::operator)
-        })
+    pub fn fisher(&mut self, scale: f64) -> Fisher<'_, 'a, F> {
+        let rows = self.network.output().len() / self.model.network.n_outputs();
+        Fisher { w: F::narrow(scale / rows as f64), policy: self }
+    }
+}
+
+/// What [`LinearizedPolicy::fisher`] returns.
+pub struct Fisher<'s, 'a, F: Real> {
+    policy: &'s mut LinearizedPolicy<'a, F>,
+    w: F,
+}
+
+impl<F: Real> LinearOperator<F> for Fisher<'_, '_, F> {
+    fn dim(&self) -> usize {
+        self.policy.model.n_params()
+    }
+
+    fn apply(&mut self, v: &[F], out: &mut [F]) -> Result<(), OptimError> {
+        let LinearizedPolicy { network, model, globals } = &mut *self.policy;
+        network.fisher_product(&*model.distribution, globals, self.w, v, out).map_err(OptimError::operator)
     }
 }
 

@@ -26,7 +26,7 @@ pub use batch::{Batch, PolicyBatch};
 pub use critic::{CriticFit, CriticReport, fit_critic};
 pub use diagnostics::{PolicyChange, policy_change};
 pub use error::{AlgoError, ConfigError, check_setting};
-pub use fisher::LinearizedPolicy;
+pub use fisher::{Fisher, LinearizedPolicy};
 pub use reducer::Reducer;
 pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, from_settings, nearest, to_settings};
 pub use report::{Outcome, Report};

@@ -6,7 +6,6 @@ use candle_core::Tensor;
 use candle_nn::Module;
 use rand::RngCore;
 
-use crate::kernels::{mul_tanh_derivative, row_sums};
 use crate::mat::{Init, MatRef};
 use crate::network::{Input, Network, Workspace};
 use crate::{Buffer, Layout, NnError, Real, orthogonal};
@@ -37,7 +36,7 @@ impl Activation {
     /// `g ← g ⊙ σ'(x)`, with `a = σ(x)` given instead of `x`.
     fn mul_derivative<F: Real>(self, g: &mut [F], a: &[F]) {
         match self {
-            Activation::Tanh => mul_tanh_derivative(g, a),
+            Activation::Tanh => F::mul_tanh_derivative(g, a),
             Activation::Relu => {
                 for (g, &a) in g.iter_mut().zip(a) {
                     *g = if a > F::zero() { *g } else { F::zero() };
@@ -299,7 +298,7 @@ impl<F: Real> Network<F> for Mlp {
             } else {
                 F::matmul_nt(dw, dy, &activations[start..end], rows);
             }
-            row_sums(&mut grad[layer.bias.clone()], dy);
+            F::row_sums(&mut grad[layer.bias.clone()], dy);
             // dX = Wᵀ dY, then through the activation
             let (dx, w, dy) =
                 (other.take(rows * layer.n_in), layer.weights(theta), MatRef::new(dy, layer.n_out, rows));

@@ -20,6 +20,20 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     /// `x ← ln x` for every element.
     fn ln_in_place(x: &mut [Self]);
 
+    /// `g ← g ⊙ (1 − a²)`: the derivative of tanh in terms of its value `a`.
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ.
+    fn mul_tanh_derivative(g: &mut [Self], a: &[Self]) {
+        kernels::mul_tanh_derivative(g, a);
+    }
+
+    /// `sums[r] ← Σ_k x[r, k]` for the rows of `x`, as many as there are sums.
+    fn row_sums(sums: &mut [Self], x: &[Self]) {
+        kernels::row_sums(sums, x);
+    }
+
     /// `C ← init + A B` on the calling thread, `C` row-major, the columns of `B` adjacent.
     ///
     /// # Panics
@@ -67,6 +81,12 @@ impl Real for f32 {
     }
     fn matmul_nt(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
         kernels::matmul_nt_f32(c, a, b, k);
+    }
+    fn mul_tanh_derivative(g: &mut [f32], a: &[f32]) {
+        kernels::mul_tanh_derivative_f32(g, a);
+    }
+    fn row_sums(sums: &mut [f32], x: &[f32]) {
+        kernels::row_sums_f32(sums, x);
     }
     fn transpose(x: &[f32], rows: usize, cols: usize, y: &mut [f32]) {
         kernels::transpose_f32(x, rows, cols, y);

@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::{Input, Linearized, Network, NnError, Real, Workspace, kernels};
+use crate::{
+    DistGrad, DistParams, Distribution, Input, Linearized, Network, NnError, Real, Workspace, kernels,
+};
 
 /// Rows in a shard. Fixed: the order of every sum depends on it, never on the number of threads.
 pub const SHARD_ROWS: usize = 128;
@@ -13,8 +15,15 @@ pub const SHARD_ROWS: usize = 128;
 #[derive(Default)]
 pub struct Shards<F> {
     workspaces: Vec<Workspace<F>>,
-    partial: Vec<Vec<F>>,
+    products: Vec<Products<F>>,
     output: Vec<F>,
+}
+
+/// A shard's contributions to products.
+#[derive(Default)]
+struct Products<F> {
+    grad: Vec<F>,
+    tangent: Vec<F>,
 }
 
 impl<F: Real> Shards<F> {
@@ -27,7 +36,7 @@ impl<F: Real> Shards<F> {
         let n = rows.div_ceil(SHARD_ROWS);
         if self.workspaces.len() < n {
             self.workspaces.resize_with(n, Workspace::default);
-            self.partial.resize_with(n, Vec::new);
+            self.products.resize_with(n, Products::default);
         }
     }
 
@@ -71,19 +80,17 @@ impl<F: Real> Shards<F> {
     ) -> Result<ShardedLinearized<'a, F>, NnError> {
         self.reserve(x.rows());
         let n = x.rows().div_ceil(SHARD_ROWS);
-        let Shards { workspaces, partial, output } = self;
-        let record = |(s, (ws, partial)): (usize, (&'a mut Workspace<F>, &'a mut Vec<F>))| {
+        let Shards { workspaces, products, output } = self;
+        let record = |(s, (ws, products)): (usize, (&'a mut Workspace<F>, &'a mut Products<F>))| {
             let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
-            Ok(Part {
-                linearized: Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?,
-                partial,
-            })
+            let linearized = Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?;
+            Ok(Part { linearized, products })
         };
-        let (workspaces, partial) = (&mut workspaces[..n], &mut partial[..n]);
+        let (workspaces, products) = (&mut workspaces[..n], &mut products[..n]);
         let parts: Result<Vec<_>, NnError> = if n > 1 {
-            workspaces.par_iter_mut().zip(partial).enumerate().map(record).collect()
+            workspaces.par_iter_mut().zip(products).enumerate().map(record).collect()
         } else {
-            workspaces.iter_mut().zip(partial).enumerate().map(record).collect()
+            workspaces.iter_mut().zip(products).enumerate().map(record).collect()
         };
         let parts = parts?;
         output.clear();
@@ -94,7 +101,7 @@ impl<F: Real> Shards<F> {
 
 struct Part<'a, F: Real> {
     linearized: Linearized<'a, F>,
-    partial: &'a mut Vec<F>,
+    products: &'a mut Products<F>,
 }
 
 /// A [`Linearized`] over the shards of a batch: the same three products.
@@ -105,9 +112,9 @@ pub struct ShardedLinearized<'a, F: Real> {
     n_outputs: usize,
 }
 
-impl<F: Real> ShardedLinearized<'_, F> {
+impl<'a, F: Real> ShardedLinearized<'a, F> {
     /// `y = f(θ, x)`, `[rows, n_outputs]`.
-    pub fn output(&self) -> &[F] {
+    pub fn output(&self) -> &'a [F] {
         self.output
     }
 
@@ -130,12 +137,12 @@ impl<F: Real> ShardedLinearized<'_, F> {
         let n_params = self.n_params;
         let chunks = dy.par_chunks(SHARD_ROWS * self.n_outputs);
         self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
-            part.partial.resize(n_params, F::zero());
-            part.linearized.vjp(dy, part.partial)
+            part.products.grad.resize(n_params, F::zero());
+            part.linearized.vjp(dy, &mut part.products.grad)
         })?;
         grad.fill(F::zero());
         for part in &self.parts {
-            kernels::add(grad, part.partial);
+            kernels::add(grad, &part.products.grad);
         }
         Ok(())
     }
@@ -152,5 +159,48 @@ impl<F: Real> ShardedLinearized<'_, F> {
         }
         let chunks = dy.par_chunks_mut(SHARD_ROWS * self.n_outputs);
         self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| part.linearized.jvp(v, dy))
+    }
+
+    /// `out ← w Σ_b J_bᵀ M_b J_b v`, with `M_b` the Fisher metric of a distribution whose parameters are this network's output and
+    /// `globals`: forward product, metric and backward product of a shard one after another, all shards side by side.
+    ///
+    /// # Shapes
+    ///
+    /// `v` and `out` are `[network parameters | free distribution parameters]`.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for slices that do not fit.
+    pub fn fisher_product(
+        &mut self,
+        distribution: &dyn Distribution<F>,
+        globals: &[F],
+        w: F,
+        v: &[F],
+        out: &mut [F],
+    ) -> Result<(), NnError> {
+        let (n_params, width) = (self.n_params, SHARD_ROWS * self.n_outputs);
+        NnError::check("the tangent", v.len(), n_params + globals.len())?;
+        NnError::check("the product", out.len(), v.len())?;
+        let (v_network, v_globals) = v.split_at(n_params);
+        self.parts.par_iter_mut().zip(self.output.par_chunks(width)).try_for_each(|(part, y)| {
+            let Products { grad, tangent } = &mut *part.products;
+            grad.resize(n_params, F::zero());
+            tangent.resize(y.len() + globals.len(), F::zero());
+            let (t_y, t_globals) = tangent.split_at_mut(y.len());
+            part.linearized.jvp(v_network, t_y)?;
+            t_globals.copy_from_slice(v_globals);
+            let tangent = DistGrad { y: &mut *t_y, globals: t_globals };
+            distribution.fisher(DistParams { y, globals }, w, tangent)?;
+            part.linearized.vjp(t_y, grad)
+        })?;
+        out.fill(F::zero());
+        let (out_network, out_globals) = out.split_at_mut(n_params);
+        for part in &self.parts {
+            let Products { grad, tangent } = &*part.products;
+            kernels::add(out_network, grad);
+            kernels::add(out_globals, &tangent[tangent.len() - globals.len()..]);
+        }
+        Ok(())
     }
 }

@@ -3,9 +3,9 @@
 use num_traits::Float;
 use serde::{Deserialize, Serialize};
 
-use crate::OptimError;
 use crate::error::{check_len, check_range};
 use crate::vector::from_f64;
+use crate::{Element, OptimError};
 
 /// Adam's constants.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -145,9 +145,8 @@ impl<F: Element> Adam<F> {
 }
 
 /// What is the same for every parameter of a step, in the parameters' precision.
-#[doc(hidden)]
 #[derive(Debug)]
-pub struct Constants<F> {
+pub(crate) struct Constants<F> {
     scale: F,
     new1: F,
     beta2: F,
@@ -157,27 +156,9 @@ pub struct Constants<F> {
     step_size: F,
 }
 
-/// `f32` or `f64`, the precisions [`Adam`] computes in.
-pub trait Element: Float + sealed::Sealed {
-    /// One step over four slices of the same length.
-    #[doc(hidden)]
-    fn update(
-        theta: &mut [Self],
-        grad: &[Self],
-        m: &mut [Self],
-        v: &mut [Self],
-        constants: &Constants<Self>,
-    ) {
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || update(theta, grad, m, v, constants),
-        );
-    }
-}
+impl Update for f64 {}
 
-impl Element for f64 {}
-
-impl Element for f32 {
+impl Update for f32 {
     fn update(theta: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32], constants: &Constants<f32>) {
         #[cfg(target_arch = "x86_64")]
         if let Some(simd) = pulp::x86::V4::try_new() {
@@ -186,17 +167,29 @@ impl Element for f32 {
                 || avx512::update(simd, theta, grad, m, v, constants),
             );
         }
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || update(theta, grad, m, v, constants),
-        );
+        dispatch(theta, grad, m, v, constants);
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
+/// One step over four slices of the same length.
+pub(crate) trait Update: Float {
+    /// Takes it.
+    fn update(
+        theta: &mut [Self],
+        grad: &[Self],
+        m: &mut [Self],
+        v: &mut [Self],
+        constants: &Constants<Self>,
+    ) {
+        dispatch(theta, grad, m, v, constants);
+    }
+}
+
+fn dispatch<F: Float>(theta: &mut [F], grad: &[F], m: &mut [F], v: &mut [F], constants: &Constants<F>) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || update(theta, grad, m, v, constants),
+    );
 }
 
 // Element-wise over four slices of one length, without branches: compilers make vector code of it.

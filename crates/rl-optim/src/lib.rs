@@ -15,6 +15,7 @@
 mod adam;
 mod clip;
 mod conjugate_gradient;
+mod element;
 mod error;
 mod gauss_newton;
 mod hessian_vector;
@@ -23,9 +24,10 @@ mod operator;
 mod schedule;
 pub mod vector;
 
-pub use adam::{Adam, AdamParams, Element};
+pub use adam::{Adam, AdamParams};
 pub use clip::{clip_grad_norm, clip_scale};
 pub use conjugate_gradient::{CgInfo, CgParams, CgStop, CgWorkspace, conjugate_gradient};
+pub use element::Element;
 pub use error::OptimError;
 pub use gauss_newton::{GaussNewton, Jacobian};
 pub use hessian_vector::HessianVectorProduct;

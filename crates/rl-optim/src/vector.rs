@@ -4,6 +4,8 @@
 
 use num_traits::Float;
 
+use crate::Element;
+
 /// The dot product `aᵀb`, accumulated in f64.
 ///
 /// # Example
@@ -24,8 +26,55 @@ pub fn dot<F: Float>(a: &[F], b: &[F]) -> f64 {
 /// assert_eq!(rl_optim::vector::sum_of_squares(&[3.0_f32, 4.0]), 25.0);
 /// ```
 #[must_use]
-pub fn sum_of_squares<F: Float>(a: &[F]) -> f64 {
-    dot_in_lanes::<F, 64>(a, a)
+pub fn sum_of_squares<F: Element>(a: &[F]) -> f64 {
+    F::sum_of_squares(a)
+}
+
+pub(crate) trait SumOfSquares: Float {
+    fn sum_of_squares(a: &[Self]) -> f64 {
+        dot_in_lanes::<Self, SQUARE_LANES>(a, a)
+    }
+}
+
+/// Four of the widest vectors: enough for the latency of an addition.
+const SQUARE_LANES: usize = 32;
+
+impl SumOfSquares for f64 {}
+
+impl SumOfSquares for f32 {
+    fn sum_of_squares(a: &[f32]) -> f64 {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V4::try_new() {
+            return simd.vectorize(
+                #[inline(always)]
+                || avx512::sum_of_squares(simd, a),
+            );
+        }
+        dot_in_lanes::<f32, SQUARE_LANES>(a, a)
+    }
+}
+
+/// The same sums in the same lanes, in vectors that compilers do not choose by themselves.
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use pulp::x86::V4;
+    use pulp::{Simd, cast, f64x8};
+
+    #[inline(always)]
+    pub(super) fn sum_of_squares(simd: V4, a: &[f32]) -> f64 {
+        let (chunks, tail) = a.as_chunks::<{ super::SQUARE_LANES }>();
+        let mut sums = [simd.splat_f64s(0.0); super::SQUARE_LANES / 8];
+        for chunk in chunks {
+            for (sum, &x) in sums.iter_mut().zip(chunk.as_chunks::<8>().0) {
+                let x: f64x8 = cast(simd.avx512f._mm512_cvtps_pd(cast(x)));
+                *sum = simd.mul_add_e_f64s(x, x, *sum);
+            }
+        }
+        let [a, b, c, d] = sums;
+        let sum = simd.add_f64s(simd.add_f64s(a, c), simd.add_f64s(b, d));
+        let tail: f64 = tail.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+        simd.reduce_sum_f64s(sum) + tail
+    }
 }
 
 /// So many independent partial sums, the same on every machine, added in pairs at the end.
@@ -66,7 +115,7 @@ fn dot_in_lanes<F: Float, const LANES: usize>(a: &[F], b: &[F]) -> f64 {
 /// ```
 #[must_use]
 pub fn norm<F: Float>(a: &[F]) -> f64 {
-    sum_of_squares(a).sqrt()
+    dot_in_lanes::<F, SQUARE_LANES>(a, a).sqrt()
 }
 
 /// Adds a multiple in place: `y ← y + αx`, in the vectors' own precision.
@@ -134,12 +183,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn dot_is_the_sum_of_products(v in prop::collection::vec((-10.0..10.0_f64, -10.0..10.0_f64), 0..70)) {
+        fn dot_is_the_sum_of_products(v in prop::collection::vec((-10.0..10.0_f64, -10.0..10.0_f64), 0..170)) {
             let (a, b): (Vec<f64>, Vec<f64>) = v.into_iter().unzip();
             let plain: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
             prop_assert!((dot(&a, &b) - plain).abs() < 1e-10);
             prop_assert_eq!(dot(&a, &b).to_bits(), dot(&b, &a).to_bits());
             prop_assert!((sum_of_squares(&a) - dot(&a, &a)).abs() < 1e-10);
+            let narrow: Vec<f32> = a.iter().map(|&a| a as f32).collect();
+            let in_any_lanes = dot_in_lanes::<f32, SQUARE_LANES>(&narrow, &narrow);
+            prop_assert!((sum_of_squares(&narrow) - in_any_lanes).abs() <= 1e-14 * in_any_lanes);
         }
     }
 }

@@ -179,48 +179,70 @@ fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 
 /// `g ← g ⊙ (1 − a²)`: the derivative of tanh in terms of its value `a`.
 pub(crate) fn mul_tanh_derivative<F: Real>(g: &mut [F], a: &[F]) {
-    dispatch(
-        #[inline(always)]
-        || {
-            for (g, &a) in g.iter_mut().zip(a) {
-                *g *= F::one() - a * a;
-            }
-        },
-    );
+    for (g, &a) in g.iter_mut().zip(a) {
+        *g *= F::one() - a * a;
+    }
+}
+
+/// The same in whole vectors: left to themselves, compilers use half of the widest.
+pub(crate) fn mul_tanh_derivative_f32(g: &mut [f32], a: &[f32]) {
+    assert_eq!(g.len(), a.len(), "a gradient and its activations");
+    pulp::Arch::new().dispatch(MulTanhDerivative { g, a });
+}
+
+struct MulTanhDerivative<'a> {
+    g: &'a mut [f32],
+    a: &'a [f32],
+}
+
+impl WithSimd for MulTanhDerivative<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (g, g_tail) = S::as_mut_simd_f32s(self.g);
+        let (a, a_tail) = S::as_simd_f32s(self.a);
+        for (g, &a) in g.iter_mut().zip(a) {
+            let derivative = simd.mul_add_e_f32s(simd.neg_f32s(a), a, simd.splat_f32s(1.0));
+            *g = simd.mul_f32s(*g, derivative);
+        }
+        mul_tanh_derivative(g_tail, a_tail);
+    }
 }
 
 /// `sums[r] ← Σ_k x[r, k]` for the rows of `x`.
-///
-/// Sixteen partial sums a row, added pairwise at its end: the order does not depend on the processor.
 pub(crate) fn row_sums<F: Real>(sums: &mut [F], x: &[F]) {
-    const LANES: usize = 16;
     let width = x.len().checked_div(sums.len()).unwrap_or(0);
-    if width == 0 {
-        sums.fill(F::zero());
-        return;
+    for (r, sum) in sums.iter_mut().enumerate() {
+        *sum = x[r * width..(r + 1) * width].iter().fold(F::zero(), |sum, &x| sum + x);
     }
-    dispatch(
-        #[inline(always)]
-        || {
-            for (sum, row) in sums.iter_mut().zip(x.chunks_exact(width)) {
-                let (chunks, tail) = row.as_chunks::<LANES>();
-                let mut partial = [F::zero(); LANES];
-                for chunk in chunks {
-                    partial.iter_mut().zip(chunk).for_each(|(p, &x)| *p += x);
-                }
-                partial.iter_mut().zip(tail).for_each(|(p, &x)| *p += x);
-                let mut n = LANES;
-                while n > 1 {
-                    n /= 2;
-                    for i in 0..n {
-                        let upper = partial[i + n];
-                        partial[i] += upper;
-                    }
-                }
-                *sum = partial[0];
+}
+
+/// The same with a partial sum for every lane of a vector.
+pub(crate) fn row_sums_f32(sums: &mut [f32], x: &[f32]) {
+    pulp::Arch::new().dispatch(RowSums { sums, x });
+}
+
+struct RowSums<'a> {
+    sums: &'a mut [f32],
+    x: &'a [f32],
+}
+
+impl WithSimd for RowSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let width = self.x.len().checked_div(self.sums.len()).unwrap_or(0);
+        for (r, sum) in self.sums.iter_mut().enumerate() {
+            let (vectors, tail) = S::as_simd_f32s(&self.x[r * width..(r + 1) * width]);
+            let mut partial = simd.splat_f32s(0.0);
+            for &x in vectors {
+                partial = simd.add_f32s(partial, x);
             }
-        },
-    );
+            *sum = tail.iter().fold(simd.reduce_sum_f32s(partial), |sum, &x| sum + x);
+        }
+    }
 }
 
 /// `a ← a + b`.
