@@ -278,7 +278,9 @@ fn stages<F: Real>(tolerance: f64, beta_tolerance: f64, minimum_tolerance: f64, 
             allowed
         };
         assert!(minimum <= allowed, "{name}: {minimum} > {golden_minimum}");
-        damped.apply(&x, &mut out).unwrap();
+        let x_ax = quadratic_form(&mut damped, &x, &mut out).unwrap();
+        let what = format!("{name}: xᵀAx from the residual");
+        assert_near(&what, &[cg.quadratic_form], &[x_ax], 1e-2 * residual_tolerance);
         axpy(-1.0, &golden_g, &mut out);
         let what = format!("{name}: the true residual is the reported one");
         assert_near(&what, &[norm(&out)], &[cg.residual_norm], residual_tolerance);

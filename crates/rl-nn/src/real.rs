@@ -17,6 +17,8 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn tanh_in_place(x: &mut [Self]);
     /// `x ← eˣ` for every element.
     fn exp_in_place(x: &mut [Self]);
+    /// `x ← eˣ − 1 − x` for every element, without cancellation where it is small.
+    fn exp_remainder_in_place(x: &mut [Self]);
     /// `x ← ln x` for every element.
     fn ln_in_place(x: &mut [Self]);
 
@@ -73,6 +75,9 @@ impl Real for f32 {
     fn exp_in_place(x: &mut [f32]) {
         kernels::exp_f32(x);
     }
+    fn exp_remainder_in_place(x: &mut [f32]) {
+        kernels::exp_remainder_f32(x);
+    }
     fn ln_in_place(x: &mut [f32]) {
         kernels::ln_f32(x);
     }
@@ -110,6 +115,11 @@ impl Real for f64 {
     fn exp_in_place(x: &mut [f64]) {
         for x in x {
             *x = x.exp();
+        }
+    }
+    fn exp_remainder_in_place(x: &mut [f64]) {
+        for x in x {
+            *x = x.exp_m1() - *x;
         }
     }
     fn ln_in_place(x: &mut [f64]) {

@@ -48,6 +48,8 @@ pub struct CgInfo {
     pub residual_norm: f64,
     /// `‖b‖`.
     pub rhs_norm: f64,
+    /// `xᵀAx = xᵀ(b − r)`, with `r` as the recurrence has it: no product of its own.
+    pub quadratic_form: f64,
     /// Why it stopped.
     pub stop: CgStop,
 }
@@ -131,29 +133,37 @@ pub fn conjugate_gradient<F: Float>(
 
     let mut rr = dot(r, r);
     let rhs_norm = rr.sqrt();
-    let info = |iters, rr: f64, stop| Ok(CgInfo { iters, residual_norm: rr.sqrt(), rhs_norm, stop });
+    let info = |iters, rr: f64, x: &[F], r: &[F], stop| {
+        let quadratic_form = dot(x, b) - dot(x, r);
+        Ok(CgInfo { iters, residual_norm: rr.sqrt(), rhs_norm, quadratic_form, stop })
+    };
     if rr <= 0.0 {
-        return info(0, rr, CgStop::Converged);
+        return info(0, rr, x, r, CgStop::Converged);
     }
     if !rr.is_finite() {
-        return info(0, rr, CgStop::NonFinite);
+        return info(0, rr, x, r, CgStop::NonFinite);
     }
     for iters in 0..params.max_iters {
         a.apply(p, ap)?;
         let curvature = dot(p, ap);
         if curvature <= 0.0 {
-            return info(iters, rr, CgStop::NonPositiveCurvature);
+            return info(iters, rr, x, r, CgStop::NonPositiveCurvature);
         }
         let alpha = rr / curvature;
-        axpy(-alpha, ap, r);
-        let rr_new = dot(r, r);
+        // The new r, in place of Ap: the old one stays until the new one is known to be finite.
+        let minus_alpha = crate::vector::from_f64::<F>(-alpha);
+        for (ap, &r) in ap.iter_mut().zip(r.iter()) {
+            *ap = r + minus_alpha * *ap;
+        }
+        let rr_new = dot(ap, ap);
         // Everything that could spoil x is known before x moves.
         if !(curvature.is_finite() && rr_new.is_finite() && stays_finite(alpha, p, x)) {
-            return info(iters, rr, CgStop::NonFinite);
+            return info(iters, rr, x, r, CgStop::NonFinite);
         }
         axpy(alpha, p, x);
+        std::mem::swap(r, ap);
         if rr_new < params.tolerance || rr_new <= 0.0 {
-            return info(iters + 1, rr_new, CgStop::Converged);
+            return info(iters + 1, rr_new, x, r, CgStop::Converged);
         }
         let beta = crate::vector::from_f64::<F>(rr_new / rr);
         for (p, &r) in p.iter_mut().zip(r.iter()) {
@@ -161,7 +171,7 @@ pub fn conjugate_gradient<F: Float>(
         }
         rr = rr_new;
     }
-    info(params.max_iters, rr, CgStop::MaxIters)
+    info(params.max_iters, rr, x, r, CgStop::MaxIters)
 }
 
 /// Whether `x + αp` is finite, by the bound `‖x‖ + |α|‖p‖` on its elements.

@@ -37,9 +37,11 @@ proptest! {
     fn the_quadratic_falls_with_every_iteration((mut a, b) in spd(2..9)) {
         let mut last = 0.0;
         for iters in 1..=b.len() {
-            let (x, _) = solve(&mut a, &b, iters);
+            let (x, info) = solve(&mut a, &b, iters);
             let mut ax = vec![0.0; b.len()];
-            let value = 0.5 * quadratic_form(&mut a, &x, &mut ax).unwrap() - vector::dot(&b, &x);
+            let x_ax = quadratic_form(&mut a, &x, &mut ax).unwrap();
+            prop_assert!((info.quadratic_form - x_ax).abs() <= 1e-9 * x_ax, "{:?}, not {}", info, x_ax);
+            let value = 0.5 * x_ax - vector::dot(&b, &x);
             prop_assert!(value <= last + 1e-12);
             last = value;
         }
@@ -140,6 +142,8 @@ fn numbers_that_are_not_finite_are_an_outcome_that_keeps_the_last_good_x() {
     let (x, info) = solve(&mut breaks_later, &[1.0, 1.0], 10);
     assert_eq!((info.iters, info.stop), (1, CgStop::NonFinite));
     assert!(x.iter().all(|x| (x - 2.0 / 3.0).abs() < 1e-15), "{x:?}");
+    // ⅔² + 2 · ⅔²
+    assert!((info.quadratic_form - 4.0 / 3.0).abs() < 1e-15, "{info:?}");
 
     let mut one = Matrix { n: 1, a: vec![1.0] };
     let (x, info) = solve(&mut one, &[f64::NAN], 10);

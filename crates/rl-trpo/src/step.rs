@@ -15,7 +15,6 @@ use rl_nn::{DistGrad, DistParams, NnError, PolicyModel, Real, Shards};
 use rl_optim::vector::{axpy, dot, norm};
 use rl_optim::{
     CgInfo, CgWorkspace, Damped, LineSearchInfo, Trial, backtracking_line_search, conjugate_gradient,
-    quadratic_form,
 };
 
 use crate::{KlReduction, TrpoConfig};
@@ -105,15 +104,14 @@ pub fn policy_step<F: Real>(
         return Ok(PolicyStep::rejected("the policy gradient is zero", grad_norm, entropy));
     }
 
-    // 3
+    // 3, and xᵀ(F + λI)x
     let mut x = vec![F::zero(); g.len()];
     let mut fisher = pi.fisher(objective.kl_scale);
     let mut damped = Damped { operator: &mut fisher, damping: config.cg_damping };
     let cg = conjugate_gradient(&mut damped, &g, &mut x, &config.cg(), &mut CgWorkspace::new())?;
 
     // 4
-    let mut fx = vec![F::zero(); g.len()];
-    let curvature = quadratic_form(&mut damped, &x, &mut fx)?;
+    let curvature = cg.quadratic_form;
     if !(curvature > 0.0 && curvature.is_finite()) {
         let rejected =
             PolicyStep::rejected("the curvature along the step is not positive", grad_norm, entropy);
@@ -204,10 +202,9 @@ impl<F: Real> Objective<'_, F> {
     fn ratio_times_advantage(&self, log_probs: &mut [F]) -> Result<(), NnError> {
         NnError::check("the advantages", self.batch.advantages.len(), log_probs.len())?;
         NnError::check("the old log-probabilities", self.batch.old_log_probs.len(), log_probs.len())?;
-        let old_and_advantage = self.batch.old_log_probs.iter().zip(self.batch.advantages);
-        for (x, (&old, &advantage)) in log_probs.iter_mut().zip(old_and_advantage) {
-            *x = (*x - old).exp() * advantage;
-        }
+        log_probs.iter_mut().zip(self.batch.old_log_probs).for_each(|(x, &old)| *x -= old);
+        F::exp_in_place(log_probs);
+        log_probs.iter_mut().zip(self.batch.advantages).for_each(|(x, &advantage)| *x *= advantage);
         Ok(())
     }
 

@@ -109,15 +109,20 @@ impl<F: Real> LogSoftmax<F> {
     }
 }
 
-/// `p log(p/q) + q − p`, whose sum over the actions is the divergence and whose terms are not negative: they do not cancel as those of
-/// `Σ p log(p/q)` do.
-fn kl_term<F: Real>(log_p: F, p: F, log_q: F) -> F {
-    if log_p == F::neg_infinity() {
-        return log_q.exp();
-    }
-    let d = log_q - log_p;
-    // p (eᵈ − 1 − d) is accurate where d is small, and overflows where it is large.
-    if d < F::one() { p * (d.exp_m1() - d) } else { log_q.exp() - p - p * d }
+/// Adds `p log(p/q) + q − p`, whose sum over the actions is the divergence and whose terms are not negative: they do not cancel
+/// as those of `Σ p log(p/q)` do. `remainder` is `eᵈ − 1 − d` with `d = log q − log p`.
+fn add_kl_terms<F: Real>(out: &mut [F], (log_p, p): (&[F], &[F]), (log_q, q): (&[F], &[F]), remainder: &[F]) {
+    dispatch(
+        #[inline(always)]
+        || {
+            for i in 0..out.len() {
+                let (p, q, d) = (p[i], q[i], log_q[i] - log_p[i]);
+                // p (eᵈ − 1 − d) is accurate where d is small, and overflows where it is large.
+                let term = if d < F::one() { p * remainder[i] } else { q - p - p * d };
+                out[i] += if log_p[i] == F::neg_infinity() { q } else { term };
+            }
+        },
+    );
 }
 
 impl Categorical {
@@ -241,10 +246,14 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the divergences", out.len(), rows)?;
         let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
         out.fill(F::zero());
-        for ((log_p, p), (log_q, _)) in old.lines().zip(new.lines()) {
-            for (out, ((&log_p, &p), &log_q)) in out.iter_mut().zip(log_p.iter().zip(p).zip(log_q)) {
-                *out += kl_term(log_p, p, log_q);
-            }
+        let mut remainder = vec![F::zero(); rows];
+        for (p, q) in old.lines().zip(new.lines()) {
+            remainder
+                .iter_mut()
+                .zip(q.0.iter().zip(p.0))
+                .for_each(|(d, (&log_q, &log_p))| *d = log_q - log_p);
+            F::exp_remainder_in_place(&mut remainder);
+            add_kl_terms(out, p, q, &remainder);
         }
         Ok(())
     }

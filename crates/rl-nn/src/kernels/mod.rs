@@ -8,7 +8,8 @@ mod matmul;
 mod transpose;
 
 pub(crate) use elementwise::{
-    add, exp_f32, ln_f32, mul_tanh_derivative, mul_tanh_derivative_f32, row_sums, row_sums_f32, tanh_f32,
+    add, exp_f32, exp_remainder_f32, ln_f32, mul_tanh_derivative, mul_tanh_derivative_f32, row_sums,
+    row_sums_f32, tanh_f32,
 };
 pub(crate) use matmul::{matmul_f32, matmul_nt_f32};
 pub(crate) use transpose::{transpose, transpose_f32};
