@@ -17,6 +17,8 @@ pub enum Init<'a, F> {
     Zero,
     /// One number for every row of the result.
     RowBias(&'a [F]),
+    /// One number for every column of the result.
+    ColumnBias(&'a [F]),
     /// What the result holds already.
     Accumulate,
 }
@@ -62,6 +64,7 @@ mod tests {
             sum + match init {
                 Init::Zero => 0.0,
                 Init::RowBias(bias) => bias[i].widen(),
+                Init::ColumnBias(bias) => bias[j].widen(),
                 Init::Accumulate => c[i * b.cols + j].widen(),
             }
         };
@@ -81,9 +84,11 @@ mod tests {
         for m in [1, 2, 5, 6, 7, 13] {
             for k in [1, 3, 16, 37] {
                 for n in [1, 3, 8, 16, 17, 40, 64, 65, 130] {
-                    let (a, b, c, bias) = (draw(m * k), draw(k * n), draw(m * n), draw(m));
+                    let (a, b, c) = (draw(m * k), draw(k * n), draw(m * n));
+                    let (rows, columns) = (draw(m), draw(n));
                     for a in [MatRef::new(&a, m, k), MatRef::new(&a, k, m).t()] {
-                        for init in [Init::Zero, Init::RowBias(&bias), Init::Accumulate] {
+                        let biases = [Init::RowBias(&rows), Init::ColumnBias(&columns)];
+                        for init in [Init::Zero, Init::Accumulate].into_iter().chain(biases) {
                             let b_view = MatRef::new(&b, k, n);
                             let mut got = c.clone();
                             F::matmul(&mut got, a, b_view, init);

@@ -149,11 +149,35 @@ impl Mlp {
         self.layers.iter().map(|layer| layer.n_in).sum()
     }
 
+    /// The same sums with the features as vector lanes, for batches that do not fill a vector: `Y = X Wᵀ + b`, row-major.
+    fn forward_few_rows<F: Real>(&self, theta: &[F], x: Input<'_, F>, y: &mut [F], ws: &mut Workspace<F>) {
+        let rows = x.rows();
+        let [front, back] = &mut ws.scratch;
+        let (mut input, mut other) = (front, back);
+        input.take(x.data.len()).copy_from_slice(x.data);
+        for (l, layer) in self.layers.iter().enumerate() {
+            let w_t = ws.transposed.take(layer.n_in * layer.n_out);
+            F::transpose(&theta[layer.weight.clone()], layer.n_out, layer.n_in, w_t);
+            let x = MatRef::new(input.take(rows * layer.n_in), rows, layer.n_in);
+            let is_last = l + 1 == self.layers.len();
+            let out = if is_last { &mut *y } else { other.take(rows * layer.n_out) };
+            let bias = Init::ColumnBias(&theta[layer.bias.clone()]);
+            F::matmul(out, x, MatRef::new(w_t, layer.n_in, layer.n_out), bias);
+            if !is_last {
+                self.activation.apply(out);
+            }
+            std::mem::swap(&mut input, &mut other);
+        }
+    }
+
     fn check<F>(&self, theta: &[F], x: &Input<'_, F>) -> Result<(), NnError> {
         NnError::check("theta", theta.len(), self.layout.n_params())?;
         NnError::check("an input row", x.width, self.sizes[0])
     }
 }
+
+/// Up to this many rows the weights are transposed for a forward pass, and not the activations.
+const FEW_ROWS: usize = 16;
 
 /// Below this many rows or columns a weight gradient is taken another way.
 const NARROW: usize = 16;
@@ -219,6 +243,10 @@ impl<F: Real> Network<F> for Mlp {
         self.check(theta, &x)?;
         let rows = x.rows();
         NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
+        if rows <= FEW_ROWS {
+            self.forward_few_rows(theta, x, y, ws);
+            return Ok(());
+        }
         let [front, back] = &mut ws.scratch;
         let (mut input, mut other) = (front, back);
         F::transpose(x.data, rows, x.width, input.take(rows * x.width));

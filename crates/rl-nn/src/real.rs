@@ -82,7 +82,15 @@ impl Real for f32 {
         kernels::ln_f32(x);
     }
     fn matmul(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
-        kernels::matmul_f32(c, a, b, init);
+        // Own tiles read their operands where they lie, which is faster until these are too large for the caches: then it
+        // pays to copy them into order first, as `gemm` does.
+        const LARGE: usize = 256 * 128 * 128;
+        let (m, n, k) = (a.rows, b.cols, a.cols);
+        if m.min(n).min(k) >= 64 && m.saturating_mul(n).saturating_mul(k) >= LARGE {
+            packed_matmul(c, a, b, init);
+        } else {
+            kernels::matmul_f32(c, a, b, init);
+        }
     }
     fn matmul_nt(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
         kernels::matmul_nt_f32(c, a, b, k);
@@ -128,40 +136,47 @@ impl Real for f64 {
         }
     }
     fn matmul(c: &mut [f64], a: MatRef<'_, f64>, b: MatRef<'_, f64>, init: Init<'_, f64>) {
-        let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
-        assert!(fits, "the shapes of C = A B do not fit");
-        if let Init::RowBias(bias) = init {
-            c.chunks_exact_mut(b.cols).zip(bias).for_each(|(row, &bias)| row.fill(bias));
-        }
-        let accumulate = !matches!(init, Init::Zero);
-        // SAFETY: `MatRef::new` checked that every index the views can form lies inside their slices, the assertion above
-        // that the shapes agree, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
-        unsafe {
-            gemm::gemm(
-                a.rows,
-                b.cols,
-                a.cols,
-                c.as_mut_ptr(),
-                1,
-                b.cols as isize,
-                accumulate,
-                a.data.as_ptr(),
-                a.col_stride as isize,
-                a.row_stride as isize,
-                b.data.as_ptr(),
-                b.col_stride as isize,
-                b.row_stride as isize,
-                if accumulate { 1.0 } else { 0.0 },
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
-        }
+        packed_matmul(c, a, b, init);
     }
     fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
         let (m, n) = (a.len().checked_div(k).unwrap_or(0), b.len().checked_div(k).unwrap_or(0));
         f64::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero);
+    }
+}
+
+/// A product by the `gemm` crate.
+fn packed_matmul<F: Real>(c: &mut [F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) {
+    let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
+    assert!(fits, "the shapes of C = A B do not fit");
+    match init {
+        Init::RowBias(bias) => c.chunks_exact_mut(b.cols).zip(bias).for_each(|(row, &bias)| row.fill(bias)),
+        Init::ColumnBias(bias) => c.chunks_exact_mut(b.cols).for_each(|row| row.copy_from_slice(bias)),
+        Init::Zero | Init::Accumulate => {}
+    }
+    let accumulate = !matches!(init, Init::Zero);
+    // SAFETY: `MatRef::new` checked that every index the views can form lies inside their slices, the assertion above
+    // that the shapes agree, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
+    unsafe {
+        gemm::gemm(
+            a.rows,
+            b.cols,
+            a.cols,
+            c.as_mut_ptr(),
+            1,
+            b.cols as isize,
+            accumulate,
+            a.data.as_ptr(),
+            a.col_stride as isize,
+            a.row_stride as isize,
+            b.data.as_ptr(),
+            b.col_stride as isize,
+            b.row_stride as isize,
+            if accumulate { F::one() } else { F::zero() },
+            F::one(),
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
     }
 }

@@ -6,8 +6,13 @@ use crate::{
     DistGrad, DistParams, Distribution, Input, Linearized, Network, NnError, Real, Workspace, kernels,
 };
 
-/// Rows in a shard. Fixed: the order of every sum depends on it, never on the number of threads.
+/// Rows in a shard of a network with fewer than 2¹⁸ parameters; larger ones have up to four times as many, for every shard's
+/// gradient must be added up. The order of every sum depends on it, and so never on the number of threads.
 pub const SHARD_ROWS: usize = 128;
+
+fn shard_rows<F: Real>(network: &dyn Network<F>) -> usize {
+    SHARD_ROWS * (1 + network.n_params() / (1 << 18)).min(4)
+}
 
 /// Workspaces for the shards of a batch, reused from call to call.
 ///
@@ -32,8 +37,7 @@ impl<F: Real> Shards<F> {
         Shards::default()
     }
 
-    fn reserve(&mut self, rows: usize) {
-        let n = rows.div_ceil(SHARD_ROWS);
+    fn reserve(&mut self, n: usize) {
         if self.workspaces.len() < n {
             self.workspaces.resize_with(n, Workspace::default);
             self.products.resize_with(n, Products::default);
@@ -53,16 +57,17 @@ impl<F: Real> Shards<F> {
         y: &mut [F],
     ) -> Result<(), NnError> {
         NnError::check("the output", y.len(), x.rows() * network.n_outputs())?;
-        self.reserve(x.rows());
-        if x.rows() <= SHARD_ROWS {
+        let shard_rows = shard_rows(network);
+        self.reserve(x.rows().div_ceil(shard_rows));
+        if x.rows() <= shard_rows {
             return match self.workspaces.first_mut() {
                 Some(ws) => network.forward(theta, x, y, ws),
                 None => Ok(()),
             };
         }
-        let y = y.par_chunks_mut(SHARD_ROWS * network.n_outputs());
+        let y = y.par_chunks_mut(shard_rows * network.n_outputs());
         y.zip(&mut self.workspaces).enumerate().try_for_each(|(s, (y, ws))| {
-            let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
+            let rows = s * shard_rows..((s + 1) * shard_rows).min(x.rows());
             network.forward(theta, x.slice(rows.start, rows.end), y, ws)
         })
     }
@@ -78,11 +83,12 @@ impl<F: Real> Shards<F> {
         theta: &'a [F],
         x: Input<'a, F>,
     ) -> Result<ShardedLinearized<'a, F>, NnError> {
-        self.reserve(x.rows());
-        let n = x.rows().div_ceil(SHARD_ROWS);
+        let shard_rows = shard_rows(network);
+        let n = x.rows().div_ceil(shard_rows);
+        self.reserve(n);
         let Shards { workspaces, products, output } = self;
         let record = |(s, (ws, products)): (usize, (&'a mut Workspace<F>, &'a mut Products<F>))| {
-            let rows = s * SHARD_ROWS..((s + 1) * SHARD_ROWS).min(x.rows());
+            let rows = s * shard_rows..((s + 1) * shard_rows).min(x.rows());
             let linearized = Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?;
             Ok(Part { linearized, products })
         };
@@ -95,7 +101,8 @@ impl<F: Real> Shards<F> {
         let parts = parts?;
         output.clear();
         parts.iter().for_each(|p| output.extend_from_slice(p.linearized.output()));
-        Ok(ShardedLinearized { parts, output, n_params: network.n_params(), n_outputs: network.n_outputs() })
+        let width = shard_rows * network.n_outputs();
+        Ok(ShardedLinearized { parts, output, width, n_params: network.n_params() })
     }
 }
 
@@ -108,8 +115,9 @@ struct Part<'a, F: Real> {
 pub struct ShardedLinearized<'a, F: Real> {
     parts: Vec<Part<'a, F>>,
     output: &'a [F],
+    /// Outputs of a shard.
+    width: usize,
     n_params: usize,
-    n_outputs: usize,
 }
 
 impl<'a, F: Real> ShardedLinearized<'a, F> {
@@ -135,15 +143,12 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
             return part.linearized.vjp(dy, grad);
         }
         let n_params = self.n_params;
-        let chunks = dy.par_chunks(SHARD_ROWS * self.n_outputs);
+        let chunks = dy.par_chunks(self.width);
         self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
             part.products.grad.resize(n_params, F::zero());
             part.linearized.vjp(dy, &mut part.products.grad)
         })?;
-        grad.fill(F::zero());
-        for part in &self.parts {
-            kernels::add(grad, &part.products.grad);
-        }
+        sum(self.parts.iter().map(|part| &part.products.grad[..]), grad);
         Ok(())
     }
 
@@ -157,7 +162,7 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
         if let [part] = &mut self.parts[..] {
             return part.linearized.jvp(v, dy);
         }
-        let chunks = dy.par_chunks_mut(SHARD_ROWS * self.n_outputs);
+        let chunks = dy.par_chunks_mut(self.width);
         self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| part.linearized.jvp(v, dy))
     }
 
@@ -179,11 +184,11 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
         v: &[F],
         out: &mut [F],
     ) -> Result<(), NnError> {
-        let (n_params, width) = (self.n_params, SHARD_ROWS * self.n_outputs);
+        let n_params = self.n_params;
         NnError::check("the tangent", v.len(), n_params + globals.len())?;
         NnError::check("the product", out.len(), v.len())?;
         let (v_network, v_globals) = v.split_at(n_params);
-        self.parts.par_iter_mut().zip(self.output.par_chunks(width)).try_for_each(|(part, y)| {
+        self.parts.par_iter_mut().zip(self.output.par_chunks(self.width)).try_for_each(|(part, y)| {
             let Products { grad, tangent } = &mut *part.products;
             grad.resize(n_params, F::zero());
             tangent.resize(y.len() + globals.len(), F::zero());
@@ -194,13 +199,19 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
             distribution.fisher(DistParams { y, globals }, w, tangent)?;
             part.linearized.vjp(t_y, grad)
         })?;
-        out.fill(F::zero());
         let (out_network, out_globals) = out.split_at_mut(n_params);
-        for part in &self.parts {
-            let Products { grad, tangent } = &*part.products;
-            kernels::add(out_network, grad);
-            kernels::add(out_globals, &tangent[tangent.len() - globals.len()..]);
-        }
+        let products = self.parts.iter().map(|part| &*part.products);
+        sum(products.clone().map(|p| &p.grad[..]), out_network);
+        sum(products.map(|p| &p.tangent[p.tangent.len() - globals.len()..]), out_globals);
         Ok(())
     }
+}
+
+/// `out ← Σ parts`, in their order.
+fn sum<'p, F: Real>(mut parts: impl Iterator<Item = &'p [F]>, out: &mut [F]) {
+    match parts.next() {
+        Some(first) => out.copy_from_slice(first),
+        None => out.fill(F::zero()),
+    }
+    parts.for_each(|part| kernels::add(out, part));
 }

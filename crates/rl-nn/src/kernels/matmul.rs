@@ -15,8 +15,10 @@ pub(crate) fn matmul_f32(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, 
     let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
     assert!(fits, "the shapes of C = A B do not fit");
     assert_eq!(b.col_stride, 1, "the columns of B must be adjacent");
-    if let Init::RowBias(bias) = init {
-        assert_eq!(bias.len(), a.rows, "one bias for every row of C");
+    match init {
+        Init::RowBias(bias) => assert_eq!(bias.len(), a.rows, "one bias for every row of C"),
+        Init::ColumnBias(bias) => assert_eq!(bias.len(), b.cols, "one bias for every column of C"),
+        Init::Zero | Init::Accumulate => {}
     }
     pulp::Arch::new().dispatch(Product { c, a, b, init });
 }
@@ -98,6 +100,7 @@ impl Strip<'_, '_> {
             };
             let init = match init {
                 Init::RowBias(bias) => Init::RowBias(&bias[i..i + rows]),
+                Init::ColumnBias(bias) => Init::ColumnBias(&bias[j..j + width]),
                 other => other,
             };
             // SAFETY: the tile describes `rows` rows and `width` columns inside A, B and C, as just established.
@@ -154,6 +157,13 @@ impl Tile {
                 for (acc, &bias) in acc.iter_mut().zip(&bias[..ROWS]) {
                     *acc = [simd.splat_f32s(bias); COLS];
                 }
+            }
+            Init::ColumnBias(bias) => {
+                let mut row = [simd.splat_f32s(0.0); COLS];
+                for (v, row) in row.iter_mut().enumerate() {
+                    *row = load(bias.as_ptr(), v);
+                }
+                acc = [row; ROWS];
             }
             Init::Accumulate => {
                 for (r, acc) in acc.iter_mut().enumerate() {
