@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use benches::{Samples, agent, fma_peak, reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -43,18 +43,30 @@ fn bench_minibatches(c: &mut Criterion, name: &str, threads: usize, width: usize
         Learner::new(policy_theta, &mut policy_adam, &mut policy_scratch),
         Learner::new(critic_theta, &mut critic_adam, &mut critic_scratch),
     ];
-    bench_in_pool(c, name, threads, |iters| {
-        Pair::with(|mut pair| {
-            for _ in 0..iters {
-                let minibatch = samples.minibatch(rows);
-                let models = (policy, critic);
-                let loss =
-                    minibatch_loss(&mut pair, Reducer, models, &mut learners, &minibatch, &config).unwrap();
-                let scale = clip_scale(loss.grad_norm, 0.5);
-                // A learning rate next to nothing, so that the same minibatch stays as hard as it is.
-                learners.iter_mut().for_each(|learner| learner.step_later(scale, 1e-12));
-            }
-        })
+    let mut minibatch = |pair: &mut Pair<'_>| {
+        let minibatch = samples.minibatch(rows);
+        let loss =
+            minibatch_loss(pair, Reducer, (policy, critic), &mut learners, &minibatch, &config).unwrap();
+        let scale = clip_scale(loss.grad_norm, 0.5);
+        // A learning rate next to nothing, so that the same minibatch stays as hard as it is.
+        learners.iter_mut().for_each(|learner| learner.step_later(scale, 1e-12));
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    c.bench_function(&format!("{name}/{threads}_threads"), |b| {
+        b.iter_custom(|iters| {
+            pool.install(|| {
+                Pair::with(|mut pair| {
+                    // The helper takes its time to come, which an update of hundreds of minibatches does not notice.
+                    let begun = Instant::now();
+                    while begun.elapsed() < Duration::from_millis(1) {
+                        minibatch(&mut pair);
+                    }
+                    let start = Instant::now();
+                    (0..iters).for_each(|_| minibatch(&mut pair));
+                    start.elapsed()
+                })
+            })
+        });
     });
 }
 

@@ -6,12 +6,12 @@ use crate::{
     DistGrad, DistParams, Distribution, Input, Linearized, Network, NnError, Real, Workspace, kernels,
 };
 
-/// Rows in a shard of a network with fewer than 2¹⁸ parameters; larger ones have up to four times as many, for every shard's
+/// Rows in a shard of a network with fewer than 2¹⁶ parameters; larger ones have up to four times as many, for every shard's
 /// gradient must be added up. The order of every sum depends on it, and so never on the number of threads.
 pub const SHARD_ROWS: usize = 128;
 
 fn shard_rows<F: Real>(network: &dyn Network<F>) -> usize {
-    SHARD_ROWS * (1 + network.n_params() / (1 << 18)).min(4)
+    SHARD_ROWS * (1 + network.n_params() / (1 << 16)).min(4)
 }
 
 /// Workspaces for the shards of a batch, reused from call to call.
