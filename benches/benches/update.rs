@@ -9,8 +9,11 @@ use benches::{Samples, agent, fma_peak, reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rl_algo::{Batch, LinearizedPolicy, Reducer};
 use rl_env::Registry;
+use rl_gae::{Trajectories, gae};
 use rl_nn::{Input, Pair, Shards, Workspace};
-use rl_optim::{Adam, AdamParams, LinearOperator, clip_scale, vector};
+use rl_optim::{
+    Adam, AdamParams, CgParams, CgWorkspace, Damped, LinearOperator, clip_scale, conjugate_gradient, vector,
+};
 use rl_ppo::{Learner, PpoConfig, Scratch, minibatch_loss};
 use rl_rollout::Collector;
 use rl_trpo::{TrpoConfig, policy_step};
@@ -98,6 +101,20 @@ fn parts(c: &mut Criterion) {
     let mut adam = Adam::new(grad.len(), AdamParams::default());
     c.bench_function("adam", |b| b.iter(|| adam.step(&mut theta, &grad, 1e-4).unwrap()));
     c.bench_function("norm", |b| b.iter(|| vector::norm(&grad)));
+    let (n, columns) = (2048, [0; 4].map(|_| reals(&mut rng(), 2048)));
+    let [rewards, values, last_values, final_values] = &columns;
+    let (terminated, truncated) = ((0..n).map(|i| i % 41 == 0).collect::<Vec<_>>(), vec![false; n]);
+    let trajectories = Trajectories {
+        n_envs: 8,
+        rewards,
+        values,
+        last_values: &last_values[..8],
+        final_values,
+        terminated: &terminated,
+        truncated: &truncated,
+    };
+    let mut advantages = vec![0.0; n];
+    c.bench_function("gae_2048", |b| b.iter(|| gae(&trajectories, 0.99, 0.95, &mut advantages).unwrap()));
     let mut x = reals(&mut rng(), 4096);
     c.bench_function("tanh_4096", |b| b.iter(|| <f32 as rl_nn::Real>::tanh_in_place(&mut x)));
 }
@@ -114,6 +131,28 @@ fn fisher(c: &mut Criterion) {
         let mut fisher = pi.fisher(1.0);
         bench_in_pool(c, "fisher_2048", threads, |iters| {
             (0..iters).for_each(|_| fisher.apply(&v, &mut out).unwrap())
+        });
+    }
+}
+
+/// The 15 iterations of sb3-contrib's default.
+fn solve(c: &mut Criterion) {
+    for threads in [1, 2] {
+        let agent = agent(64);
+        let samples = Samples::new(2048);
+        let mut rng = rng();
+        let gradient = reals(&mut rng, agent.policy().n_params());
+        let (mut x, mut ws, mut shards) = (vec![0.0; gradient.len()], CgWorkspace::new(), Shards::new());
+        let states = samples.policy_batch().observations;
+        let mut pi =
+            LinearizedPolicy::new(agent.policy(), agent.policy_theta(), states, &mut shards).unwrap();
+        let mut fisher = pi.fisher(1.0);
+        let params = CgParams { max_iters: 15, tolerance: 0.0 };
+        bench_in_pool(c, "conjugate_gradient_2048", threads, |iters| {
+            let mut damped = Damped { operator: &mut fisher, damping: 0.1 };
+            (0..iters).for_each(|_| {
+                conjugate_gradient(&mut damped, &gradient, &mut x, &params, &mut ws).unwrap();
+            })
         });
     }
 }
@@ -158,5 +197,5 @@ fn peak(c: &mut Criterion) {
     c.bench_function("fma_peak", |b| b.iter(|| fma_peak(black_box(0.999))));
 }
 
-criterion_group!(benches, peak, ppo_minibatch, parts, fisher, trpo_step, rollout, wide);
+criterion_group!(benches, peak, ppo_minibatch, parts, fisher, solve, trpo_step, rollout, wide);
 criterion_main!(benches);

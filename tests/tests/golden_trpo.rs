@@ -291,7 +291,6 @@ fn stages<F: Real>(tolerance: f64, beta_tolerance: f64, minimum_tolerance: f64, 
         let beta = (2.0 * case.max_kl / x_fx).sqrt();
         assert_near(&format!("{name}: xᵀFx"), &[x_fx], &[case.x_fx], beta_tolerance);
         assert_near(&format!("{name}: β"), &[beta], &[case.beta], beta_tolerance);
-        drop(fisher);
         let old = policy.params(&y_old, &theta).unwrap();
         for (k, trial) in case.line_search.iter().enumerate() {
             let mut candidate = theta.clone();
@@ -361,7 +360,6 @@ fn the_kl_of_the_natural_step_approaches_delta() {
     let mut fisher = pi.fisher(1.0);
     conjugate_gradient(&mut fisher, &g, &mut x, &params, &mut CgWorkspace::new()).unwrap();
     let curvature = quadratic_form(&mut fisher, &x, &mut vec![0.0; g.len()]).unwrap();
-    drop(fisher);
     let old = policy.params(&y_old, &case.theta).unwrap();
     let errors = [1e-9_f64, 1e-11, 1e-13].map(|delta| {
         let mut theta = case.theta.clone();

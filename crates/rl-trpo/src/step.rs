@@ -119,7 +119,6 @@ pub fn policy_step<F: Real>(
     }
     let beta = (2.0 * config.max_kl / curvature).sqrt();
     let expected = beta * dot(&g, &x);
-    drop(fisher);
 
     // 5
     let mut candidate = Candidate { y: vec![F::zero(); y_old.len()], kl_max: 0.0, entropy };
