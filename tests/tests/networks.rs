@@ -111,9 +111,11 @@ fn forward_mode_is_the_derivative_and_the_adjoint_of_reverse_mode() {
 
 fn sharded_equals_whole<F: Real>(tolerance: f64) {
     let mut rng = EnvRng::seed_from_u64(3);
-    let net = Mlp::new(&[4, 32, 3], Activation::Tanh).unwrap();
-    let net: &dyn Network<F> = &net;
-    for rows in [1, SHARD_ROWS, SHARD_ROWS + 1, 5 * SHARD_ROWS + 17] {
+    // The wider one has more than 2¹⁶ parameters, and larger shards.
+    let small = [1, SHARD_ROWS, SHARD_ROWS + 1, 5 * SHARD_ROWS + 17].map(|rows| (32, rows));
+    for (width, rows) in small.into_iter().chain([(260, 3 * SHARD_ROWS + 5)]) {
+        let net = Mlp::new(&[4, width, width, 3], Activation::Tanh).unwrap();
+        let net: &dyn Network<F> = &net;
         let theta = narrow::<F>(&draw(&mut rng, net.n_params()));
         let (v, x) = (narrow::<F>(&draw(&mut rng, net.n_params())), narrow::<F>(&draw(&mut rng, rows * 4)));
         let dy = narrow::<F>(&draw(&mut rng, rows * 3));

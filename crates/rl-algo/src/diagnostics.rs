@@ -1,6 +1,6 @@
 //! What an update did to the policy, measured the same way for every algorithm.
 
-use rl_nn::{DistParams, NnError, PolicyModel, Real, Shards};
+use rl_nn::{DistParams, NnError, PolicyModel, Shards};
 
 use crate::{PolicyBatch, Reducer};
 
@@ -40,8 +40,8 @@ pub fn policy_change(
     policy.distribution.entropy(new, &mut x)?;
     let entropy = reducer.mean(&x);
     policy.distribution.log_prob(new, batch.actions, &mut x)?;
-    x.iter_mut().zip(batch.old_log_probs).for_each(|(x, old)| *x -= old);
-    f32::exp_in_place(&mut x);
-    x.iter_mut().zip(batch.advantages).for_each(|(x, advantage)| *x = (*x - 1.0) * advantage);
+    for ((x, old), advantage) in x.iter_mut().zip(batch.old_log_probs).zip(batch.advantages) {
+        *x = (*x - old).exp_m1() * advantage;
+    }
     Ok(PolicyChange { kl_mean, kl_max, entropy, surrogate_gain: reducer.mean(&x) })
 }

@@ -4,7 +4,8 @@ use crate::Real;
 
 /// Elements that start at a cache line, in memory that grows on demand: a vector never straddles two lines where rows are whole
 /// lines, which makes matrix products up to a tenth faster.
-#[derive(Clone, Debug, Default)]
+// Not `Clone`: where the elements begin depends on the address.
+#[derive(Debug, Default)]
 pub struct Buffer<F>(Vec<F>);
 
 impl<F: Real> Buffer<F> {

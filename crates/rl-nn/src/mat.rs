@@ -52,6 +52,19 @@ impl<'a, F> MatRef<'a, F> {
     }
 }
 
+/// # Panics
+///
+/// If the shapes of `C ← init + A B` do not fit.
+pub(crate) fn check_product<F>(c: &[F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) {
+    let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
+    assert!(fits, "the shapes of C = A B do not fit");
+    match init {
+        Init::RowBias(bias) => assert_eq!(bias.len(), a.rows, "one bias for every row of C"),
+        Init::ColumnBias(bias) => assert_eq!(bias.len(), b.cols, "one bias for every column of C"),
+        Init::Zero | Init::Accumulate => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,9 +94,9 @@ mod tests {
                 })
                 .collect()
         };
-        for m in [1, 2, 5, 6, 7, 13] {
-            for k in [1, 3, 16, 37] {
-                for n in [1, 3, 8, 16, 17, 40, 64, 65, 130] {
+        for m in [0, 1, 2, 5, 6, 7, 13, 17] {
+            for k in [0, 1, 3, 16, 37] {
+                for n in [0, 1, 3, 8, 16, 17, 40, 64, 65, 130] {
                     let (a, b, c) = (draw(m * k), draw(k * n), draw(m * n));
                     let (rows, columns) = (draw(m), draw(n));
                     for a in [MatRef::new(&a, m, k), MatRef::new(&a, k, m).t()] {
@@ -105,6 +118,25 @@ mod tests {
                     for (g, e) in got.iter().zip(expected) {
                         assert!((*g - e).abs().widen() < tolerance, "{m}x{k}x{n} nt: {g} {e}");
                     }
+                }
+            }
+        }
+    }
+
+    /// Above the size from which `f32` products are packed.
+    #[test]
+    fn large_products() {
+        let (m, n, k) = (130, 129, 260);
+        let element = |i: usize| ((i * 7919) % 1000) as f32 / 1000.0 - 0.5;
+        let draw = |n: usize| (0..n).map(element).collect::<Vec<f32>>();
+        let (a, b, c, rows, columns) = (draw(m * k), draw(k * n), draw(m * n), draw(m), draw(n));
+        for init in [Init::Zero, Init::Accumulate, Init::RowBias(&rows), Init::ColumnBias(&columns)] {
+            for a in [MatRef::new(&a, m, k), MatRef::new(&a, k, m).t()] {
+                let b = MatRef::new(&b, k, n);
+                let mut got = c.clone();
+                f32::matmul(&mut got, a, b, init);
+                for (g, e) in got.iter().zip(reference(&c, a, b, init)) {
+                    assert!((g - e).abs() < 1e-4, "{init:?}: {g} {e}");
                 }
             }
         }

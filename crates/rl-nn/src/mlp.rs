@@ -149,7 +149,7 @@ impl Mlp {
         self.layers.iter().map(|layer| layer.n_in).sum()
     }
 
-    /// The same sums with the features as vector lanes, for batches that do not fill a vector: `Y = X Wᵀ + b`, row-major.
+    /// The same with the features as vector lanes, for batches that do not fill a vector: `Y = X Wᵀ + b`, row-major.
     fn forward_few_rows<F: Real>(&self, theta: &[F], x: Input<'_, F>, y: &mut [F], ws: &mut Workspace<F>) {
         let rows = x.rows();
         let [front, back] = &mut ws.scratch;
@@ -176,8 +176,10 @@ impl Mlp {
     }
 }
 
-/// Up to this many rows the weights are transposed for a forward pass, and not the activations.
+/// Up to this many rows the weights are transposed for a forward pass, and not the activations,
 const FEW_ROWS: usize = 16;
+/// in networks of up to this many parameters.
+const FEW_PARAMS: usize = 1 << 16;
 
 /// Below this many rows or columns a weight gradient is taken another way.
 const NARROW: usize = 16;
@@ -243,7 +245,7 @@ impl<F: Real> Network<F> for Mlp {
         self.check(theta, &x)?;
         let rows = x.rows();
         NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
-        if rows <= FEW_ROWS {
+        if rows <= FEW_ROWS && theta.len() <= FEW_PARAMS {
             self.forward_few_rows(theta, x, y, ws);
             return Ok(());
         }

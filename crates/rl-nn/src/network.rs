@@ -71,7 +71,7 @@ pub trait Network<F: Real>: Send + Sync {
     /// Elements of an output row.
     fn n_outputs(&self) -> usize;
 
-    /// Writes `y = f(θ, x)`, keeping nothing.
+    /// Writes `y = f(θ, x)`, keeping nothing; what was recorded in `ws` may be gone.
     ///
     /// # Errors
     ///

@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use num_traits::{Float, NumAssign};
 
 use crate::kernels;
-use crate::mat::{Init, MatRef};
+use crate::mat::{Init, MatRef, check_product};
 
 /// `f32` or `f64`, with the kernels that differ between them.
 pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 'static {
@@ -139,22 +139,28 @@ impl Real for f64 {
         packed_matmul(c, a, b, init);
     }
     fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
-        let (m, n) = (a.len().checked_div(k).unwrap_or(0), b.len().checked_div(k).unwrap_or(0));
-        f64::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero);
+        if k == 0 {
+            c.fill(0.0);
+            return;
+        }
+        let (m, n) = (a.len() / k, b.len() / k);
+        packed_matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero);
     }
 }
 
 /// A product by the `gemm` crate.
 fn packed_matmul<F: Real>(c: &mut [F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) {
-    let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
-    assert!(fits, "the shapes of C = A B do not fit");
+    check_product(c, a, b, init);
+    if c.is_empty() {
+        return;
+    }
     match init {
         Init::RowBias(bias) => c.chunks_exact_mut(b.cols).zip(bias).for_each(|(row, &bias)| row.fill(bias)),
         Init::ColumnBias(bias) => c.chunks_exact_mut(b.cols).for_each(|row| row.copy_from_slice(bias)),
         Init::Zero | Init::Accumulate => {}
     }
     let accumulate = !matches!(init, Init::Zero);
-    // SAFETY: `MatRef::new` checked that every index the views can form lies inside their slices, the assertion above
+    // SAFETY: `MatRef::new` checked that every index the views can form lies inside their slices, `check_product`
     // that the shapes agree, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
     unsafe {
         gemm::gemm(

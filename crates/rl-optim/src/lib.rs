@@ -1,8 +1,8 @@
 //! Optimisation over plain vectors: conjugate gradient over linear operators, backtracking line search, Adam,
 //! schedules.
 //!
-//! A trust-region step is made of these parts: an operator `v ↦ Fv` ([`GaussNewton`], or [`HessianVectorProduct`] as its
-//! check), [`Damped`]; [`conjugate_gradient`] to solve `Fx = g`; [`backtracking_line_search`] along `x`. A first-order step is
+//! A trust-region step is made of these parts: an operator `v ↦ Fv` ([`GaussNewton`] as it is written down, a policy's own
+//! as it is fast, [`HessianVectorProduct`] as its check), [`Damped`]; [`conjugate_gradient`] to solve `Fx = g`; [`backtracking_line_search`] along `x`. A first-order step is
 //! [`clip_grad_norm`] and [`Adam`], its rate from a [`Schedule`].
 //!
 //! Vectors are `f32` or `f64`; dot products accumulate in f64, in a fixed order, so the same input gives the same bits.

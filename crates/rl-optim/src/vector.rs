@@ -191,7 +191,7 @@ mod tests {
             prop_assert!((sum_of_squares(&a) - dot(&a, &a)).abs() < 1e-10);
             let narrow: Vec<f32> = a.iter().map(|&a| a as f32).collect();
             let in_any_lanes = dot_in_lanes::<f32, SQUARE_LANES>(&narrow, &narrow);
-            prop_assert!((sum_of_squares(&narrow) - in_any_lanes).abs() <= 1e-14 * in_any_lanes);
+            prop_assert_eq!(sum_of_squares(&narrow).to_bits(), in_any_lanes.to_bits());
         }
     }
 }

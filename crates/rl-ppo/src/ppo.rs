@@ -123,9 +123,9 @@ impl Ppo {
             Learner::new(critic_theta, critic_adam, critic_scratch),
         ];
         let mut minibatches = Minibatches::new(batch.len());
-        let mut totals = Totals::default();
+        let (mut totals, mut outcome) = (Totals::default(), Outcome::Applied);
         // 1
-        for _ in 0..config.n_epochs {
+        'update: for _ in 0..config.n_epochs {
             *n_updates += 1;
             for rows in minibatches.epoch(config.batch_size, ctx.rng) {
                 // 2
@@ -150,7 +150,8 @@ impl Ppo {
                 }
                 // 3
                 if config.target_kl.is_some_and(|target| loss.policy.approx_kl > 1.5 * target) {
-                    return Ok((totals, Outcome::EarlyStopped));
+                    outcome = Outcome::EarlyStopped;
+                    break 'update;
                 }
                 // 4
                 let scale = clip_scale(loss.grad_norm, config.max_grad_norm);
@@ -162,7 +163,7 @@ impl Ppo {
         if !agent.theta().iter().all(|x| x.is_finite()) {
             return Ok((totals, Outcome::Rejected("a parameter is not finite".into())));
         }
-        Ok((totals, Outcome::Applied))
+        Ok((totals, outcome))
     }
 
     fn report(

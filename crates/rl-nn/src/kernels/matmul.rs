@@ -5,21 +5,15 @@
 
 use pulp::{MemMask, Simd, WithSimd};
 
-use crate::mat::{Init, MatRef};
+use crate::mat::{Init, MatRef, check_product};
 
 /// Vectors of a tile's row, at most.
 const C: usize = 4;
 
 /// `C ← init + A B` for row-major `C`; the columns of `B` must be adjacent.
 pub(crate) fn matmul_f32(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
-    let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
-    assert!(fits, "the shapes of C = A B do not fit");
+    check_product(c, a, b, init);
     assert_eq!(b.col_stride, 1, "the columns of B must be adjacent");
-    match init {
-        Init::RowBias(bias) => assert_eq!(bias.len(), a.rows, "one bias for every row of C"),
-        Init::ColumnBias(bias) => assert_eq!(bias.len(), b.cols, "one bias for every column of C"),
-        Init::Zero | Init::Accumulate => {}
-    }
     pulp::Arch::new().dispatch(Product { c, a, b, init });
 }
 
@@ -88,9 +82,9 @@ impl Strip<'_, '_> {
             let tile = unsafe {
                 Tile {
                     k: a.cols,
-                    a: a.data.as_ptr().add(i * a.row_stride),
+                    // Without a column of A there is nothing at row i, and nothing is read; so with a row of B below.
+                    a: a.data.as_ptr().wrapping_add(i * a.row_stride),
                     a_strides: (a.row_stride, a.col_stride),
-                    // Without a row of B there is nothing at j, and nothing is read.
                     b: b.data.as_ptr().wrapping_add(j),
                     b_stride: b.row_stride,
                     c: c.as_mut_ptr().add(i * n + j),
@@ -222,6 +216,9 @@ pub(crate) fn matmul_nt_f32(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
     }
     let (m, n) = (a.len() / k, b.len() / k);
     assert_eq!((c.len(), a.len(), b.len()), (m * n, m * k, n * k), "the shapes of C = A Bᵀ do not fit");
+    if c.is_empty() {
+        return;
+    }
     pulp::Arch::new().dispatch(RowProduct { c, a, b, k });
 }
 

@@ -1,7 +1,8 @@
 //! CPU kernels, compiled for every instruction set and chosen at run time.
 //!
 //! Activations lie *feature-major* here, `[features, rows]`: the rows of the batch are the vector lanes. Then the forward
-//! pass, both tangent products and the pull-back multiply by weights as they lie in θ, and no call has to transpose them.
+//! pass, both tangent products and the pull-back multiply by weights as they lie in θ. Where it pays, a caller has them
+//! row-major: the gradient of a first layer, and batches that do not fill a vector.
 
 mod elementwise;
 mod matmul;

@@ -1,0 +1,92 @@
+//! PPO takes one optimiser's step a minibatch: none is lost at the end of an update, none taken twice.
+
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
+use rand::SeedableRng;
+use rl_algo::{ActorCritic, Algorithm, Batch, NetConfig, Outcome, PolicyBatch, Reducer, UpdateContext};
+use rl_env::{EnvRng, Registry};
+use rl_nn::{Pair, Shards};
+use rl_optim::{Adam, AdamParams, clip_scale};
+use rl_ppo::{Learner, Minibatch, Ppo, PpoConfig, Scratch, minibatch_loss};
+use rl_rollout::{Collector, Minibatches};
+
+fn collected() -> (ActorCritic, Batch) {
+    let spec = Registry::builtin().get("CartPole-v1").unwrap().clone();
+    let env = spec.make();
+    let mut rng = EnvRng::seed_from_u64(0);
+    let net = NetConfig { net_arch: vec![16], ..NetConfig::default() };
+    let agent = ActorCritic::mlp(&env.observation_space(), &env.action_space(), &net, &mut rng).unwrap();
+    let mut batch = Batch::new(&agent);
+    let mut collector = Collector::new(spec.make_vec(4).unwrap(), 0).unwrap();
+    collector.collect(agent.policy(), agent.policy_theta(), 25, &mut batch.rollout, &mut Vec::new()).unwrap();
+    batch.estimate_advantages(&agent, 0.99, 0.95, &mut Shards::new()).unwrap();
+    (agent, batch)
+}
+
+fn update(config: PpoConfig) -> (Outcome, Vec<f32>) {
+    let (mut agent, batch) = collected();
+    let mut rng = EnvRng::seed_from_u64(7);
+    let mut ctx = UpdateContext { rng: &mut rng, progress_remaining: 1.0, reducer: Reducer };
+    let report = Ppo::new(config).unwrap().update(&mut agent, &batch, &mut ctx).unwrap();
+    (report.outcome, agent.theta().to_vec())
+}
+
+/// The first `steps` steps of the same update, each taken at once.
+fn step_by_step(config: &PpoConfig, steps: usize) -> Vec<f32> {
+    let (mut agent, batch) = collected();
+    let mut rng = EnvRng::seed_from_u64(7);
+    let params = AdamParams { eps: 1e-5, ..AdamParams::default() };
+    let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
+    let [mut policy_adam, mut critic_adam] = sizes.map(|n| Adam::new(n, params));
+    let [mut policy_scratch, mut critic_scratch]: [Scratch<f32>; 2] = Default::default();
+    let policy_batch: PolicyBatch<'_, f32> = batch.policy_batch(&agent, &batch.advantages).unwrap();
+    let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+    let mut learners = [
+        Learner::new(policy_theta, &mut policy_adam, &mut policy_scratch),
+        Learner::new(critic_theta, &mut critic_adam, &mut critic_scratch),
+    ];
+    let (mut minibatches, mut taken) = (Minibatches::new(batch.len()), 0);
+    for _ in 0..config.n_epochs {
+        for rows in minibatches.epoch(config.batch_size, &mut rng) {
+            if taken == steps {
+                break;
+            }
+            taken += 1;
+            let (returns, old_values) = (&batch.returns[..], &batch.values[..]);
+            let minibatch = Minibatch { policy: policy_batch, returns, old_values, rows };
+            let loss = Pair::with(|mut pair| {
+                let models = (policy, critic);
+                minibatch_loss(&mut pair, Reducer, models, &mut learners, &minibatch, &config.loss(1.0))
+            });
+            let scale = clip_scale(loss.unwrap().grad_norm, config.max_grad_norm);
+            for learner in &mut learners {
+                learner.step_later(scale, config.learning_rate.at(1.0));
+                learner.take_step().unwrap();
+            }
+        }
+    }
+    assert_eq!(taken, steps);
+    agent.theta().to_vec()
+}
+
+#[test]
+fn every_minibatch_takes_one_step() {
+    // 100 rows in minibatches of 32: three whole ones and a rest of 4.
+    for (n_epochs, batch_size, steps) in [(1, 100, 1), (1, 32, 4), (3, 32, 12)] {
+        let config = PpoConfig { n_epochs, batch_size, ..PpoConfig::default() };
+        let expected = step_by_step(&config, steps);
+        let (outcome, theta) = update(config);
+        assert_eq!(outcome, Outcome::Applied);
+        assert_eq!(theta, expected, "{n_epochs} epochs of {batch_size}");
+    }
+}
+
+/// The first minibatch finds the policy unchanged; after its step the second exceeds any bound, and its gradient is not used.
+#[test]
+fn an_early_stop_keeps_the_steps_before_it() {
+    let config = PpoConfig { n_epochs: 3, batch_size: 32, target_kl: Some(1e-12), ..PpoConfig::default() };
+    let expected = step_by_step(&config, 1);
+    let (outcome, theta) = update(config);
+    assert_eq!(outcome, Outcome::EarlyStopped);
+    assert_eq!(theta, expected);
+}
