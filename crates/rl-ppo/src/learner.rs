@@ -73,7 +73,7 @@ pub struct MinibatchLoss {
 ///
 /// # Errors
 ///
-/// [`AlgoError::Nn`] when models, parameters and minibatch do not fit.
+/// [`AlgoError::Nn`] when models, parameters and minibatch do not fit, [`AlgoError::Optim`] when an optimiser does not.
 ///
 /// # Panics
 ///

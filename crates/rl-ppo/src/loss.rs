@@ -104,6 +104,8 @@ pub fn policy_loss<F: Real>(
     let Scratch { weights, log_ratios, dy, dglobals, .. } = scratch;
     let (PolicyBatch { observations: states, .. }, distribution) = (batch.policy, &*policy.distribution);
     let rows = batch.rows.len();
+    NnError::check("the advantages", batch.policy.advantages.len(), states.rows())?;
+    NnError::check("the old log-probabilities", batch.policy.old_log_probs.len(), states.rows())?;
     gather(states.data, states.width, batch.rows, observations);
     actions.gather(batch.policy.actions, distribution.action_len(), batch.rows);
     gather(batch.policy.advantages, 1, batch.rows, advantages);
@@ -190,6 +192,8 @@ pub fn critic_loss<F: Real>(
 ) -> Result<CriticLoss, NnError> {
     let Scratch { shards, observations, targets: returns, old: old_values, dy, .. } = scratch;
     let (states, n) = (batch.policy.observations, batch.rows.len() as f64);
+    NnError::check("the returns", batch.returns.len(), states.rows())?;
+    NnError::check("the old values", batch.old_values.len(), states.rows())?;
     gather(states.data, states.width, batch.rows, observations);
     gather(batch.returns, 1, batch.rows, returns);
     gather(batch.old_values, 1, batch.rows, old_values);
