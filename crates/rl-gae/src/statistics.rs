@@ -28,12 +28,23 @@ use crate::trajectories::{from_f64, to_f64};
 /// ```
 pub fn normalize<F: Float>(advantages: &mut [F]) {
     let n = advantages.len();
-    let mean = mean(advantages.iter().map(|&x| to_f64(x)), n);
-    let squares: f64 = advantages.iter().map(|&x| (to_f64(x) - mean).powi(2)).sum();
+    let mean = sum(advantages, |x| x) / n as f64;
+    let squares = sum(advantages, |x| (x - mean).powi(2));
     let std = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
+    let scale = 1.0 / (std + 1e-8);
     for x in advantages {
-        *x = from_f64((to_f64(*x) - mean) / (std + 1e-8));
+        *x = from_f64((to_f64(*x) - mean) * scale);
     }
+}
+
+/// `Σ term(x)`, in eight partial sums: an addition takes longer than the time until the next could begin.
+fn sum<F: Float>(x: &[F], term: impl Fn(f64) -> f64) -> f64 {
+    let (chunks, rest) = x.as_chunks::<8>();
+    let mut partial = [0.0; 8];
+    for chunk in chunks {
+        partial.iter_mut().zip(chunk).for_each(|(sum, &x)| *sum += term(to_f64(x)));
+    }
+    partial.into_iter().chain(rest.iter().map(|&x| term(to_f64(x)))).sum()
 }
 
 /// The share of the returns' variance that the values explain, `1 − Var(R − V) / Var(R)`.

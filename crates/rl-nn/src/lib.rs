@@ -34,7 +34,7 @@ pub use error::NnError;
 pub use gather::gather;
 pub use init::orthogonal;
 pub use layout::{Layout, Param};
-pub use mat::{Init, MatRef};
+pub use mat::{Finish, Init, MatRef};
 pub use mirror::Mirror;
 pub use mlp::{Activation, Mlp};
 pub use network::{Input, Linearized, Network, Workspace};

@@ -23,6 +23,17 @@ pub enum Init<'a, F> {
     Accumulate,
 }
 
+/// What every element of a product goes through before it is left.
+#[derive(Clone, Copy, Debug)]
+pub enum Finish<'a, F> {
+    /// Nothing.
+    Nothing,
+    /// `c ← tanh(c)`
+    Tanh,
+    /// `c ← c (1 − a²)`: the derivative of tanh in terms of its values `a`, which lie as the product does.
+    TanhDerivative(&'a [F]),
+}
+
 impl<'a, F> MatRef<'a, F> {
     /// A row-major `[rows, cols]` view.
     ///
@@ -54,14 +65,23 @@ impl<'a, F> MatRef<'a, F> {
 
 /// # Panics
 ///
-/// If the shapes of `C ← init + A B` do not fit.
-pub(crate) fn check_product<F>(c: &[F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) {
+/// If the shapes of `C ← finish(init + A B)` do not fit.
+pub(crate) fn check_product<F>(
+    c: &[F],
+    a: MatRef<'_, F>,
+    b: MatRef<'_, F>,
+    init: Init<'_, F>,
+    finish: Finish<'_, F>,
+) {
     let fits = a.rows.checked_mul(b.cols) == Some(c.len()) && a.cols == b.rows;
     assert!(fits, "the shapes of C = A B do not fit");
     match init {
         Init::RowBias(bias) => assert_eq!(bias.len(), a.rows, "one bias for every row of C"),
         Init::ColumnBias(bias) => assert_eq!(bias.len(), b.cols, "one bias for every column of C"),
         Init::Zero | Init::Accumulate => {}
+    }
+    if let Finish::TanhDerivative(values) = finish {
+        assert_eq!(values.len(), c.len(), "a value for every element of C");
     }
 }
 
@@ -118,6 +138,32 @@ mod tests {
                     for (g, e) in got.iter().zip(expected) {
                         assert!((*g - e).abs().widen() < tolerance, "{m}x{k}x{n} nt: {g} {e}");
                     }
+                }
+            }
+        }
+    }
+
+    /// A finished product is the product, finished; tiled or packed.
+    #[test]
+    fn products_are_finished_as_slices_are() {
+        for (m, k, n) in [(7, 5, 40), (13, 3, 17), (64, 64, 64), (1, 4, 1), (130, 260, 129)] {
+            let draw =
+                |n: usize| (0..n).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
+            let (a, b, values) = (draw(m * k), draw(k * n), draw(m * n));
+            let (a, b) = (MatRef::new(&a, m, k), MatRef::new(&b, k, n));
+            let mut product = vec![0.0; m * n];
+            f32::matmul(&mut product, a, b, Init::Zero);
+            for finish in [Finish::Nothing, Finish::Tanh, Finish::TanhDerivative(&values)] {
+                let (mut expected, mut got) = (product.clone(), vec![0.0; m * n]);
+                match finish {
+                    Finish::Nothing => {}
+                    Finish::Tanh => f32::tanh_in_place(&mut expected),
+                    Finish::TanhDerivative(values) => f32::mul_tanh_derivative(&mut expected, values),
+                }
+                f32::matmul_finish(&mut got, a, b, Init::Zero, finish);
+                for (g, e) in got.iter().zip(expected) {
+                    // A rest of a row may be finished by other instructions than a rest of the slice.
+                    assert!((g - e).abs() <= 2.0 * f32::EPSILON * e.abs(), "{m}x{k}x{n} {finish:?}: {g} {e}");
                 }
             }
         }

@@ -6,7 +6,7 @@ use candle_core::Tensor;
 use candle_nn::Module;
 use rand::RngCore;
 
-use crate::mat::{Init, MatRef};
+use crate::mat::{Finish, Init, MatRef};
 use crate::network::{Input, Network, Workspace};
 use crate::{Buffer, Layout, NnError, Real, orthogonal};
 
@@ -21,25 +21,35 @@ pub enum Activation {
 }
 
 impl Activation {
-    fn apply<F: Real>(self, x: &mut [F]) {
+    /// `y ← σ(init + A B)`
+    fn of_product<F: Real>(self, y: &mut [F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) {
         match self {
-            Activation::Tanh => F::tanh_in_place(x),
+            Activation::Tanh => F::matmul_finish(y, a, b, init, Finish::Tanh),
             Activation::Relu => {
-                for x in x {
+                F::matmul(y, a, b, init);
+                for y in y {
                     // Not `max`, which would turn a NaN into 0.
-                    *x = if *x < F::zero() { F::zero() } else { *x };
+                    *y = if *y < F::zero() { F::zero() } else { *y };
                 }
             }
         }
     }
 
-    /// `g ← g ⊙ σ'(x)`, with `a = σ(x)` given instead of `x`.
-    fn mul_derivative<F: Real>(self, g: &mut [F], a: &[F]) {
+    /// `g ← (init + A B) ⊙ σ'(x)`, with `values = σ(x)` given instead of `x`.
+    fn derivative_of_product<F: Real>(
+        self,
+        g: &mut [F],
+        a: MatRef<'_, F>,
+        b: MatRef<'_, F>,
+        init: Init<'_, F>,
+        values: &[F],
+    ) {
         match self {
-            Activation::Tanh => F::mul_tanh_derivative(g, a),
+            Activation::Tanh => F::matmul_finish(g, a, b, init, Finish::TanhDerivative(values)),
             Activation::Relu => {
-                for (g, &a) in g.iter_mut().zip(a) {
-                    *g = if a > F::zero() { *g } else { F::zero() };
+                F::matmul(g, a, b, init);
+                for (g, &y) in g.iter_mut().zip(values) {
+                    *g = if y > F::zero() { *g } else { F::zero() };
                 }
             }
         }
@@ -162,9 +172,11 @@ impl Mlp {
             let is_last = l + 1 == self.layers.len();
             let out = if is_last { &mut *y } else { other.take(rows * layer.n_out) };
             let bias = Init::ColumnBias(&theta[layer.bias.clone()]);
-            F::matmul(out, x, MatRef::new(w_t, layer.n_in, layer.n_out), bias);
-            if !is_last {
-                self.activation.apply(out);
+            let w_t = MatRef::new(w_t, layer.n_in, layer.n_out);
+            if is_last {
+                F::matmul(out, x, w_t, bias);
+            } else {
+                self.activation.of_product(out, x, w_t, bias);
             }
             std::mem::swap(&mut input, &mut other);
         }
@@ -184,14 +196,21 @@ const FEW_PARAMS: usize = 1 << 16;
 /// Below this many rows or columns a weight gradient is taken another way.
 const NARROW: usize = 16;
 
-/// `Y = W X + b` for feature-major `X` `[n_in, rows]` and `Y` `[n_out, rows]`.
-fn affine<F: Real>(layer: &Layer, theta: &[F], x: &[F], rows: usize, y: &mut [F]) {
-    F::matmul(
-        y,
-        layer.weights(theta),
-        MatRef::new(x, layer.n_in, rows),
-        Init::RowBias(&theta[layer.bias.clone()]),
-    );
+/// `Y = σ(W X + b)`, or without σ, for feature-major `X` `[n_in, rows]` and `Y` `[n_out, rows]`.
+fn affine<F: Real>(
+    layer: &Layer,
+    theta: &[F],
+    x: &[F],
+    rows: usize,
+    activation: Option<Activation>,
+    y: &mut [F],
+) {
+    let (w, x) = (layer.weights(theta), MatRef::new(x, layer.n_in, rows));
+    let bias = Init::RowBias(&theta[layer.bias.clone()]);
+    match activation {
+        Some(activation) => activation.of_product(y, w, x, bias),
+        None => F::matmul(y, w, x, bias),
+    }
 }
 
 impl Layer {
@@ -254,10 +273,8 @@ impl<F: Real> Network<F> for Mlp {
         F::transpose(x.data, rows, x.width, input.take(rows * x.width));
         for (l, layer) in self.layers.iter().enumerate() {
             let out = other.take(rows * layer.n_out);
-            affine(layer, theta, input.take(rows * layer.n_in), rows, out);
-            if l + 1 < self.layers.len() {
-                self.activation.apply(out);
-            }
+            let activation = (l + 1 < self.layers.len()).then_some(self.activation);
+            affine(layer, theta, input.take(rows * layer.n_in), rows, activation, out);
             std::mem::swap(&mut input, &mut other);
         }
         F::transpose(input.take(y.len()), Network::<F>::n_outputs(self), rows, y);
@@ -278,13 +295,12 @@ impl<F: Real> Network<F> for Mlp {
             let (input, rest) = activations.split_at_mut(rows * layer.n_in);
             if l + 1 == self.layers.len() {
                 let y = ws.scratch[0].take(rows * n_outputs);
-                affine(layer, theta, input, rows, y);
+                affine(layer, theta, input, rows, None, y);
                 F::transpose(y, n_outputs, rows, &mut ws.output);
                 break;
             }
             let out = &mut rest[..rows * layer.n_out];
-            affine(layer, theta, input, rows, out);
-            self.activation.apply(out);
+            affine(layer, theta, input, rows, Some(self.activation), out);
             transposed = &mut transposed[rows * layer.n_in..];
             // The first hidden layer's for its own derivative.
             if l == 0 || self.layers[l + 1].wants_row_major_input() {
@@ -333,11 +349,11 @@ impl<F: Real> Network<F> for Mlp {
             let (dx, w, dy) =
                 (other.take(rows * layer.n_in), layer.weights(theta), MatRef::new(dy, layer.n_out, rows));
             if l > 1 {
-                F::matmul(dx, w.t(), dy, Init::Zero);
-                self.activation.mul_derivative(dx, &activations[start..end]);
+                let values = &activations[start..end];
+                self.activation.derivative_of_product(dx, w.t(), dy, Init::Zero, values);
             } else {
-                F::matmul(dx, dy.t(), w, Init::Zero);
-                self.activation.mul_derivative(dx, &transposed[start..end]);
+                let values = &transposed[start..end];
+                self.activation.derivative_of_product(dx, dy.t(), w, Init::Zero, values);
             }
             std::mem::swap(&mut g, &mut other);
             end = start;
@@ -362,14 +378,22 @@ impl<F: Real> Network<F> for Mlp {
         for (l, layer) in self.layers.iter().enumerate() {
             let end = start + rows * layer.n_in;
             let out = other.take(rows * layer.n_out);
+            let tangent_of_product = |out: &mut [F], a, b, init| match self.layers.get(l + 1) {
+                Some(next) => {
+                    let values = &activations[end..end + rows * next.n_in];
+                    self.activation.derivative_of_product(out, a, b, init, values);
+                }
+                None => F::matmul(out, a, b, init),
+            };
             // V X + v_b, then + W Ẋ
-            affine(layer, v, &activations[start..end], rows, out);
-            if l > 0 {
+            let x = MatRef::new(&activations[start..end], layer.n_in, rows);
+            let bias = Init::RowBias(&v[layer.bias.clone()]);
+            if l == 0 {
+                tangent_of_product(out, layer.weights(v), x, bias);
+            } else {
                 let x_dot = MatRef::new(tangent.take(rows * layer.n_in), layer.n_in, rows);
-                F::matmul(out, layer.weights(theta), x_dot, Init::Accumulate);
-            }
-            if l + 1 < self.layers.len() {
-                self.activation.mul_derivative(out, &activations[end..end + rows * layer.n_out]);
+                F::matmul(out, layer.weights(v), x, bias);
+                tangent_of_product(out, layer.weights(theta), x_dot, Init::Accumulate);
             }
             std::mem::swap(&mut tangent, &mut other);
             start = end;

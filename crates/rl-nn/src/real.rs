@@ -5,7 +5,7 @@ use std::fmt::{Debug, Display};
 use num_traits::{Float, NumAssign};
 
 use crate::kernels;
-use crate::mat::{Init, MatRef, check_product};
+use crate::mat::{Finish, Init, MatRef, check_product};
 
 /// `f32` or `f64`, with the kernels that differ between them.
 pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 'static {
@@ -41,7 +41,22 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     /// # Panics
     ///
     /// If the shapes do not fit.
-    fn matmul(c: &mut [Self], a: MatRef<'_, Self>, b: MatRef<'_, Self>, init: Init<'_, Self>);
+    fn matmul(c: &mut [Self], a: MatRef<'_, Self>, b: MatRef<'_, Self>, init: Init<'_, Self>) {
+        Self::matmul_finish(c, a, b, init, Finish::Nothing);
+    }
+
+    /// `C ← finish(init + A B)`, as [`matmul`](Real::matmul).
+    ///
+    /// # Panics
+    ///
+    /// If the shapes do not fit.
+    fn matmul_finish(
+        c: &mut [Self],
+        a: MatRef<'_, Self>,
+        b: MatRef<'_, Self>,
+        init: Init<'_, Self>,
+        finish: Finish<'_, Self>,
+    );
 
     /// `C ← A Bᵀ` for row-major `A` `[m, k]` and `B` `[n, k]`: for results with few rows or columns.
     ///
@@ -81,15 +96,21 @@ impl Real for f32 {
     fn ln_in_place(x: &mut [f32]) {
         kernels::ln_f32(x);
     }
-    fn matmul(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
+    fn matmul_finish(
+        c: &mut [f32],
+        a: MatRef<'_, f32>,
+        b: MatRef<'_, f32>,
+        init: Init<'_, f32>,
+        finish: Finish<'_, f32>,
+    ) {
         // Own tiles read their operands where they lie, which is faster until these are too large for the caches: then it
         // pays to copy them into order first, as `gemm` does.
         const LARGE: usize = 256 * 128 * 128;
         let (m, n, k) = (a.rows, b.cols, a.cols);
         if m.min(n).min(k) >= 64 && m.saturating_mul(n).saturating_mul(k) >= LARGE {
-            packed_matmul(c, a, b, init);
+            packed_matmul(c, a, b, init, finish);
         } else {
-            kernels::matmul_f32(c, a, b, init);
+            kernels::matmul_f32(c, a, b, init, finish);
         }
     }
     fn matmul_nt(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
@@ -135,8 +156,14 @@ impl Real for f64 {
             *x = x.ln();
         }
     }
-    fn matmul(c: &mut [f64], a: MatRef<'_, f64>, b: MatRef<'_, f64>, init: Init<'_, f64>) {
-        packed_matmul(c, a, b, init);
+    fn matmul_finish(
+        c: &mut [f64],
+        a: MatRef<'_, f64>,
+        b: MatRef<'_, f64>,
+        init: Init<'_, f64>,
+        finish: Finish<'_, f64>,
+    ) {
+        packed_matmul(c, a, b, init, finish);
     }
     fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
         if k == 0 {
@@ -144,13 +171,19 @@ impl Real for f64 {
             return;
         }
         let (m, n) = (a.len() / k, b.len() / k);
-        packed_matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero);
+        packed_matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero, Finish::Nothing);
     }
 }
 
 /// A product by the `gemm` crate.
-fn packed_matmul<F: Real>(c: &mut [F], a: MatRef<'_, F>, b: MatRef<'_, F>, init: Init<'_, F>) {
-    check_product(c, a, b, init);
+fn packed_matmul<F: Real>(
+    c: &mut [F],
+    a: MatRef<'_, F>,
+    b: MatRef<'_, F>,
+    init: Init<'_, F>,
+    finish: Finish<'_, F>,
+) {
+    check_product(c, a, b, init, finish);
     if c.is_empty() {
         return;
     }
@@ -184,5 +217,10 @@ fn packed_matmul<F: Real>(c: &mut [F], a: MatRef<'_, F>, b: MatRef<'_, F>, init:
             false,
             gemm::Parallelism::None,
         );
+    }
+    match finish {
+        Finish::Nothing => {}
+        Finish::Tanh => F::tanh_in_place(c),
+        Finish::TanhDerivative(a) => F::mul_tanh_derivative(c, a),
     }
 }

@@ -69,7 +69,7 @@ pub struct Scratch<F> {
     targets: Vec<F>,
     old: Vec<F>,
     weights: Vec<F>,
-    log_ratios: Vec<F>,
+    terms: Vec<F>,
     dy: Vec<F>,
     dglobals: Vec<F>,
 }
@@ -101,7 +101,7 @@ pub fn policy_loss<F: Real>(
     scratch: &mut Scratch<F>,
 ) -> Result<PolicyLoss, NnError> {
     let Scratch { shards, observations, actions, targets: advantages, old: old_log_probs, .. } = scratch;
-    let Scratch { weights, log_ratios, dy, dglobals, .. } = scratch;
+    let Scratch { weights, terms, dy, dglobals, .. } = scratch;
     let (PolicyBatch { observations: states, .. }, distribution) = (batch.policy, &*policy.distribution);
     let rows = batch.rows.len();
     NnError::check("the advantages", batch.policy.advantages.len(), states.rows())?;
@@ -116,16 +116,18 @@ pub fn policy_loss<F: Real>(
     let mut pi = LinearizedPolicy::new(policy, theta, Input::new(observations, states.width)?, shards)?;
 
     weights.resize(rows, F::zero());
-    log_ratios.resize(rows, F::zero());
-    distribution.log_prob_and_entropy(pi.params(), actions.as_ref(), log_ratios, weights)?;
-    let mut losses = PolicyLoss { entropy: reducer.mean(weights), ..PolicyLoss::default() };
-    log_ratios.iter_mut().zip(&*old_log_probs).for_each(|(w, &old)| *w -= old);
-    weights.clone_from(log_ratios);
+    terms.resize(rows, F::zero());
+    distribution.log_prob_and_entropy(pi.params(), actions.as_ref(), terms, weights)?;
+    let entropy = reducer.mean(weights);
+    terms.iter_mut().zip(&*old_log_probs).for_each(|(log_ratio, &old)| *log_ratio -= old);
+    weights.clone_from(terms);
     F::exp_in_place(weights);
+    F::exp_remainder_in_place(terms);
+    let approx_kl = reducer.mean(terms);
     let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
     let n = rows as f64;
-    let inv_n = F::narrow(1.0 / n);
-    for ((w, log_ratio), &advantage) in weights.iter_mut().zip(&*log_ratios).zip(&*advantages) {
+    let (inv_n, mut n_clipped) = (F::narrow(1.0 / n), 0);
+    for ((w, objective), &advantage) in weights.iter_mut().zip(&mut *terms).zip(&*advantages) {
         let ratio = *w;
         let clipped = if ratio < low {
             low
@@ -134,17 +136,15 @@ pub fn policy_loss<F: Real>(
         } else {
             ratio
         };
+        n_clipped += u32::from(ratio < low || ratio > high);
         let (free, bounded) = (ratio * advantage, clipped * advantage);
-        losses.approx_kl += ratio.widen() - 1.0 - log_ratio.widen();
-        losses.clip_fraction += if ratio < low || ratio > high { 1.0 } else { 0.0 };
         // Where the clipped term is the smaller one the loss is constant in θ. NaN takes the first branch and shows.
         let cut = bounded < free;
-        losses.policy_loss -= if cut { bounded.widen() } else { free.widen() };
+        *objective = if cut { bounded } else { free };
         *w = if cut { F::zero() } else { -free * inv_n };
     }
-    for sum in [&mut losses.approx_kl, &mut losses.clip_fraction, &mut losses.policy_loss] {
-        *sum /= n;
-    }
+    let clip_fraction = f64::from(n_clipped) / n;
+    let losses = PolicyLoss { policy_loss: -reducer.mean(terms), entropy, clip_fraction, approx_kl };
 
     dy.clear();
     dy.resize(pi.params().y.len(), F::zero());

@@ -6,17 +6,17 @@ use super::dispatch;
 use crate::Real;
 
 /// A function of one vector.
-trait Lanes {
+pub(super) trait Lanes {
     fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
 
-struct Tanh;
+pub(super) struct Tanh;
 struct Exp;
 struct ExpRemainder;
 struct Ln;
 
 /// A function applied to every element of a slice.
-struct InPlace<'a, F>(&'a mut [f32], F);
+pub(super) struct InPlace<'a, F>(pub(super) &'a mut [f32], pub(super) F);
 
 impl<F: Lanes> WithSimd for InPlace<'_, F> {
     type Output = ();
@@ -211,9 +211,9 @@ pub(crate) fn mul_tanh_derivative_f32(g: &mut [f32], a: &[f32]) {
     pulp::Arch::new().dispatch(MulTanhDerivative { g, a });
 }
 
-struct MulTanhDerivative<'a> {
-    g: &'a mut [f32],
-    a: &'a [f32],
+pub(super) struct MulTanhDerivative<'a> {
+    pub(super) g: &'a mut [f32],
+    pub(super) a: &'a [f32],
 }
 
 impl WithSimd for MulTanhDerivative<'_> {

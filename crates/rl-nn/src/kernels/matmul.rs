@@ -5,16 +5,23 @@
 
 use pulp::{MemMask, Simd, WithSimd};
 
-use crate::mat::{Init, MatRef, check_product};
+use super::elementwise::{InPlace, MulTanhDerivative, Tanh};
+use crate::mat::{Finish, Init, MatRef, check_product};
 
 /// Vectors of a tile's row, at most.
 const C: usize = 4;
 
-/// `C ← init + A B` for row-major `C`; the columns of `B` must be adjacent.
-pub(crate) fn matmul_f32(c: &mut [f32], a: MatRef<'_, f32>, b: MatRef<'_, f32>, init: Init<'_, f32>) {
-    check_product(c, a, b, init);
+/// `C ← finish(init + A B)` for row-major `C`; the columns of `B` must be adjacent.
+pub(crate) fn matmul_f32(
+    c: &mut [f32],
+    a: MatRef<'_, f32>,
+    b: MatRef<'_, f32>,
+    init: Init<'_, f32>,
+    finish: Finish<'_, f32>,
+) {
+    check_product(c, a, b, init, finish);
     assert_eq!(b.col_stride, 1, "the columns of B must be adjacent");
-    pulp::Arch::new().dispatch(Product { c, a, b, init });
+    pulp::Arch::new().dispatch(Product { c, a, b, init, finish });
 }
 
 struct Product<'a> {
@@ -22,6 +29,7 @@ struct Product<'a> {
     a: MatRef<'a, f32>,
     b: MatRef<'a, f32>,
     init: Init<'a, f32>,
+    finish: Finish<'a, f32>,
 }
 
 impl WithSimd for Product<'_> {
@@ -29,14 +37,14 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Product { c, a, b, init } = self;
+        let Product { c, a, b, init, finish } = self;
         let n = b.cols;
         // 24 accumulators, a row of B and an element of A need most of 32 registers; with 16 it is 12 accumulators.
         let vectors = if S::REGISTER_COUNT >= 32 { C } else { C / 2 };
         let block = vectors * S::F32_LANES;
         for j in (0..n).step_by(block) {
             let width = block.min(n - j);
-            let strip = Strip { c: &mut *c, a, b, init, j, width };
+            let strip = Strip { c: &mut *c, a, b, init, finish, j, width };
             match (width.div_ceil(S::F32_LANES), width == block && vectors == C) {
                 (_, true) => strip.run::<S, 6, 4, false>(simd),
                 (1, _) if S::REGISTER_COUNT >= 32 => strip.run::<S, 16, 1, true>(simd),
@@ -56,6 +64,7 @@ struct Strip<'a, 'b> {
     a: MatRef<'a, f32>,
     b: MatRef<'a, f32>,
     init: Init<'a, f32>,
+    finish: Finish<'a, f32>,
     j: usize,
     width: usize,
 }
@@ -65,7 +74,7 @@ impl Strip<'_, '_> {
     /// unless `MASKED`.
     #[inline(always)]
     fn run<S: Simd, const ROWS: usize, const COLS: usize, const MASKED: bool>(self, simd: S) {
-        let Strip { c, a, b, init, j, width } = self;
+        let Strip { c, a, b, init, finish, j, width } = self;
         let (m, n) = (a.rows, b.cols);
         let mut i = 0;
         while i < m {
@@ -107,6 +116,17 @@ impl Strip<'_, '_> {
                     3 => tile.run::<S, 3, COLS, MASKED>(simd, init),
                     2 => tile.run::<S, 2, COLS, MASKED>(simd, init),
                     _ => tile.run::<S, 1, COLS, MASKED>(simd, init),
+                }
+            }
+            // While the tile is in the nearest cache and the next one's multiplications can begin beside it.
+            for r in i..i + rows {
+                let columns = r * n + j..r * n + j + width;
+                match finish {
+                    Finish::Nothing => break,
+                    Finish::Tanh => InPlace(&mut c[columns], Tanh).with_simd(simd),
+                    Finish::TanhDerivative(a) => {
+                        MulTanhDerivative { g: &mut c[columns.clone()], a: &a[columns] }.with_simd(simd);
+                    }
                 }
             }
             i += rows;
@@ -169,6 +189,9 @@ impl Tile {
             }
         }
         let (row_stride, col_stride) = self.a_strides;
+        // Two bases for the rows of A, hidden from the compiler: from one it would walk from row to row, with additions that compete with
+        // the multiplications for the ports.
+        let fourth = std::hint::black_box(self.a.wrapping_add(3 * row_stride));
         for k in 0..self.k {
             let mut b = [simd.splat_f32s(0.0); COLS];
             for (v, b) in b.iter_mut().enumerate() {
@@ -176,8 +199,13 @@ impl Tile {
                 *b = load(unsafe { self.b.add(k * self.b_stride) }, v);
             }
             for (r, acc) in acc.iter_mut().enumerate() {
+                let row = if r < 3 || ROWS > 6 {
+                    self.a.wrapping_add(r * row_stride)
+                } else {
+                    fourth.wrapping_add((r - 3) * row_stride)
+                };
                 // SAFETY: element (r, k) of A.
-                let a = simd.splat_f32s(unsafe { *self.a.add(r * row_stride + k * col_stride) });
+                let a = simd.splat_f32s(unsafe { *row.add(k * col_stride) });
                 for (acc, &b) in acc.iter_mut().zip(&b) {
                     *acc = simd.mul_add_e_f32s(a, b, *acc);
                 }
