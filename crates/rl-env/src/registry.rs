@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::envs::{GridWorld, GridWorldParams};
@@ -22,7 +23,7 @@ pub struct EnvSpec {
 }
 
 type Make = dyn Fn() -> Box<dyn DynEnv> + Send + Sync;
-type MakeVec = dyn Fn(usize, usize) -> Result<Box<dyn VecEnv>, EnvError> + Send + Sync;
+type MakeVec = dyn Fn(Range<usize>, usize) -> Result<Box<dyn VecEnv>, EnvError> + Send + Sync;
 
 impl EnvSpec {
     /// An environment without a time limit.
@@ -38,8 +39,10 @@ impl EnvSpec {
             max_episode_steps: None,
             reward_threshold: None,
             make: Arc::new(move || Box::new(one())),
-            make_vec: Arc::new(move |n, threads| {
-                Ok(Box::new(SyncVecEnv::new((0..n).map(|_| make()).collect())?.with_threads(threads)?))
+            make_vec: Arc::new(move |numbers, threads| {
+                let first = numbers.start;
+                let envs = SyncVecEnv::new(numbers.map(|_| make()).collect())?.numbered_from(first);
+                Ok(Box::new(envs.with_threads(threads)?))
             }),
         }
     }
@@ -80,7 +83,19 @@ impl EnvSpec {
     ///
     /// [`EnvError::Contract`] for `n = 0`, [`EnvError::Other`] when the system gives no threads.
     pub fn make_vec_on(&self, n: usize, threads: usize) -> Result<Box<dyn VecEnv>, EnvError> {
-        (self.make_vec)(n, threads)
+        (self.make_vec)(0..n, threads)
+    }
+
+    /// Makes `n` copies in vectors of `size` neighbours, the last perhaps smaller: together they do what one vector of `n` does.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Contract`] for `n = 0` or `size = 0`.
+    pub fn make_parts(&self, n: usize, size: usize) -> Result<Vec<Box<dyn VecEnv>>, EnvError> {
+        if n == 0 || size == 0 {
+            return Err(EnvError::Contract(format!("{n} environments cannot be made in vectors of {size}")));
+        }
+        (0..n).step_by(size).map(|first| (self.make_vec)(first..n.min(first + size), 1)).collect()
     }
 
     /// Puts the environment through [`check_env`].

@@ -37,7 +37,7 @@ pub use layout::{Layout, Param};
 pub use mat::{Finish, Init, MatRef};
 pub use mirror::Mirror;
 pub use mlp::{Activation, Mlp};
-pub use network::{Input, Linearized, Network, Workspace};
+pub use network::{Forward, Input, Linearized, Network, Workspace};
 pub use pair::Pair;
 pub use policy::PolicyModel;
 pub use real::Real;

@@ -159,27 +159,31 @@ impl Mlp {
         self.layers.iter().map(|layer| layer.n_in).sum()
     }
 
-    /// The same with the features as vector lanes, for batches that do not fill a vector: `Y = X Wᵀ + b`, row-major.
+    /// The forward pass with the features as vector lanes, for batches that do not fill a vector: `Y = X Wᵀ + b`, row-major, with the
+    /// transposed weights in `ws`.
     fn forward_few_rows<F: Real>(&self, theta: &[F], x: Input<'_, F>, y: &mut [F], ws: &mut Workspace<F>) {
         let rows = x.rows();
+        let mut w_t = &*ws.transposed.take(self.n_weights());
         let [front, back] = &mut ws.scratch;
         let (mut input, mut other) = (front, back);
         input.take(x.data.len()).copy_from_slice(x.data);
         for (l, layer) in self.layers.iter().enumerate() {
-            let w_t = ws.transposed.take(layer.n_in * layer.n_out);
-            F::transpose(&theta[layer.weight.clone()], layer.n_out, layer.n_in, w_t);
+            let (weights, rest) = w_t.split_at(layer.n_in * layer.n_out);
             let x = MatRef::new(input.take(rows * layer.n_in), rows, layer.n_in);
-            let is_last = l + 1 == self.layers.len();
-            let out = if is_last { &mut *y } else { other.take(rows * layer.n_out) };
+            let w = MatRef::new(weights, layer.n_in, layer.n_out);
             let bias = Init::ColumnBias(&theta[layer.bias.clone()]);
-            let w_t = MatRef::new(w_t, layer.n_in, layer.n_out);
-            if is_last {
-                F::matmul(out, x, w_t, bias);
+            if l + 1 == self.layers.len() {
+                F::matmul(y, x, w, bias);
             } else {
-                self.activation.of_product(out, x, w_t, bias);
+                self.activation.of_product(other.take(rows * layer.n_out), x, w, bias);
             }
             std::mem::swap(&mut input, &mut other);
+            w_t = rest;
         }
+    }
+
+    fn n_weights(&self) -> usize {
+        self.layers.iter().map(|layer| layer.weight.len()).sum()
     }
 
     fn check<F>(&self, theta: &[F], x: &Input<'_, F>) -> Result<(), NnError> {
@@ -265,6 +269,7 @@ impl<F: Real> Network<F> for Mlp {
         let rows = x.rows();
         NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
         if rows <= FEW_ROWS && theta.len() <= FEW_PARAMS {
+            self.prepare(theta, ws)?;
             self.forward_few_rows(theta, x, y, ws);
             return Ok(());
         }
@@ -278,6 +283,36 @@ impl<F: Real> Network<F> for Mlp {
             std::mem::swap(&mut input, &mut other);
         }
         F::transpose(input.take(y.len()), Network::<F>::n_outputs(self), rows, y);
+        Ok(())
+    }
+
+    /// Transposes the weights, in networks that are not too large for it to pay.
+    fn prepare(&self, theta: &[F], ws: &mut Workspace<F>) -> Result<(), NnError> {
+        NnError::check("theta", theta.len(), self.layout.n_params())?;
+        if theta.len() <= FEW_PARAMS {
+            let mut w_t = ws.transposed.take(self.n_weights());
+            for layer in &self.layers {
+                let (weights, rest) = w_t.split_at_mut(layer.n_in * layer.n_out);
+                F::transpose(&theta[layer.weight.clone()], layer.n_out, layer.n_in, weights);
+                w_t = rest;
+            }
+        }
+        Ok(())
+    }
+
+    fn forward_prepared(
+        &self,
+        theta: &[F],
+        x: Input<'_, F>,
+        y: &mut [F],
+        ws: &mut Workspace<F>,
+    ) -> Result<(), NnError> {
+        if x.rows() > FEW_ROWS || theta.len() > FEW_PARAMS {
+            return self.forward(theta, x, y, ws);
+        }
+        self.check(theta, &x)?;
+        NnError::check("the output", y.len(), x.rows() * Network::<F>::n_outputs(self))?;
+        self.forward_few_rows(theta, x, y, ws);
         Ok(())
     }
 

@@ -84,6 +84,30 @@ pub trait Network<F: Real>: Send + Sync {
         ws: &mut Workspace<F>,
     ) -> Result<(), NnError>;
 
+    /// Puts into `ws` what repeated forward passes with θ share. Called by [`Forward::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    fn prepare(&self, _theta: &[F], _ws: &mut Workspace<F>) -> Result<(), NnError> {
+        Ok(())
+    }
+
+    /// [`forward`](Network::forward) after [`prepare`](Network::prepare) with the same θ and `ws`. Called by [`Forward::run`].
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    fn forward_prepared(
+        &self,
+        theta: &[F],
+        x: Input<'_, F>,
+        y: &mut [F],
+        ws: &mut Workspace<F>,
+    ) -> Result<(), NnError> {
+        self.forward(theta, x, y, ws)
+    }
+
     /// Computes `f(θ, x)` into `ws.output` and keeps in `ws` what the products need. Called by [`Linearized::new`].
     ///
     /// # Errors
@@ -133,6 +157,40 @@ pub trait Network<F: Real>: Send + Sync {
     /// The number of parameters.
     fn n_params(&self) -> usize {
         self.layout().n_params()
+    }
+}
+
+/// Forward passes with the same parameters again and again, as a rollout takes them: they share what depends on θ alone.
+///
+/// It borrows θ, so it cannot go stale.
+pub struct Forward<'a, F: Real> {
+    network: &'a dyn Network<F>,
+    theta: &'a [F],
+    ws: &'a mut Workspace<F>,
+}
+
+impl<'a, F: Real> Forward<'a, F> {
+    /// Prepares passes with these parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    pub fn new(
+        network: &'a dyn Network<F>,
+        theta: &'a [F],
+        ws: &'a mut Workspace<F>,
+    ) -> Result<Self, NnError> {
+        network.prepare(theta, ws)?;
+        Ok(Forward { network, theta, ws })
+    }
+
+    /// Writes `y = f(θ, x)`.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a slice that does not fit.
+    pub fn run(&mut self, x: Input<'_, F>, y: &mut [F]) -> Result<(), NnError> {
+        self.network.forward_prepared(self.theta, x, y, self.ws)
     }
 }
 

@@ -1,9 +1,10 @@
 //! Stepping environments with a policy.
 
+use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{ActionsRef, Space, StepEnd, VecEnv};
+use rl_env::{ActionsRef, ObservationNormalizer, Space, StepEnd, VecEnv};
 use rl_nn::dist::SampleRng;
-use rl_nn::{Actions, Input, PolicyModel, Workspace};
+use rl_nn::{Actions, Forward, Input, PolicyModel, Workspace};
 
 use crate::{Rollout, RolloutError};
 
@@ -16,19 +17,35 @@ pub struct Episode {
     pub len: u64,
 }
 
-/// Steps a [`VecEnv`] with a stochastic policy and records what happens.
+/// Steps environments with a stochastic policy and records what happens.
 ///
 /// Every environment has a generator of its own for its dynamics and another for the actions taken in it, both derived from the seed.
-/// Rollouts hold observations and rewards as the `VecEnv` gives them, normalised where it normalises; episodes count raw rewards.
+/// Rollouts hold observations and rewards as the [`VecEnv`] gives them, normalised where it normalises; episodes count raw rewards.
 pub struct Collector {
+    parts: Vec<Part>,
+}
+
+/// Some neighbouring environments: a rollout of them needs nothing of the others.
+struct Part {
+    /// The index of the first among all.
+    first: usize,
     env: Box<dyn VecEnv>,
     rngs: Vec<SampleRng>,
     bounds: Option<Vec<(f32, f32)>>,
+    episodes: Episodes,
+    ws: Workspace<f32>,
+    clipped: Vec<f32>,
+    /// What it did last; its number of steps is the one at which it failed, if it did.
+    rollout: Rollout,
+}
+
+/// The episodes in flight, and those that ended.
+struct Episodes {
     starts: Vec<bool>,
     returns: Vec<f64>,
     lens: Vec<u64>,
-    ws: Workspace<f32>,
-    clipped: Vec<f32>,
+    /// With the step of their end.
+    finished: Vec<(usize, Episode)>,
 }
 
 impl Collector {
@@ -37,31 +54,32 @@ impl Collector {
     /// # Errors
     ///
     /// [`RolloutError::Env`] when an environment does not start, [`RolloutError::Masked`] for one that masks actions.
-    pub fn new(mut env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
-        env.reset(seed, "env")?;
-        if env.action_masks().is_some() {
-            return Err(RolloutError::Masked);
-        }
-        let n = env.n_envs();
-        let bounds = match env.action_space() {
-            Space::Box(space) => Some(space.low.iter().copied().zip(space.high.iter().copied()).collect()),
-            _ => None,
-        };
-        Ok(Collector {
-            rngs: (0..n).map(|i| stream(seed, "action", i as u64)).collect(),
-            bounds,
-            starts: vec![true; n],
-            returns: vec![0.0; n],
-            lens: vec![0; n],
-            env,
-            ws: Workspace::default(),
-            clipped: Vec::new(),
-        })
+    pub fn new(env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
+        Collector::in_parts(vec![env], seed)
     }
 
-    /// The environments.
-    pub fn env(&self) -> &dyn VecEnv {
-        &*self.env
+    /// The same with vectors of environments that know nothing of each other, as [`EnvSpec::make_parts`](rl_env::EnvSpec::make_parts) makes
+    /// them: whole rollouts of them are taken on as many threads as the current rayon pool has. The result is that of one vector.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new); [`RolloutError::Mismatch`] for parts with other spaces than the first.
+    pub fn in_parts(envs: Vec<Box<dyn VecEnv>>, seed: u64) -> Result<Self, RolloutError> {
+        let mut parts: Vec<Part> = Vec::with_capacity(envs.len());
+        for env in envs {
+            let first = parts.last().map_or(0, |part| part.first + part.env.n_envs());
+            let part = Part::new(env, first, seed)?;
+            if let Some(other) = parts.first() {
+                part.check_spaces(&*other.env)?;
+            }
+            parts.push(part);
+        }
+        Ok(Collector { parts })
+    }
+
+    /// The statistics observations are normalised with, where they are.
+    pub fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        self.parts.iter().find_map(|part| part.env.observation_normalizer())
     }
 
     /// Takes `n_steps` steps in every environment with `a ~ π_θ(·|s)`; episodes in flight go on from call to call.
@@ -72,7 +90,7 @@ impl Collector {
     /// # Errors
     ///
     /// [`RolloutError::Mismatch`] for a policy of other sizes than the environment's, [`RolloutError::NonFinite`] for one
-    /// whose parameters are no longer finite, [`RolloutError::Env`] for a failing environment.
+    /// whose parameters are no longer finite, [`RolloutError::Env`] for a failing environment: the first to fail in the order of steps.
     pub fn collect(
         &mut self,
         policy: &PolicyModel<f32>,
@@ -81,9 +99,93 @@ impl Collector {
         rollout: &mut Rollout,
         finished: &mut Vec<Episode>,
     ) -> Result<(), RolloutError> {
-        let n = self.env.n_envs();
-        let obs_len = self.env.observation_space().flat_len();
-        let action_len = self.env.action_space().action_len();
+        rollout.clear();
+        if let [part] = &mut self.parts[..] {
+            // On this thread, and in the caller's buffer.
+            std::mem::swap(&mut part.rollout, rollout);
+            let outcome = part.collect(policy, theta, n_steps);
+            std::mem::swap(&mut part.rollout, rollout);
+            self.report_finished(rollout.n_steps, finished);
+            return outcome;
+        }
+        let outcomes: Vec<_> =
+            self.parts.par_iter_mut().map(|part| part.collect(policy, theta, n_steps)).collect();
+        let parts: Vec<&Rollout> = self.parts.iter().map(|part| &part.rollout).collect();
+        let failed = outcomes
+            .into_iter()
+            .zip(&parts)
+            .filter_map(|(outcome, part)| Some((part.n_steps, outcome.err()?)));
+        let first_failed = failed.min_by_key(|(step, _)| *step);
+        let end = first_failed.as_ref().map_or(n_steps, |(step, _)| *step);
+        if first_failed.is_none() {
+            rollout.join(&parts);
+        }
+        self.report_finished(end, finished);
+        first_failed.map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Appends the episodes that ended before step `end`, in the order of steps and of environments within one.
+    fn report_finished(&mut self, end: usize, finished: &mut Vec<Episode>) {
+        let mut all: Vec<(usize, Episode)> =
+            self.parts.iter_mut().flat_map(|part| part.episodes.finished.drain(..)).collect();
+        // Stable: the parts stand in the order of their environments.
+        all.sort_by_key(|(step, _)| *step);
+        finished.extend(all.into_iter().take_while(|(step, _)| *step < end).map(|(_, episode)| episode));
+    }
+}
+
+impl Part {
+    fn new(mut env: Box<dyn VecEnv>, first: usize, seed: u64) -> Result<Self, RolloutError> {
+        env.reset(seed, "env")?;
+        if env.action_masks().is_some() {
+            return Err(RolloutError::Masked);
+        }
+        let n = env.n_envs();
+        let bounds = match env.action_space() {
+            Space::Box(space) => Some(space.low.iter().copied().zip(space.high.iter().copied()).collect()),
+            _ => None,
+        };
+        Ok(Part {
+            first,
+            rngs: (first..first + n).map(|i| stream(seed, "action", i as u64)).collect(),
+            bounds,
+            episodes: Episodes {
+                starts: vec![true; n],
+                returns: vec![0.0; n],
+                lens: vec![0; n],
+                finished: Vec::new(),
+            },
+            env,
+            ws: Workspace::default(),
+            clipped: Vec::new(),
+            rollout: Rollout::new(Actions::default()),
+        })
+    }
+
+    fn check_spaces(&self, other: &dyn VecEnv) -> Result<(), RolloutError> {
+        for (what, mine, theirs) in [
+            ("elements of an observation", self.env.observation_space(), other.observation_space()),
+            ("elements of an action", self.env.action_space(), other.action_space()),
+        ] {
+            if mine != theirs {
+                let (policy, env) = (theirs.flat_len(), mine.flat_len());
+                return Err(RolloutError::Mismatch { what, policy, env });
+            }
+        }
+        Ok(())
+    }
+
+    fn collect(
+        &mut self,
+        policy: &PolicyModel<f32>,
+        theta: &[f32],
+        n_steps: usize,
+    ) -> Result<(), RolloutError> {
+        let Part { first, env, rngs, bounds, episodes, ws, clipped, rollout } = self;
+        rollout.clear();
+        let n = env.n_envs();
+        let obs_len = env.observation_space().flat_len();
+        let action_len = env.action_space().action_len();
         let n_outputs = policy.network.n_outputs();
         let mismatch = |what, policy, env| Err(RolloutError::Mismatch { what, policy, env });
         if policy.network.n_inputs() != obs_len {
@@ -92,60 +194,63 @@ impl Collector {
         if policy.distribution.action_len() != action_len {
             return mismatch("elements of an action", policy.distribution.action_len(), action_len);
         }
+        let new_actions = policy.distribution.new_actions();
+        if std::mem::discriminant(&new_actions) != std::mem::discriminant(&rollout.actions) {
+            rollout.actions = new_actions;
+        }
         let (net_theta, globals) = policy.split(theta)?;
+        let mut forward = Forward::new(&*policy.network, net_theta, ws)?;
 
-        rollout.clear();
         rollout.n_envs = n;
         rollout.policy_globals.extend_from_slice(globals);
         for t in 0..n_steps {
             let (row, y_start, a_start) = (t * n, t * n * n_outputs, t * n * action_len);
-            rollout.observations.extend_from_slice(self.env.observations());
-            rollout.episode_starts.extend_from_slice(&self.starts);
+            rollout.observations.extend_from_slice(env.observations());
+            rollout.episode_starts.extend_from_slice(&episodes.starts);
             rollout.policy_outputs.resize(y_start + n * n_outputs, 0.0);
             rollout.log_probs.resize(row + n, 0.0);
 
             let y = &mut rollout.policy_outputs[y_start..];
-            let x = Input::new(self.env.observations(), obs_len)?;
-            policy.network.forward(net_theta, x, y, &mut self.ws)?;
+            forward.run(Input::new(env.observations(), obs_len)?, y)?;
             let log_probs = &mut rollout.log_probs[row..];
             let params = policy.params(y, theta)?;
-            policy.distribution.sample(params, &mut self.rngs, &mut rollout.actions, log_probs)?;
-            if let Some(env) = log_probs.iter().position(|p| !p.is_finite()) {
-                return Err(RolloutError::NonFinite { env, step: t, log_prob: log_probs[env] });
+            policy.distribution.sample(params, rngs, &mut rollout.actions, log_probs)?;
+            if let Some(i) = log_probs.iter().position(|p| !p.is_finite()) {
+                return Err(RolloutError::NonFinite { env: *first + i, step: t, log_prob: log_probs[i] });
             }
 
             let actions = match &rollout.actions {
                 Actions::Discrete(a) => ActionsRef::Discrete(&a[a_start..]),
-                Actions::Continuous(a) => {
-                    ActionsRef::Continuous(clip(&a[a_start..], &self.bounds, &mut self.clipped))
-                }
+                Actions::Continuous(a) => ActionsRef::Continuous(clip(&a[a_start..], bounds, clipped)),
             };
-            self.env.step(actions)?;
+            env.step(actions)?;
             rollout.n_steps = t + 1;
-            self.record_outcome(row, rollout, finished);
+            episodes.record(t, &**env, rollout);
         }
-        rollout.last_observations.extend_from_slice(self.env.observations());
+        rollout.last_observations.extend_from_slice(env.observations());
         Ok(())
     }
+}
 
-    /// Records the rewards and ends of the step just taken.
-    fn record_outcome(&mut self, row: usize, rollout: &mut Rollout, finished: &mut Vec<Episode>) {
-        let obs_len = self.env.observation_space().flat_len();
-        let rewards = self.env.rewards().iter().zip(self.env.raw_rewards());
-        for (i, ((&reward, &raw_reward), &end)) in rewards.zip(self.env.ends()).enumerate() {
+impl Episodes {
+    /// Records the rewards and ends of step `t`, which was just taken.
+    fn record(&mut self, t: usize, env: &dyn VecEnv, rollout: &mut Rollout) {
+        let (obs_len, n) = (env.observation_space().flat_len(), env.n_envs());
+        let rewards = env.rewards().iter().zip(env.raw_rewards());
+        for (i, ((&reward, &raw_reward), &end)) in rewards.zip(env.ends()).enumerate() {
             rollout.rewards.push(reward as f32);
             rollout.terminated.push(end == StepEnd::Terminated);
             rollout.truncated.push(end == StepEnd::Truncated);
             if end == StepEnd::Truncated {
-                rollout.truncated_rows.push(row + i);
-                let last = &self.env.final_observations()[i * obs_len..(i + 1) * obs_len];
+                rollout.truncated_rows.push(t * n + i);
+                let last = &env.final_observations()[i * obs_len..(i + 1) * obs_len];
                 rollout.final_observations.extend_from_slice(last);
             }
             self.starts[i] = end.is_over();
             self.returns[i] += raw_reward;
             self.lens[i] += 1;
             if end.is_over() {
-                finished.push(Episode { ret: self.returns[i], len: self.lens[i] });
+                self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i] }));
                 self.returns[i] = 0.0;
                 self.lens[i] = 0;
             }

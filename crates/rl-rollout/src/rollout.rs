@@ -86,4 +86,106 @@ impl Rollout {
         self.truncated_rows.clear();
         self.final_observations.clear();
     }
+
+    /// Becomes the rollout of all the environments of `parts`, which took the same number of steps and stand side by side.
+    pub(crate) fn join(&mut self, parts: &[&Rollout]) {
+        self.clear();
+        let kind = |actions: &Actions<f32>| std::mem::discriminant(actions);
+        if let Some(part) = parts.first().filter(|part| kind(&part.actions) != kind(&self.actions)) {
+            self.actions = part.actions.clone();
+            self.actions.clear();
+        }
+        self.n_envs = parts.iter().map(|part| part.n_envs).sum();
+        self.n_steps = parts.first().map_or(0, |part| part.n_steps);
+        interleave(&mut self.observations, parts, |part| &part.observations);
+        interleave(&mut self.log_probs, parts, |part| &part.log_probs);
+        interleave(&mut self.policy_outputs, parts, |part| &part.policy_outputs);
+        interleave(&mut self.rewards, parts, |part| &part.rewards);
+        interleave(&mut self.episode_starts, parts, |part| &part.episode_starts);
+        interleave(&mut self.terminated, parts, |part| &part.terminated);
+        interleave(&mut self.truncated, parts, |part| &part.truncated);
+        match &mut self.actions {
+            Actions::Discrete(to) => interleave(to, parts, |part| match &part.actions {
+                Actions::Discrete(from) => from,
+                Actions::Continuous(_) => &[],
+            }),
+            Actions::Continuous(to) => interleave(to, parts, |part| match &part.actions {
+                Actions::Continuous(from) => from,
+                Actions::Discrete(_) => &[],
+            }),
+        }
+        let mut first = 0;
+        let mut truncated = Vec::new();
+        for part in parts {
+            let width = part.last_observations.len() / part.n_envs.max(1);
+            for (k, row) in part.truncated_rows.iter().enumerate() {
+                let (t, env) = (row / part.n_envs, first + row % part.n_envs);
+                truncated.push((t * self.n_envs + env, &part.final_observations[k * width..(k + 1) * width]));
+            }
+            self.last_observations.extend_from_slice(&part.last_observations);
+            first += part.n_envs;
+        }
+        truncated.sort_by_key(|(row, _)| *row);
+        for (row, observation) in truncated {
+            self.truncated_rows.push(row);
+            self.final_observations.extend_from_slice(observation);
+        }
+        if let Some(part) = parts.first() {
+            self.policy_globals.extend_from_slice(&part.policy_globals);
+        }
+    }
+}
+
+/// Appends, step after step, what every part has of the step.
+fn interleave<'a, T: Copy + 'a>(
+    to: &mut Vec<T>,
+    parts: &[&'a Rollout],
+    field: impl Fn(&'a Rollout) -> &'a [T],
+) {
+    let of_parts: Vec<(&[T], usize)> = parts
+        .iter()
+        .map(|part| (field(part), field(part).len().checked_div(part.n_steps).unwrap_or(0)))
+        .collect();
+    to.reserve(of_parts.iter().map(|(from, _)| from.len()).sum());
+    for t in 0..parts.first().map_or(0, |part| part.n_steps) {
+        for (from, width) in &of_parts {
+            to.extend_from_slice(&from[t * width..(t + 1) * width]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers that tell part, step and environment.
+    fn part(first: usize, n_envs: usize, truncated: &[(usize, usize)]) -> Rollout {
+        let mut rollout = Rollout::new(Actions::Discrete(Vec::new()));
+        (rollout.n_steps, rollout.n_envs) = (3, n_envs);
+        let number = |t: usize, env: usize| (100 * t + first + env) as f32;
+        let rows: Vec<f32> = (0..3).flat_map(|t| (0..n_envs).map(move |env| number(t, env))).collect();
+        rollout.observations = rows.iter().flat_map(|x| [*x, -x]).collect();
+        rollout.actions = Actions::Discrete(rows.iter().map(|x| *x as usize).collect());
+        (rollout.log_probs, rollout.rewards, rollout.policy_outputs) = (rows.clone(), rows.clone(), rows);
+        rollout.truncated = vec![false; 3 * n_envs];
+        for &(t, env) in truncated {
+            rollout.truncated[t * n_envs + env] = true;
+            rollout.truncated_rows.push(t * n_envs + env);
+            rollout.final_observations.extend([number(t, env) + 0.5, 0.0]);
+        }
+        (rollout.terminated, rollout.episode_starts) = (rollout.truncated.clone(), rollout.truncated.clone());
+        rollout.last_observations = (0..n_envs).flat_map(|env| [number(3, env), 0.0]).collect();
+        rollout
+    }
+
+    #[test]
+    fn joined_parts_are_one_rollout() {
+        let parts = [part(0, 2, &[(1, 0), (2, 1)]), part(2, 3, &[(0, 2), (1, 0)]), part(5, 1, &[])];
+        let whole = part(0, 6, &[(0, 4), (1, 0), (1, 2), (2, 1)]);
+        let mut joined = Rollout::new(Actions::Discrete(Vec::new()));
+        for _ in 0..2 {
+            joined.join(&parts.each_ref());
+            assert_eq!(format!("{joined:?}"), format!("{whole:?}"));
+        }
+    }
 }

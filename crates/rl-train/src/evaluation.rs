@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rl_env::rng::stream;
 use rl_env::{ObservationNormalizer, Space, VecEnv};
-use rl_nn::{Actions, Input, PolicyModel, Workspace};
+use rl_nn::{Actions, Forward, Input, PolicyModel, Workspace};
 use serde::Serialize;
 
 use crate::TrainError;
@@ -100,6 +100,8 @@ pub fn evaluate(
     let (mut ws, mut y) = (Workspace::default(), vec![0.0; n * policy.network.n_outputs()]);
     let (mut actions, mut log_probs) = (policy.distribution.new_actions(), vec![0.0; n]);
 
+    let mut forward = Forward::new(&*policy.network, net_theta, &mut ws)?;
+
     env.set_training(false);
     env.reset(seed, "eval")?;
     while quota.iter().any(|&q| q > 0) {
@@ -110,7 +112,7 @@ pub fn evaluate(
         if let Some(normalizer) = normalizer {
             normalizer.normalize(&mut obs);
         }
-        policy.network.forward(net_theta, Input::new(&obs, obs_len)?, &mut y, &mut ws)?;
+        forward.run(Input::new(&obs, obs_len)?, &mut y)?;
         let params = policy.params(&y, theta)?;
         actions.clear();
         match acting {

@@ -64,8 +64,12 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
     Ok(pool.install(work))
 }
 
-/// The environments to learn in, normalised as configured.
-fn make_envs(env: &EnvSpec, config: &TrainConfig) -> Result<Box<dyn VecEnv>, TrainError> {
+/// The environments to learn in: in two halves that any two threads may take, in more of 32 when there are many, not in less than 4, which share
+/// a forward pass; or all in one, normalised as configured, for then the statistics are those of all.
+fn make_envs(env: &EnvSpec, config: &TrainConfig) -> Result<Vec<Box<dyn VecEnv>>, TrainError> {
+    if !config.normalize_observation && !config.normalize_reward {
+        return Ok(env.make_parts(config.n_envs, config.n_envs.div_ceil(2).clamp(4, 32))?);
+    }
     let mut envs = env.make_vec(config.n_envs)?;
     if config.normalize_observation {
         envs = Box::new(NormalizeObservation::new(envs));
@@ -73,7 +77,7 @@ fn make_envs(env: &EnvSpec, config: &TrainConfig) -> Result<Box<dyn VecEnv>, Tra
     if config.normalize_reward {
         envs = Box::new(NormalizeReward::new(envs, config.gamma));
     }
-    Ok(envs)
+    Ok(vec![envs])
 }
 
 impl Trainer {
@@ -101,7 +105,7 @@ impl Trainer {
         };
         Ok(Trainer {
             info,
-            collector: Collector::new(make_envs(env, &config)?, seed)?,
+            collector: Collector::in_parts(make_envs(env, &config)?, seed)?,
             rng: stream(seed, "update", 0),
             batch: Batch::new(&agent),
             shards: Shards::new(),
@@ -241,7 +245,7 @@ impl Trainer {
         let actor = Actor {
             policy: self.agent.policy(),
             theta: self.agent.policy_theta(),
-            normalizer: self.collector.env().observation_normalizer(),
+            normalizer: self.collector.observation_normalizer(),
         };
         let evaluation = match evaluator.evaluate(actor, episodes, self.info.seed, &self.stop) {
             Err(TrainError::Stopped) => {
@@ -269,7 +273,7 @@ impl Trainer {
         let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else {
             return Ok(());
         };
-        let normalizer = self.collector.env().observation_normalizer().cloned();
+        let normalizer = self.collector.observation_normalizer().cloned();
         Policy::new(&self.info.env, self.info.seed, self.tally.step, trained)
             .seeing_through(normalizer)?
             .save(place(dir))

@@ -2,7 +2,10 @@ use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, StepEnd};
 
 /// Neighbouring environments and their rows of every buffer.
 pub(super) struct Block<'a, E> {
+    /// The row of its first environment in the actions,
     pub(super) first: usize,
+    /// and the index that errors call it by.
+    pub(super) number: usize,
     pub(super) o: usize,
     pub(super) a: usize,
     pub(super) step: u64,
@@ -27,23 +30,23 @@ impl<E: DynEnv> Block<'_, E> {
 
     #[inline]
     fn step_each<'a>(self, actions: impl Iterator<Item = ActionRef<'a>>) -> Result<(), EnvError> {
-        let Block { first, o, step, envs, rngs, obs, final_obs, rewards, ends, .. } = self;
+        let Block { number, o, step, envs, rngs, obs, final_obs, rewards, ends, .. } = self;
         let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
         let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));
         for (i, (((env, rng), action), (obs, (reward, end)))) in copies.zip(buffers).enumerate() {
-            let taken = env.step(action, rng, obs).map_err(|e| e.at(first + i, step))?;
+            let taken = env.step(action, rng, obs).map_err(|e| e.at(number + i, step))?;
             (*reward, *end) = (taken.reward, taken.end);
             if taken.end.is_over() {
                 let final_obs = &mut final_obs[i * o..(i + 1) * o];
                 final_obs.copy_from_slice(obs);
-                check_observations(final_obs, o, first + i, step)?;
-                env.reset(rng, obs).map_err(|e| e.at(first + i, step))?;
+                check_observations(final_obs, o, number + i, step)?;
+                env.reset(rng, obs).map_err(|e| e.at(number + i, step))?;
             }
         }
         if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {
-            return Err(EnvError::Contract(format!("the reward is {}", rewards[i])).at(first + i, step));
+            return Err(EnvError::Contract(format!("the reward is {}", rewards[i])).at(number + i, step));
         }
-        check_observations(obs, o, first, step)
+        check_observations(obs, o, number, step)
     }
 }
 

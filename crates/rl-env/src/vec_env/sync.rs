@@ -19,6 +19,8 @@ use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepE
 /// # Ok::<(), rl_env::EnvError>(())
 /// ```
 pub struct SyncVecEnv<E> {
+    /// The index of the first environment, where it is one part of a larger vector.
+    first: usize,
     envs: Vec<E>,
     rngs: Vec<EnvRng>,
     observation_space: Space,
@@ -59,6 +61,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
         }
         let (n, o) = (envs.len(), observation_space.flat_len());
         Ok(SyncVecEnv {
+            first: 0,
             rngs: (0..n).map(|i| stream(0, "env", i as u64)).collect(),
             envs,
             observation_space,
@@ -72,6 +75,12 @@ impl<E: DynEnv> SyncVecEnv<E> {
             started: false,
             threads: None,
         })
+    }
+
+    /// Numbers the environments from `first`: as part of a larger vector they draw from the streams they would draw from there, and errors
+    /// name them so.
+    pub fn numbered_from(self, first: usize) -> Self {
+        SyncVecEnv { first, ..self }
     }
 
     /// Steps in as many blocks as threads: worth it from some 50 µs a vector step. One thread or none is the calling
@@ -139,14 +148,14 @@ impl<E: DynEnv> SyncVecEnv<E> {
             ActionRef::Discrete(x) => EnvError::invalid_action(x, self.action_space.clone()),
             ActionRef::Continuous(x) => EnvError::invalid_action(x, self.action_space.clone()),
         };
-        Err(error.at(k / a, self.steps))
+        Err(error.at(self.first + k / a, self.steps))
     }
 
     /// The rows of all environments, in `blocks` blocks of neighbours.
     fn blocks(&mut self, blocks: usize) -> impl Iterator<Item = Block<'_, E>> {
         let (o, a) = (self.observation_space.flat_len(), self.action_space.action_len());
         let size = self.envs.len().div_ceil(blocks);
-        let step = self.steps;
+        let (step, number) = (self.steps, self.first);
         self.envs
             .chunks_mut(size)
             .zip(self.rngs.chunks_mut(size))
@@ -155,6 +164,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
             .enumerate()
             .map(move |(k, (((envs, rngs), (obs, final_obs)), (rewards, ends)))| Block {
                 first: k * size,
+                number: number + k * size,
                 o,
                 a,
                 step,
@@ -186,11 +196,12 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         self.ends.fill(StepEnd::Continues);
         self.rewards.fill(0.0);
         for (i, env) in self.envs.iter_mut().enumerate() {
-            self.rngs[i] = stream(seed, purpose, i as u64);
+            let number = self.first + i;
+            self.rngs[i] = stream(seed, purpose, number as u64);
             env.reset(&mut self.rngs[i], &mut self.obs[i * o..(i + 1) * o])
-                .map_err(|e| e.at(i, self.steps))?;
+                .map_err(|e| e.at(number, self.steps))?;
         }
-        check_observations(&self.obs, o, 0, self.steps)?;
+        check_observations(&self.obs, o, self.first, self.steps)?;
         self.prepare_masks();
         self.started = true;
         Ok(())
@@ -280,7 +291,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
             }
         }
         for (i, (env, saved)) in self.envs.iter_mut().zip(&state.envs).enumerate() {
-            env.restore(saved).map_err(|e| e.at(i, state.steps))?;
+            env.restore(saved).map_err(|e| e.at(self.first + i, state.steps))?;
         }
         self.rngs.clone_from(&state.rngs);
         self.ends.clone_from(&state.ends);
