@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
 use rl_nn::dist::{Categorical, DiagGaussian};
-use rl_nn::{ActionsRef, DistGrad, DistParams, Distribution, Real};
+use rl_nn::{ActionsRef, DistGrad, DistParams, Distribution, Evaluation, Real};
 use rl_tests::{assert_near, golden, narrow, narrow_rows};
 use serde::Deserialize;
 
@@ -61,12 +61,41 @@ fn compute<F: Real>(
     dist.log_prob(new, actions, &mut values[0]).unwrap();
     dist.entropy(new, &mut values[1]).unwrap();
     dist.kl(old, new, &mut values[2]).unwrap();
+    check_evaluation(dist, new, actions, &values);
     let mut gradients = [zero(), zero(), zero()];
     let [log_prob, entropy, kl] = gradients.each_mut().map(|(y, globals)| DistGrad { y, globals });
     dist.log_prob_grad(new, actions, &vec![F::one(); rows], log_prob).unwrap();
     dist.entropy_grad(new, F::one(), entropy).unwrap();
     dist.kl_grad(old, new, F::one(), kl).unwrap();
     Computed { values, gradients }
+}
+
+/// All at once is what each alone is, and every row's score the gradient of its log-probability.
+fn check_evaluation<F: Real>(
+    dist: &dyn Distribution<F>,
+    p: DistParams<'_, F>,
+    actions: ActionsRef<'_, F>,
+    values: &[Vec<F>; 3],
+) {
+    let rows = values[0].len();
+    let (mut log_prob, mut entropy) = (vec![F::one(); rows], vec![F::one(); rows]);
+    let (mut y, mut globals) = (vec![F::one(); p.y.len()], vec![F::one(); rows * p.globals.len()]);
+    for wanted in [true, false] {
+        let score = wanted.then_some(DistGrad { y: &mut y, globals: &mut globals });
+        let out = Evaluation { log_prob: &mut log_prob, entropy: &mut entropy, score };
+        dist.evaluate(p, actions, out).unwrap();
+        assert!(log_prob == values[0] && entropy == values[1]);
+    }
+    for b in 0..rows {
+        let mut weights = vec![F::zero(); rows];
+        weights[b] = F::one();
+        let (mut dy, mut dglobals) = (vec![F::zero(); p.y.len()], vec![F::zero(); p.globals.len()]);
+        dist.log_prob_grad(p, actions, &weights, DistGrad { y: &mut dy, globals: &mut dglobals }).unwrap();
+        let row = b * dist.n_outputs()..(b + 1) * dist.n_outputs();
+        assert!(dy[row.clone()] == y[row], "the score of row {b}");
+        let row = b * dglobals.len()..(b + 1) * dglobals.len();
+        assert!(dglobals == globals[row], "the score of row {b}, free parameters");
+    }
 }
 
 fn check<F: Real>(tolerance: f64) {

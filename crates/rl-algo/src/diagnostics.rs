@@ -1,6 +1,6 @@
 //! What an update did to the policy, measured the same way for every algorithm.
 
-use rl_nn::{DistParams, NnError, PolicyModel, Shards};
+use rl_nn::{DistParams, Evaluation, NnError, PolicyModel, Real, Shards};
 
 use crate::{PolicyBatch, Reducer};
 
@@ -37,11 +37,16 @@ pub fn policy_change(
     let mut x = vec![0.0; rows];
     policy.distribution.kl(old, new, &mut x)?;
     let (kl_mean, kl_max) = (reducer.mean(&x), reducer.max(&x));
-    policy.distribution.entropy(new, &mut x)?;
+    let mut log_ratios = vec![0.0; rows];
+    let evaluation = Evaluation { log_prob: &mut log_ratios, entropy: &mut x, score: None };
+    policy.distribution.evaluate(new, batch.actions, evaluation)?;
     let entropy = reducer.mean(&x);
-    policy.distribution.log_prob(new, batch.actions, &mut x)?;
-    for ((x, old), advantage) in x.iter_mut().zip(batch.old_log_probs).zip(batch.advantages) {
-        *x = (*x - old).exp_m1() * advantage;
+    log_ratios.iter_mut().zip(batch.old_log_probs).for_each(|(log_ratio, old)| *log_ratio -= old);
+    // r − 1, without cancellation where r is near 1
+    x.copy_from_slice(&log_ratios);
+    f32::exp_remainder_in_place(&mut x);
+    for ((x, log_ratio), advantage) in x.iter_mut().zip(&log_ratios).zip(batch.advantages) {
+        *x = (*x + log_ratio) * advantage;
     }
     Ok(PolicyChange { kl_mean, kl_max, entropy, surrogate_gain: reducer.mean(&x) })
 }

@@ -29,7 +29,7 @@ mod shards;
 mod trained;
 
 pub use buffer::Buffer;
-pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec};
+pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
 pub use error::NnError;
 pub use gather::gather;
 pub use init::orthogonal;

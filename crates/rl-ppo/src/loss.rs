@@ -5,7 +5,7 @@
 //! ```
 
 use rl_algo::{LinearizedPolicy, PolicyBatch, Reducer};
-use rl_nn::{Actions, DistGrad, Input, Network, NnError, PolicyModel, Real, Shards, gather};
+use rl_nn::{Actions, DistGrad, Evaluation, Input, Network, NnError, PolicyModel, Real, Shards, gather};
 
 /// The settings of the loss at one point of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -72,6 +72,7 @@ pub struct Scratch<F> {
     terms: Vec<F>,
     dy: Vec<F>,
     dglobals: Vec<F>,
+    scores: Vec<F>,
 }
 
 /// The policy's loss on a minibatch; its gradient is written to `grad`.
@@ -101,7 +102,7 @@ pub fn policy_loss<F: Real>(
     scratch: &mut Scratch<F>,
 ) -> Result<PolicyLoss, NnError> {
     let Scratch { shards, observations, actions, targets: advantages, old: old_log_probs, .. } = scratch;
-    let Scratch { weights, terms, dy, dglobals, .. } = scratch;
+    let Scratch { weights, terms, dy, dglobals, scores, .. } = scratch;
     let (PolicyBatch { observations: states, .. }, distribution) = (batch.policy, &*policy.distribution);
     let rows = batch.rows.len();
     NnError::check("the advantages", batch.policy.advantages.len(), states.rows())?;
@@ -117,7 +118,11 @@ pub fn policy_loss<F: Real>(
 
     weights.resize(rows, F::zero());
     terms.resize(rows, F::zero());
-    distribution.log_prob_and_entropy(pi.params(), actions.as_ref(), terms, weights)?;
+    dy.resize(pi.params().y.len(), F::zero());
+    scores.resize(rows * distribution.n_globals(), F::zero());
+    let score = Some(DistGrad { y: dy, globals: scores });
+    let evaluation = Evaluation { log_prob: terms, entropy: weights, score };
+    distribution.evaluate(pi.params(), actions.as_ref(), evaluation)?;
     let entropy = reducer.mean(weights);
     terms.iter_mut().zip(&*old_log_probs).for_each(|(log_ratio, &old)| *log_ratio -= old);
     weights.clone_from(terms);
@@ -146,16 +151,15 @@ pub fn policy_loss<F: Real>(
     let clip_fraction = f64::from(n_clipped) / n;
     let losses = PolicyLoss { policy_loss: -reducer.mean(terms), entropy, clip_fraction, approx_kl };
 
-    dy.clear();
-    dy.resize(pi.params().y.len(), F::zero());
+    // Σ_b w_b ∇ log π(a_b)
+    for (dy, &w) in dy.chunks_exact_mut(distribution.n_outputs()).zip(&*weights) {
+        dy.iter_mut().for_each(|score| *score *= w);
+    }
     dglobals.clear();
-    dglobals.resize(distribution.n_globals(), F::zero());
-    distribution.log_prob_grad(
-        pi.params(),
-        actions.as_ref(),
-        weights,
-        DistGrad { y: dy, globals: dglobals },
-    )?;
+    for i in 0..distribution.n_globals() {
+        let of_rows = scores.iter().skip(i).step_by(distribution.n_globals()).zip(&*weights);
+        dglobals.push(F::narrow(of_rows.map(|(&score, &w)| (w * score).widen()).sum()));
+    }
     if config.ent_coef > 0.0 {
         let weight = F::narrow(-config.ent_coef / n);
         distribution.entropy_grad(pi.params(), weight, DistGrad { y: dy, globals: dglobals })?;

@@ -1,7 +1,8 @@
 use rand::Rng;
 
 use super::{
-    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params,
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
+    check_params,
 };
 use crate::kernels::dispatch;
 use crate::{NnError, Real};
@@ -217,20 +218,27 @@ impl<F: Real> Distribution<F> for Categorical {
         Ok(())
     }
 
-    fn log_prob_and_entropy(
+    fn evaluate(
         &self,
         p: DistParams<'_, F>,
         actions: ActionsRef<'_, F>,
-        log_prob: &mut [F],
-        entropy: &mut [F],
+        out: Evaluation<'_, F>,
     ) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
         let actions = self.indices(actions, rows)?;
-        NnError::check("the log-probabilities", log_prob.len(), rows)?;
-        NnError::check("the entropies", entropy.len(), rows)?;
-        let pi = LogSoftmax::new(p.y, self.n);
-        pi.log_probs(actions, log_prob);
-        pi.entropies(entropy);
+        NnError::check("the log-probabilities", out.log_prob.len(), rows)?;
+        NnError::check("the entropies", out.entropy.len(), rows)?;
+        let mut pi = LogSoftmax::new(p.y, self.n);
+        pi.log_probs(actions, out.log_prob);
+        pi.entropies(out.entropy);
+        let Some(score) = out.score else { return Ok(()) };
+        NnError::check("the score", score.y.len(), p.y.len())?;
+        // ∂ log π(a) / ∂y = 1_a − π
+        pi.p.iter_mut().for_each(|p| *p = -*p);
+        for (b, &a) in actions.iter().enumerate() {
+            pi.p[a * rows + b] += F::one();
+        }
+        F::transpose(&pi.p, self.n, rows, score.y);
         Ok(())
     }
 

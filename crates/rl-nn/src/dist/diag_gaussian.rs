@@ -3,7 +3,8 @@ use std::f64::consts::{LN_2, PI};
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::{
-    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, SampleRng, check_params,
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
+    check_params,
 };
 use crate::{NnError, Real};
 
@@ -108,6 +109,30 @@ impl<F: Real> Distribution<F> for DiagGaussian {
             for ((out, &mean), &a) in out.iter_mut().zip(y).zip(a) {
                 let z = (a - mean) * inv_std;
                 *out -= F::narrow(0.5) * z * z + constant;
+            }
+        }
+        Ok(())
+    }
+
+    fn evaluate(
+        &self,
+        p: DistParams<'_, F>,
+        actions: ActionsRef<'_, F>,
+        out: Evaluation<'_, F>,
+    ) -> Result<(), NnError> {
+        self.log_prob(p, actions, out.log_prob)?;
+        self.entropy(p, out.entropy)?;
+        let Some(score) = out.score else { return Ok(()) };
+        let actions = self.reals(actions, self.rows(&p)?)?;
+        NnError::check("the score", score.y.len(), p.y.len())?;
+        NnError::check("the score of the free parameters", score.globals.len(), p.y.len())?;
+        // ∂/∂μ = z/σ, ∂/∂log σ = z² − 1
+        for (i, &log_std) in p.globals.iter().enumerate() {
+            let inv_std = (-log_std).exp();
+            for k in (i..p.y.len()).step_by(self.dim) {
+                let z = (actions[k] - p.y[k]) * inv_std;
+                score.y[k] = z * inv_std;
+                score.globals[k] = z * z - F::one();
             }
         }
         Ok(())

@@ -116,6 +116,21 @@ pub struct DistGrad<'a, F> {
     pub globals: &'a mut [F],
 }
 
+/// What [`Distribution::evaluate`] writes.
+///
+/// # Shapes
+///
+/// `[rows]`; the score `[rows, n_outputs]` and `[rows, n_globals]`.
+#[derive(Debug)]
+pub struct Evaluation<'a, F> {
+    /// `log π(a_b)`
+    pub log_prob: &'a mut [F],
+    /// `−E log π`, in nats.
+    pub entropy: &'a mut [F],
+    /// The score `∇ log π(a_b)` of every row, with respect to its outputs and to the free parameters, if it is wanted.
+    pub score: Option<DistGrad<'a, F>>,
+}
+
 /// A family of action distributions.
 ///
 /// # Shapes
@@ -165,18 +180,14 @@ pub trait Distribution<F: Real>: Send + Sync {
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
     fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError>;
 
-    /// [`log_prob`](Self::log_prob) and [`entropy`](Self::entropy) at once, for distributions that share work between them.
+    /// Log-probabilities, entropies and scores at once, which share most of their work.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
-    fn log_prob_and_entropy(
+    fn evaluate(
         &self,
         p: DistParams<'_, F>,
         actions: ActionsRef<'_, F>,
-        log_prob: &mut [F],
-        entropy: &mut [F],
-    ) -> Result<(), NnError> {
-        self.log_prob(p, actions, log_prob)?;
-        self.entropy(p, entropy)
-    }
+        out: Evaluation<'_, F>,
+    ) -> Result<(), NnError>;
 
     /// `out[b] = KL(old_b ‖ new_b)`, in nats, summed over action dimensions.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
