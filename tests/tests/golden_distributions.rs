@@ -78,9 +78,9 @@ fn check_evaluation<F: Real>(
     values: &[Vec<F>; 3],
 ) {
     let rows = values[0].len();
-    let (mut log_prob, mut entropy) = (vec![F::one(); rows], vec![F::one(); rows]);
     let (mut y, mut globals) = (vec![F::one(); p.y.len()], vec![F::one(); rows * p.globals.len()]);
     for wanted in [true, false] {
+        let (mut log_prob, mut entropy) = (vec![F::one(); rows], vec![F::one(); rows]);
         let score = wanted.then_some(DistGrad { y: &mut y, globals: &mut globals });
         let out = Evaluation { log_prob: &mut log_prob, entropy: &mut entropy, score };
         dist.evaluate(p, actions, out).unwrap();

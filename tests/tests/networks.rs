@@ -10,8 +10,8 @@ use rl_algo::LinearizedPolicy;
 use rl_env::EnvRng;
 use rl_nn::dist::{Categorical, DiagGaussian};
 use rl_nn::{
-    Activation, DistGrad, DistParams, Distribution, Input, Linearized, Mirror, Mlp, Network, PolicyModel,
-    Real, SHARD_ROWS, Shards, Workspace,
+    Activation, DistGrad, DistParams, Distribution, Forward, Input, Linearized, Mirror, Mlp, Network,
+    PolicyModel, Real, SHARD_ROWS, Shards, Workspace,
 };
 use rl_optim::{GaussNewton, LinearOperator, OptimError};
 use rl_tests::{assert_near, narrow};
@@ -107,6 +107,31 @@ fn forward_mode_is_the_derivative_and_the_adjoint_of_reverse_mode() {
         let differences: Vec<f64> = at(1e-6).iter().zip(at(-1e-6)).map(|(p, m)| (p - m) / 2e-6).collect();
         assert_near("jvp", &jv, &differences, 1e-7);
     }
+}
+
+/// Passes that share what depends on θ are the passes alone: for few rows and many in turn, and again with another θ.
+#[test]
+fn prepared_passes_equal_single_ones() {
+    let mut rng = EnvRng::seed_from_u64(5);
+    let (mut ws, mut other_ws) = (Workspace::default(), Workspace::default());
+    for sizes in [&[3, 20, 7, 2][..], &[3, 300, 300, 2], &[3, 2]] {
+        let net = Mlp::new(sizes, Activation::Tanh).unwrap();
+        for _ in 0..2 {
+            let theta: Vec<f32> = narrow(&draw(&mut rng, Network::<f32>::n_params(&net)));
+            let mut forward = Forward::new(&net, &theta, &mut ws).unwrap();
+            for rows in [1, 16, 17, 40, 1, 8] {
+                let x: Vec<f32> = narrow(&draw(&mut rng, rows * 3));
+                let (mut got, mut expected) = (vec![0.0; rows * 2], vec![1.0; rows * 2]);
+                forward.run(Input::new(&x, 3).unwrap(), &mut got).unwrap();
+                net.forward(&theta, Input::new(&x, 3).unwrap(), &mut expected, &mut other_ws).unwrap();
+                assert_eq!(got, expected, "{rows} rows through {sizes:?}");
+            }
+        }
+    }
+    let net = Mlp::new(&[3, 2], Activation::Tanh).unwrap();
+    assert!(Forward::<f32>::new(&net, &[0.0; 7], &mut ws).is_err());
+    let mut forward = Forward::new(&net, &[0.0_f32; 8], &mut ws).unwrap();
+    assert!(forward.run(Input::new(&[0.0; 3], 3).unwrap(), &mut [0.0; 3]).is_err());
 }
 
 fn sharded_equals_whole<F: Real>(tolerance: f64) {

@@ -42,11 +42,12 @@ pub fn policy_change(
     policy.distribution.evaluate(new, batch.actions, evaluation)?;
     let entropy = reducer.mean(&x);
     log_ratios.iter_mut().zip(batch.old_log_probs).for_each(|(log_ratio, old)| *log_ratio -= old);
-    // r − 1, without cancellation where r is near 1
     x.copy_from_slice(&log_ratios);
     f32::exp_remainder_in_place(&mut x);
     for ((x, log_ratio), advantage) in x.iter_mut().zip(&log_ratios).zip(batch.advantages) {
-        *x = (*x + log_ratio) * advantage;
+        // r − 1, as (r − 1 − log r) + log r where r is near 1, for neither sum cancels there.
+        let ratio_minus_1 = if log_ratio.abs() < 1.0 { *x + log_ratio } else { log_ratio.exp() - 1.0 };
+        *x = ratio_minus_1 * advantage;
     }
     Ok(PolicyChange { kl_mean, kl_max, entropy, surrogate_gain: reducer.mean(&x) })
 }

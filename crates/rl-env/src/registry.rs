@@ -41,7 +41,7 @@ impl EnvSpec {
             make: Arc::new(move || Box::new(one())),
             make_vec: Arc::new(move |numbers, threads| {
                 let first = numbers.start;
-                let envs = SyncVecEnv::new(numbers.map(|_| make()).collect())?.numbered_from(first);
+                let envs = SyncVecEnv::numbered_from(first, numbers.map(|_| make()).collect())?;
                 Ok(Box::new(envs.with_threads(threads)?))
             }),
         }

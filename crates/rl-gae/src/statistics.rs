@@ -1,4 +1,4 @@
-//! Statistics over a batch, in f64 and in index order.
+//! Statistics over a batch, in f64 and in an order that depends on its length alone.
 
 use num_traits::Float;
 

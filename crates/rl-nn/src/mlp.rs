@@ -307,6 +307,7 @@ impl<F: Real> Network<F> for Mlp {
         y: &mut [F],
         ws: &mut Workspace<F>,
     ) -> Result<(), NnError> {
+        // The pass over many rows leaves `ws.transposed` alone, so that a pass over few may follow.
         if x.rows() > FEW_ROWS || theta.len() > FEW_PARAMS {
             return self.forward(theta, x, y, ws);
         }

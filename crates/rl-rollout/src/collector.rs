@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{ActionsRef, ObservationNormalizer, Space, StepEnd, VecEnv};
+use rl_env::{ActionsRef, EnvError, ObservationNormalizer, Space, StepEnd, VecEnv};
 use rl_nn::dist::SampleRng;
 use rl_nn::{Actions, Forward, Input, PolicyModel, Workspace};
 
@@ -59,18 +59,33 @@ impl Collector {
     }
 
     /// The same with vectors of environments that know nothing of each other, as [`EnvSpec::make_parts`](rl_env::EnvSpec::make_parts) makes
-    /// them: whole rollouts of them are taken on as many threads as the current rayon pool has. The result is that of one vector.
+    /// them: numbered on from part to part, so that each draws from streams of its own, and without common statistics of rewards.
+    ///
+    /// Whole rollouts of them are taken on as many threads as the current rayon pool has. The result is that of one vector: to the bit
+    /// as long as the policy's products are too small to be packed, otherwise up to rounding. It does not depend on the threads.
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); [`RolloutError::Mismatch`] for parts with other spaces than the first.
+    /// As [`new`](Self::new); [`EnvError::Contract`] for no part, parts with other spaces than the first, and several that normalise
+    /// observations, each with statistics of its own.
     pub fn in_parts(envs: Vec<Box<dyn VecEnv>>, seed: u64) -> Result<Self, RolloutError> {
+        let contract = |what: String| Err(EnvError::Contract(what).into());
+        if envs.is_empty() {
+            return contract("a rollout needs at least one environment".into());
+        }
+        if envs.len() > 1 && envs.iter().any(|env| env.observation_normalizer().is_some()) {
+            return contract("environments in parts cannot share statistics of observations".into());
+        }
         let mut parts: Vec<Part> = Vec::with_capacity(envs.len());
         for env in envs {
             let first = parts.last().map_or(0, |part| part.first + part.env.n_envs());
             let part = Part::new(env, first, seed)?;
-            if let Some(other) = parts.first() {
-                part.check_spaces(&*other.env)?;
+            if let Some(Part { env, .. }) = parts.first() {
+                let same = part.env.observation_space() == env.observation_space()
+                    && part.env.action_space() == env.action_space();
+                if !same {
+                    return contract(format!("environment {first} has other spaces than environment 0"));
+                }
             }
             parts.push(part);
         }
@@ -91,6 +106,7 @@ impl Collector {
     ///
     /// [`RolloutError::Mismatch`] for a policy of other sizes than the environment's, [`RolloutError::NonFinite`] for one
     /// whose parameters are no longer finite, [`RolloutError::Env`] for a failing environment: the first to fail in the order of steps.
+    /// What the rollout holds then is unspecified, and the environments cannot be collected from any further.
     pub fn collect(
         &mut self,
         policy: &PolicyModel<f32>,
@@ -160,19 +176,6 @@ impl Part {
             clipped: Vec::new(),
             rollout: Rollout::new(Actions::default()),
         })
-    }
-
-    fn check_spaces(&self, other: &dyn VecEnv) -> Result<(), RolloutError> {
-        for (what, mine, theirs) in [
-            ("elements of an observation", self.env.observation_space(), other.observation_space()),
-            ("elements of an action", self.env.action_space(), other.action_space()),
-        ] {
-            if mine != theirs {
-                let (policy, env) = (theirs.flat_len(), mine.flat_len());
-                return Err(RolloutError::Mismatch { what, policy, env });
-            }
-        }
-        Ok(())
     }
 
     fn collect(

@@ -167,6 +167,7 @@ mod tests {
         rollout.observations = rows.iter().flat_map(|x| [*x, -x]).collect();
         rollout.actions = Actions::Discrete(rows.iter().map(|x| *x as usize).collect());
         (rollout.log_probs, rollout.rewards, rollout.policy_outputs) = (rows.clone(), rows.clone(), rows);
+        rollout.policy_globals = vec![0.25];
         rollout.truncated = vec![false; 3 * n_envs];
         for &(t, env) in truncated {
             rollout.truncated[t * n_envs + env] = true;

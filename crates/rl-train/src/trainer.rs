@@ -64,8 +64,8 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
     Ok(pool.install(work))
 }
 
-/// The environments to learn in: in two halves that any two threads may take, in more of 32 when there are many, not in less than 4, which share
-/// a forward pass; or all in one, normalised as configured, for then the statistics are those of all.
+/// The environments to learn in. In parts that any thread may take: halves, of at least 4, which share a forward pass, and at most 32
+/// environments (the last part has the rest). Or all in one, normalised as configured, for then the statistics are those of all.
 fn make_envs(env: &EnvSpec, config: &TrainConfig) -> Result<Vec<Box<dyn VecEnv>>, TrainError> {
     if !config.normalize_observation && !config.normalize_reward {
         return Ok(env.make_parts(config.n_envs, config.n_envs.div_ceil(2).clamp(4, 32))?);

@@ -26,7 +26,8 @@ pub trait VecEnv: Send {
     fn observation_space(&self) -> &Space;
     /// The action space of each.
     fn action_space(&self) -> &Space;
-    /// Starts an episode in every environment; environment `i` draws from the stream `(seed, purpose, i)`.
+    /// Starts an episode in every environment; environment `i` draws from the stream `(seed, purpose, i)`,
+    /// `i` counted from the start of a larger vector where it is part of one.
     ///
     /// # Errors
     ///

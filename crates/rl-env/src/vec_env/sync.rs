@@ -20,7 +20,7 @@ use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepE
 /// ```
 pub struct SyncVecEnv<E> {
     /// The index of the first environment, where it is one part of a larger vector.
-    first: usize,
+    number: usize,
     envs: Vec<E>,
     rngs: Vec<EnvRng>,
     observation_space: Space,
@@ -43,6 +43,16 @@ impl<E: DynEnv> SyncVecEnv<E> {
     ///
     /// [`EnvError::Contract`] when there is none, their spaces differ, or have no elements.
     pub fn new(envs: Vec<E>) -> Result<Self, EnvError> {
+        SyncVecEnv::numbered_from(0, envs)
+    }
+
+    /// Gathers environments that are part of a larger vector, numbered from `number`: they draw from the streams they would draw from
+    /// there, and errors name them so.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn numbered_from(number: usize, envs: Vec<E>) -> Result<Self, EnvError> {
         let Some(first) = envs.first() else {
             return Err(EnvError::Contract("a VecEnv needs at least one environment".into()));
         };
@@ -54,14 +64,15 @@ impl<E: DynEnv> SyncVecEnv<E> {
         }
         for (i, env) in envs.iter().enumerate() {
             if env.observation_space() != observation_space || env.action_space() != action_space {
+                let i = number + i;
                 return Err(EnvError::Contract(format!(
-                    "environment {i} has other spaces than environment 0"
+                    "environment {i} has other spaces than environment {number}"
                 )));
             }
         }
         let (n, o) = (envs.len(), observation_space.flat_len());
         Ok(SyncVecEnv {
-            first: 0,
+            number,
             rngs: (0..n).map(|i| stream(0, "env", i as u64)).collect(),
             envs,
             observation_space,
@@ -75,12 +86,6 @@ impl<E: DynEnv> SyncVecEnv<E> {
             started: false,
             threads: None,
         })
-    }
-
-    /// Numbers the environments from `first`: as part of a larger vector they draw from the streams they would draw from there, and errors
-    /// name them so.
-    pub fn numbered_from(self, first: usize) -> Self {
-        SyncVecEnv { first, ..self }
     }
 
     /// Steps in as many blocks as threads: worth it from some 50 µs a vector step. One thread or none is the calling
@@ -148,14 +153,14 @@ impl<E: DynEnv> SyncVecEnv<E> {
             ActionRef::Discrete(x) => EnvError::invalid_action(x, self.action_space.clone()),
             ActionRef::Continuous(x) => EnvError::invalid_action(x, self.action_space.clone()),
         };
-        Err(error.at(self.first + k / a, self.steps))
+        Err(error.at(self.number + k / a, self.steps))
     }
 
     /// The rows of all environments, in `blocks` blocks of neighbours.
     fn blocks(&mut self, blocks: usize) -> impl Iterator<Item = Block<'_, E>> {
         let (o, a) = (self.observation_space.flat_len(), self.action_space.action_len());
         let size = self.envs.len().div_ceil(blocks);
-        let (step, number) = (self.steps, self.first);
+        let (step, number) = (self.steps, self.number);
         self.envs
             .chunks_mut(size)
             .zip(self.rngs.chunks_mut(size))
@@ -196,12 +201,12 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         self.ends.fill(StepEnd::Continues);
         self.rewards.fill(0.0);
         for (i, env) in self.envs.iter_mut().enumerate() {
-            let number = self.first + i;
+            let number = self.number + i;
             self.rngs[i] = stream(seed, purpose, number as u64);
             env.reset(&mut self.rngs[i], &mut self.obs[i * o..(i + 1) * o])
                 .map_err(|e| e.at(number, self.steps))?;
         }
-        check_observations(&self.obs, o, self.first, self.steps)?;
+        check_observations(&self.obs, o, self.number, self.steps)?;
         self.prepare_masks();
         self.started = true;
         Ok(())
@@ -291,7 +296,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
             }
         }
         for (i, (env, saved)) in self.envs.iter_mut().zip(&state.envs).enumerate() {
-            env.restore(saved).map_err(|e| e.at(self.first + i, state.steps))?;
+            env.restore(saved).map_err(|e| e.at(self.number + i, state.steps))?;
         }
         self.rngs.clone_from(&state.rngs);
         self.ends.clone_from(&state.ends);

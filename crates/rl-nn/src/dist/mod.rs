@@ -116,7 +116,7 @@ pub struct DistGrad<'a, F> {
     pub globals: &'a mut [F],
 }
 
-/// What [`Distribution::evaluate`] writes.
+/// What [`Distribution::evaluate`] writes, over whatever was there.
 ///
 /// # Shapes
 ///
@@ -127,7 +127,8 @@ pub struct Evaluation<'a, F> {
     pub log_prob: &'a mut [F],
     /// `−E log π`, in nats.
     pub entropy: &'a mut [F],
-    /// The score `∇ log π(a_b)` of every row, with respect to its outputs and to the free parameters, if it is wanted.
+    /// The score `∇ log π(a_b)` of every row with respect to its outputs, and to the free parameters (a row of them for every row, and
+    /// not their sum), if it is wanted.
     pub score: Option<DistGrad<'a, F>>,
 }
 
@@ -180,7 +181,7 @@ pub trait Distribution<F: Real>: Send + Sync {
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
     fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError>;
 
-    /// Log-probabilities, entropies and scores at once, which share most of their work.
+    /// Log-probabilities, entropies and scores at once, which share most of their work. Writes, and adds to nothing.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
     fn evaluate(
         &self,

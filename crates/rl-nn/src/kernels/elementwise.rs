@@ -224,11 +224,19 @@ impl WithSimd for MulTanhDerivative<'_> {
         let (g, g_tail) = S::as_mut_simd_f32s(self.g);
         let (a, a_tail) = S::as_simd_f32s(self.a);
         for (g, &a) in g.iter_mut().zip(a) {
-            let derivative = simd.mul_add_e_f32s(simd.neg_f32s(a), a, simd.splat_f32s(1.0));
-            *g = simd.mul_f32s(*g, derivative);
+            *g = times_tanh_derivative(simd, *g, a);
         }
-        mul_tanh_derivative(g_tail, a_tail);
+        // By the same instructions: where an element lies changes no bit of it.
+        if !g_tail.is_empty() {
+            let (g, a) = (simd.partial_load_f32s(g_tail), simd.partial_load_f32s(a_tail));
+            simd.partial_store_f32s(g_tail, times_tanh_derivative(simd, g, a));
+        }
     }
+}
+
+#[inline(always)]
+fn times_tanh_derivative<S: Simd>(simd: S, g: S::f32s, a: S::f32s) -> S::f32s {
+    simd.mul_f32s(g, simd.mul_add_e_f32s(simd.neg_f32s(a), a, simd.splat_f32s(1.0)))
 }
 
 /// `sums[r] ← Σ_k x[r, k]` for the rows of `x`.
