@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
 use rl_algo::{ActorCritic, Batch, NetConfig};
-use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Registry, Space, Step, StepEnd};
+use rl_env::{
+    BoxSpace, Env, EnvError, EnvRng, EnvSpec, NormalizeObservation, Registry, Space, Step, StepEnd, VecEnv,
+};
 use rl_rollout::{Collector, Episode};
 use rl_train::with_threads;
 
@@ -96,4 +98,25 @@ fn the_first_failure_is_reported_whatever_the_parts() {
         let (seen, episodes) = collect(&spec, 16, size, threads);
         assert_eq!((&seen[0], &episodes), (&whole.0[0], &whole.1), "parts of {size}");
     }
+}
+
+#[test]
+fn what_cannot_be_parts_is_refused() {
+    let registry = Registry::builtin();
+    let part = |id: &str, from: usize| registry.get(id).unwrap().make_parts(8, 4).unwrap().remove(from);
+    let normalized = |from| Box::new(NormalizeObservation::new(part("CartPole-v1", from))) as Box<dyn VecEnv>;
+    for (envs, why) in [
+        (vec![], "at least one environment"),
+        (
+            vec![part("CartPole-v1", 0), part("Acrobot-v1", 1)],
+            "environment 4 has other spaces than environment 0",
+        ),
+        (vec![normalized(0), normalized(1)], "cannot share statistics"),
+    ] {
+        let error = Collector::in_parts(envs, 0).err().unwrap().to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert!(Collector::in_parts(vec![normalized(0)], 0).unwrap().observation_normalizer().is_some());
+    let spec = registry.get("CartPole-v1").unwrap();
+    assert!(spec.make_parts(0, 4).is_err() && spec.make_parts(4, 0).is_err());
 }

@@ -265,14 +265,13 @@ impl<F: Real> Network<F> for Mlp {
         y: &mut [F],
         ws: &mut Workspace<F>,
     ) -> Result<(), NnError> {
-        self.check(theta, &x)?;
         let rows = x.rows();
-        NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
         if rows <= FEW_ROWS && theta.len() <= FEW_PARAMS {
             self.prepare(theta, ws)?;
-            self.forward_few_rows(theta, x, y, ws);
-            return Ok(());
+            return self.forward_prepared(theta, x, y, ws);
         }
+        self.check(theta, &x)?;
+        NnError::check("the output", y.len(), rows * Network::<F>::n_outputs(self))?;
         let [front, back] = &mut ws.scratch;
         let (mut input, mut other) = (front, back);
         F::transpose(x.data, rows, x.width, input.take(rows * x.width));

@@ -73,7 +73,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
         let (n, o) = (envs.len(), observation_space.flat_len());
         Ok(SyncVecEnv {
             number,
-            rngs: (0..n).map(|i| stream(0, "env", i as u64)).collect(),
+            rngs: (number..number + n).map(|i| stream(0, "env", i as u64)).collect(),
             envs,
             observation_space,
             action_space,
