@@ -4,10 +4,11 @@ use crate::metadata::{Package, Workspace};
 
 /// The crates, and which of ours each may use: dependencies point down only (`docs/architecture.md`).
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("rl-env", &[]),
-    ("rl-gae", &[]),
-    ("rl-nn", &[]),
-    ("rl-optim", &[]),
+    ("rl-kernels", &[]),
+    ("rl-env", &["rl-kernels"]),
+    ("rl-gae", &["rl-kernels"]),
+    ("rl-nn", &["rl-kernels"]),
+    ("rl-optim", &["rl-kernels"]),
     ("rl-stats", &[]),
     ("rl-rollout", &["rl-env", "rl-gae", "rl-nn"]),
     ("rl-algo", &["rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
