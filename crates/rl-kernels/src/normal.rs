@@ -1,5 +1,7 @@
 //! Normally distributed numbers.
 
+#![allow(clippy::excessive_precision, reason = "coefficients as they were published")]
+
 use rand::{Rng, RngCore};
 use rand_distr::Distribution;
 
