@@ -54,6 +54,38 @@ impl NetConfig {
     }
 }
 
+/// The most parameters that actor and critic may have together: 1 GiB of `f32`, and twice as much for their optimiser.
+const MAX_PARAMS: usize = 1 << 28;
+
+/// What the networks for these spaces will be, and the layer sizes of the critic. Nothing is allocated that grows with them.
+fn plan(
+    observations: &Space,
+    actions: &Space,
+    config: &NetConfig,
+) -> Result<(PolicySpec, Vec<usize>), AlgoError> {
+    config.validate()?;
+    let (distribution, n_outputs, action_bounds) = match actions {
+        Space::Discrete(n) => (DistributionSpec::Categorical { n: *n }, *n, None),
+        Space::Box(b) => {
+            let closed = |x: &f32| x.is_finite().then_some(*x);
+            let bounds = b.low.iter().map(closed).zip(b.high.iter().map(closed)).collect();
+            (DistributionSpec::DiagGaussian { dim: b.low.len() }, b.low.len(), Some(bounds))
+        }
+        other => return Err(AlgoError::ActionSpace(other.to_string())),
+    };
+    let sizes = |n_outputs: usize| -> Vec<usize> {
+        [observations.flat_len()].into_iter().chain(config.net_arch.iter().copied()).chain([n_outputs]).collect()
+    };
+    let (actor, critic) = (sizes(n_outputs), sizes(1));
+    // Widths are at most 2^16 and there are at most 64 of them, so that only the spaces' own sizes could overflow.
+    let layers = actor.windows(2).chain(critic.windows(2));
+    let n_params = layers.fold(0_usize, |sum, io| sum.saturating_add(io[0].saturating_add(1).saturating_mul(io[1])));
+    let allowed = format!("networks with at most 2^28 parameters together; these would have {n_params}");
+    check_setting("net_arch", format!("{:?}", config.net_arch), &allowed, n_params <= MAX_PARAMS)?;
+    let spec = PolicySpec { sizes: actor, activation: config.activation, distribution, action_bounds };
+    Ok((spec, critic))
+}
+
 /// An actor and a critic: θ = [policy network | free distribution parameters | value network].
 ///
 /// θ is the master copy, in host memory; [`version`](Self::version) changes whenever it may have.
@@ -95,32 +127,10 @@ impl ActorCritic {
         config: &NetConfig,
         rng: &mut dyn RngCore,
     ) -> Result<Self, AlgoError> {
-        config.validate()?;
-        let (distribution, n_outputs, action_bounds) = match actions {
-            Space::Discrete(n) => (DistributionSpec::Categorical { n: *n }, *n, None),
-            Space::Box(b) => {
-                let closed = |x: &f32| x.is_finite().then_some(*x);
-                let bounds = b.low.iter().map(closed).zip(b.high.iter().map(closed)).collect();
-                (DistributionSpec::DiagGaussian { dim: b.low.len() }, b.low.len(), Some(bounds))
-            }
-            other => return Err(AlgoError::ActionSpace(other.to_string())),
-        };
-        let sizes = |n_outputs: usize| -> Vec<usize> {
-            [observations.flat_len()]
-                .into_iter()
-                .chain(config.net_arch.iter().copied())
-                .chain([n_outputs])
-                .collect()
-        };
-        let spec = PolicySpec {
-            sizes: sizes(n_outputs),
-            activation: config.activation,
-            distribution,
-            action_bounds,
-        };
+        let (spec, critic_sizes) = plan(observations, actions, config)?;
         let policy = spec.build()?;
         let (actor_net, critic_net) =
-            (Mlp::new(&spec.sizes, config.activation)?, Mlp::new(&sizes(1), config.activation)?);
+            (Mlp::new(&spec.sizes, config.activation)?, Mlp::new(&critic_sizes, config.activation)?);
 
         let mut theta = vec![0.0; policy.n_params() + Network::<f32>::n_params(&critic_net)];
         let (actor, critic) = theta.split_at_mut(policy.n_params());
@@ -135,6 +145,15 @@ impl ActorCritic {
         globals.fill(config.log_std_init as f32);
         let agent = ActorCritic::new(policy, Arc::new(critic_net), theta)?;
         Ok(ActorCritic { policy_spec: Some(spec), ..agent })
+    }
+
+    /// Checks what [`mlp`](Self::mlp) would be made of, without making it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`mlp`](Self::mlp).
+    pub fn check_mlp(observations: &Space, actions: &Space, config: &NetConfig) -> Result<(), AlgoError> {
+        plan(observations, actions, config).map(|_| ())
     }
 
     /// The policy as a function of [`policy_theta`](Self::policy_theta).
@@ -183,7 +202,7 @@ impl ActorCritic {
     /// The mean standard deviation of a policy with free log standard deviations; `None` without.
     pub fn mean_std(&self) -> Option<f64> {
         let globals = &self.policy_theta()[self.policy.network.n_params()..];
-        let sum: f64 = globals.iter().map(|&s| f64::from(s).exp()).sum();
+        let sum: f64 = globals.iter().map(|&s| rl_kernels::elementary::exp(f64::from(s))).sum();
         (!globals.is_empty()).then(|| sum / globals.len() as f64)
     }
 

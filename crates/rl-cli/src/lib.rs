@@ -82,13 +82,20 @@ pub fn main_with_args(
             return ExitCode::from(2);
         }
     };
-    match dispatch(&cli, &Known { envs, algorithms }) {
+    match select_isa().and_then(|()| dispatch(&cli, &Known { envs, algorithms })) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("rl: {}", errors::message(&error));
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// Makes the kernels use the instruction set that the environment variable `RL_ISA` names, if it is set: for tests, as no result depends on it.
+fn select_isa() -> anyhow::Result<()> {
+    let Some(name) = std::env::var_os("RL_ISA") else { return Ok(()) };
+    let isa: rl_kernels::Isa = name.to_string_lossy().parse().map_err(|e| errors::usage(format!("RL_ISA: {e}")))?;
+    isa.select().map_err(|e| errors::usage(format!("RL_ISA: {e}")))
 }
 
 fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use rl_algo::{Algorithm, AlgorithmSpec, NetConfig, Settings, check_setting, from_settings, to_settings};
 use rl_env::EnvSpec;
-use rl_train::{EvalConfig, TrainConfig, TrainError, new_agent};
+use rl_train::{EvalConfig, TrainConfig, TrainError, check_agent};
 use serde_json::Value;
 
 use crate::args::RunArgs;
@@ -125,7 +125,7 @@ impl RunConfig {
             net,
         };
         run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(bad_setting)?;
-        new_agent(&run.env, &run.net, run.seed).map_err(|e| match e {
+        check_agent(&run.env, &run.net).map_err(|e| match e {
             TrainError::Algo(e) => bad_algorithm(e),
             e => usage(e),
         })?;

@@ -151,6 +151,50 @@ impl Isa {
     }
 }
 
+impl Isa {
+    /// [`dispatch`](Isa::dispatch) with vectors of sixteen `f32` (eight `f64`) on every instruction set, made of several registers where those are
+    /// narrower: for sums, whose partial sums are the lanes. (pulp 0.22's masked and partial loads of such vectors are wrong on AVX2: pad
+    /// instead.)
+    #[inline(always)]
+    pub(crate) fn dispatch_wide<Op: WithSimd>(self, op: Op) -> Op::Output {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => match pulp::x86::V4::try_new() {
+                Some(simd) => Simd::vectorize(
+                    simd,
+                    #[inline(always)]
+                    || op.with_simd(simd),
+                ),
+                None => op.with_simd(pulp::Scalar512b),
+            },
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => match pulp::x86::V3::try_new() {
+                Some(simd) => Simd::vectorize(
+                    simd,
+                    #[inline(always)]
+                    || op.with_simd(pulp::x86::V3_512b(simd)),
+                ),
+                None => op.with_simd(pulp::Scalar512b),
+            },
+            _ => op.with_simd(pulp::Scalar512b),
+        }
+    }
+
+    /// [`vectorize`] for this instruction set.
+    #[inline(always)]
+    pub fn vectorize<R>(self, body: impl FnOnce() -> R) -> R {
+        struct Body<F>(F);
+        impl<R, F: FnOnce() -> R> WithSimd for Body<F> {
+            type Output = R;
+            #[inline(always)]
+            fn with_simd<S: Simd>(self, _: S) -> R {
+                (self.0)()
+            }
+        }
+        self.dispatch(Body(body))
+    }
+}
+
 /// Runs a kernel with the active instruction set.
 #[inline(always)]
 pub fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
@@ -161,15 +205,7 @@ pub fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
 /// `#[inline(always)]`. Multiplications and additions stay as they are written: `a * b + c` is rounded twice, `mul_add` once.
 #[inline(always)]
 pub fn vectorize<R>(body: impl FnOnce() -> R) -> R {
-    struct Body<F>(F);
-    impl<R, F: FnOnce() -> R> WithSimd for Body<F> {
-        type Output = R;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _: S) -> R {
-            (self.0)()
-        }
-    }
-    dispatch(Body(body))
+    Isa::active().vectorize(body)
 }
 
 impl fmt::Display for Isa {

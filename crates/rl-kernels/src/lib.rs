@@ -10,8 +10,21 @@
 //! mathematics library, and no instruction whose result differs between processors (reciprocal estimates).
 
 pub mod elementary;
+mod elementwise;
 mod isa;
+mod mat;
 mod normal;
+mod product;
+mod real;
+mod sums;
+mod transpose;
 
+pub use elementwise::add;
 pub use isa::{Isa, IsaError, dispatch, vectorize};
+pub use mat::{Finish, Init, MatRef};
 pub use normal::StandardNormal;
+pub use real::Real;
+pub use sums::{dot, max, sum, sum_of_squares};
+
+/// The partial sums of every sum in `f32`: one register of AVX-512, two of AVX2, four of NEON.
+const LANES: usize = 16;

@@ -6,9 +6,8 @@ use candle_core::Tensor;
 use candle_nn::Module;
 use rand::RngCore;
 
-use crate::mat::{Finish, Init, MatRef};
 use crate::network::{Input, Network, Workspace};
-use crate::{Buffer, Layout, NnError, Real, orthogonal};
+use crate::{Buffer, Finish, Init, Layout, MatRef, NnError, Real, orthogonal};
 
 /// The function between two layers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

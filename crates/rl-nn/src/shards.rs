@@ -2,9 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::{
-    DistGrad, DistParams, Distribution, Input, Linearized, Network, NnError, Real, Workspace, kernels,
-};
+use crate::{DistGrad, DistParams, Distribution, Input, Linearized, Network, NnError, Real, Workspace};
 
 /// Rows in a shard of a network with fewer than 2¹⁶ parameters; larger ones have up to four times as many, for every shard's
 /// gradient must be added up. The order of every sum depends on it, and so never on the number of threads.
@@ -213,5 +211,5 @@ fn sum<'p, F: Real>(mut parts: impl Iterator<Item = &'p [F]>, out: &mut [F]) {
         Some(first) => out.copy_from_slice(first),
         None => out.fill(F::zero()),
     }
-    parts.for_each(|part| kernels::add(out, part));
+    parts.for_each(|part| rl_kernels::add(out, part));
 }

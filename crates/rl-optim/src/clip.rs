@@ -1,6 +1,6 @@
 //! Clipping a gradient by its norm.
 
-use num_traits::Float;
+use rl_kernels::Real;
 
 use crate::vector::{norm, scale};
 
@@ -25,7 +25,7 @@ use crate::vector::{norm, scale};
 /// assert!((gradient[0] - 0.6_f64).abs() < 1e-6 && (gradient[1] - 0.8).abs() < 1e-6);
 /// assert_eq!(rl_optim::clip_grad_norm(&mut [0.3, 0.4], 1.0), 0.5);
 /// ```
-pub fn clip_grad_norm<F: Float>(grad: &mut [F], max_norm: f64) -> f64 {
+pub fn clip_grad_norm<F: Real>(grad: &mut [F], max_norm: f64) -> f64 {
     let norm = norm(grad);
     let factor = clip_scale(norm, max_norm);
     if factor < 1.0 || factor.is_nan() {

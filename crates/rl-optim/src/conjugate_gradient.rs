@@ -1,10 +1,10 @@
 //! The conjugate gradient method.
 
-use num_traits::Float;
+use rl_kernels::Real;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{check_len, check_range};
-use crate::vector::{axpy, dot, norm, to_f64};
+use crate::vector::{axpy, dot, norm};
 use crate::{LinearOperator, OptimError};
 
 /// When [`conjugate_gradient`] stops.
@@ -113,7 +113,7 @@ impl<F> CgWorkspace<F> {
 /// assert!((x[0] - 1.0 / 11.0).abs() < 1e-12 && (x[1] - 7.0 / 11.0).abs() < 1e-12);
 /// # Ok::<(), rl_optim::OptimError>(())
 /// ```
-pub fn conjugate_gradient<F: Float>(
+pub fn conjugate_gradient<F: Real>(
     a: &mut dyn LinearOperator<F>,
     b: &[F],
     x: &mut [F],
@@ -151,7 +151,7 @@ pub fn conjugate_gradient<F: Float>(
         }
         let alpha = rr / curvature;
         // The new r, in place of Ap: the old one stays until the new one is known to be finite.
-        let minus_alpha = crate::vector::from_f64::<F>(-alpha);
+        let minus_alpha = F::narrow(-alpha);
         for (ap, &r) in ap.iter_mut().zip(r.iter()) {
             *ap = r + minus_alpha * *ap;
         }
@@ -165,7 +165,7 @@ pub fn conjugate_gradient<F: Float>(
         if rr_new < params.tolerance || rr_new <= 0.0 {
             return info(iters + 1, rr_new, x, r, CgStop::Converged);
         }
-        let beta = crate::vector::from_f64::<F>(rr_new / rr);
+        let beta = F::narrow(rr_new / rr);
         for (p, &r) in p.iter_mut().zip(r.iter()) {
             *p = r + beta * *p;
         }
@@ -175,6 +175,6 @@ pub fn conjugate_gradient<F: Float>(
 }
 
 /// Whether `x + αp` is finite, by the bound `‖x‖ + |α|‖p‖` on its elements.
-fn stays_finite<F: Float>(alpha: f64, p: &[F], x: &[F]) -> bool {
-    norm(x) + alpha.abs() * norm(p) <= to_f64(F::max_value()) && alpha.abs() <= to_f64(F::max_value())
+fn stays_finite<F: Real>(alpha: f64, p: &[F], x: &[F]) -> bool {
+    norm(x) + alpha.abs() * norm(p) <= F::max_value().widen() && alpha.abs() <= F::max_value().widen()
 }

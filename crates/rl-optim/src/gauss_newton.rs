@@ -1,9 +1,8 @@
 //! The Gauss-Newton operator, of which a policy's Fisher matrix is one.
 
-use num_traits::Float;
+use rl_kernels::Real;
 
 use crate::error::check_len;
-use crate::vector::from_f64;
 use crate::{LinearOperator, OptimError};
 
 /// The Jacobian `J = ∂y/∂θ` of some outputs with respect to the parameters, at a fixed point, known by its products.
@@ -93,7 +92,7 @@ pub struct GaussNewton<'a, F, J: ?Sized, M> {
     dy: Vec<F>,
 }
 
-impl<'a, F: Float, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), OptimError>>
+impl<'a, F: Real, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), OptimError>>
     GaussNewton<'a, F, J, M>
 {
     /// The operator of this Jacobian and of this metric, which turns `dy` into `M dy` in place, or fails.
@@ -104,7 +103,7 @@ impl<'a, F: Float, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), Opt
     /// The same, with a buffer to reuse; [`into_buffer`](Self::into_buffer) gives it back.
     pub fn with_buffer(jacobian: &'a mut J, metric: M, mut buffer: Vec<F>) -> Self {
         buffer.clear();
-        buffer.resize(jacobian.n_outputs(), from_f64(0.0));
+        buffer.resize(jacobian.n_outputs(), F::narrow(0.0));
         Self { jacobian, metric, dy: buffer }
     }
 
@@ -114,7 +113,7 @@ impl<'a, F: Float, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), Opt
     }
 }
 
-impl<F: Float, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), OptimError>> LinearOperator<F>
+impl<F: Real, J: Jacobian<F> + ?Sized, M: FnMut(&mut [F]) -> Result<(), OptimError>> LinearOperator<F>
     for GaussNewton<'_, F, J, M>
 {
     fn dim(&self) -> usize {

@@ -1,9 +1,9 @@
 //! Hessian-vector products from gradients alone.
 
-use num_traits::Float;
+use rl_kernels::Real;
 
 use crate::error::check_len;
-use crate::vector::{from_f64, norm, to_f64};
+use crate::vector::norm;
 use crate::{LinearOperator, OptimError};
 
 /// The Hessian `H` of any objective at `θ`, from its gradient by central differences:
@@ -51,13 +51,13 @@ pub struct HessianVectorProduct<'a, F, G> {
 
 impl<'a, F, G> HessianVectorProduct<'a, F, G>
 where
-    F: Float,
+    F: Real,
     G: FnMut(&[F], &mut [F]) -> Result<(), OptimError>,
 {
     /// The Hessian at `theta` of the objective whose gradient `gradient(theta, grad)` writes.
     pub fn new(theta: &'a [F], gradient: G) -> Self {
         let zeros = vec![F::zero(); theta.len()];
-        let step = (to_f64(F::epsilon()) * (1.0 + norm(theta))).cbrt();
+        let step = rl_kernels::elementary::pow(F::epsilon().widen() * (1.0 + norm(theta)), 1.0 / 3.0);
         Self { theta, gradient, step, shifted: zeros.clone(), behind: zeros }
     }
 
@@ -74,7 +74,7 @@ where
 
     fn gradient_at(&mut self, h: f64, v: &[F], grad: &mut [F]) -> Result<(), OptimError> {
         for ((shifted, &theta), &v) in self.shifted.iter_mut().zip(self.theta).zip(v) {
-            *shifted = from_f64(to_f64(theta) + h * to_f64(v));
+            *shifted = F::narrow(theta.widen() + h * v.widen());
         }
         (self.gradient)(&self.shifted, grad)
     }
@@ -82,7 +82,7 @@ where
 
 impl<F, G> LinearOperator<F> for HessianVectorProduct<'_, F, G>
 where
-    F: Float,
+    F: Real,
     G: FnMut(&[F], &mut [F]) -> Result<(), OptimError>,
 {
     fn dim(&self) -> usize {
@@ -104,7 +104,7 @@ where
         self.behind = behind;
         result?;
         for (out, &behind) in out.iter_mut().zip(&self.behind) {
-            *out = from_f64((to_f64(*out) - to_f64(behind)) / (2.0 * h));
+            *out = F::narrow((out.widen() - behind.widen()) / (2.0 * h));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! Linear operators: a matrix known only by what it does to a vector.
 
-use num_traits::Float;
+use rl_kernels::Real;
 
 use crate::OptimError;
 use crate::error::check_len;
@@ -128,7 +128,7 @@ impl<F> std::fmt::Debug for Damped<'_, F> {
     }
 }
 
-impl<F: Float> LinearOperator<F> for Damped<'_, F> {
+impl<F: Real> LinearOperator<F> for Damped<'_, F> {
     fn dim(&self) -> usize {
         self.operator.dim()
     }
@@ -162,7 +162,7 @@ impl<F: Float> LinearOperator<F> for Damped<'_, F> {
 /// assert_eq!(quadratic_form(&mut twice, &[3.0, 4.0], &mut [0.0; 2])?, 50.0);
 /// # Ok::<(), rl_optim::OptimError>(())
 /// ```
-pub fn quadratic_form<F: Float>(
+pub fn quadratic_form<F: Real>(
     operator: &mut dyn LinearOperator<F>,
     v: &[F],
     av: &mut [F],

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 #![allow(clippy::float_cmp, reason = "the values compared are exact")]
 
-use num_traits::Float;
+use num_traits::Float as _;
+use rl_kernels::Real;
 use rl_optim::{HessianVectorProduct, LinearOperator, OptimError};
 
 /// The quadratic `f(x, y) = x² + 3xy + 2y²`, whose second-order Taylor expansion is itself: f(1, 2) = 15, gradient
@@ -12,7 +13,7 @@ fn f(p: &[f64]) -> f64 {
     p[0] * p[0] + 3.0 * p[0] * p[1] + 2.0 * p[1] * p[1]
 }
 
-fn gradient<F: Float>(p: &[F], g: &mut [F]) -> Result<(), OptimError> {
+fn gradient<F: Real>(p: &[F], g: &mut [F]) -> Result<(), OptimError> {
     let [two, three, four] = [2.0, 3.0, 4.0].map(|c| F::from(c).unwrap());
     g[0] = two * p[0] + three * p[1];
     g[1] = three * p[0] + four * p[1];
@@ -45,7 +46,7 @@ fn the_taylor_example() {
 }
 
 /// `f(θ) = Σ cosh θᵢ + (Σ θᵢ)⁴ / 12`: `H v = cosh θ ∘ v + s² (Σ v) 1`, with `s = Σ θᵢ`.
-fn worst_error<F: Float>(n: usize, length: f64) -> f64 {
+fn worst_error<F: Real>(n: usize, length: f64) -> f64 {
     let wave = |i: usize, k: f64| (k * (1 + i) as f64).sin();
     let theta: Vec<F> = (0..n).map(|i| F::from(0.5 * wave(i, 1.3)).unwrap()).collect();
     let v: Vec<F> = (0..n).map(|i| F::from(length * wave(i, 0.7)).unwrap()).collect();

@@ -55,4 +55,4 @@ pub use policy::Policy;
 pub use sinks::{Csv, Progress, TensorBoard};
 pub use summary::{Status, Summary};
 pub use threshold::reward_threshold;
-pub use trainer::{Trainer, new_agent, with_threads};
+pub use trainer::{Trainer, check_agent, new_agent, with_threads};

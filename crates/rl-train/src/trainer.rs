@@ -53,6 +53,16 @@ pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCriti
     Ok(ActorCritic::mlp(&made.observation_space(), &made.action_space(), net, &mut rng)?)
 }
 
+/// Checks that [`new_agent`] can make an agent, without drawing its weights.
+///
+/// # Errors
+///
+/// Those of [`new_agent`].
+pub fn check_agent(env: &EnvSpec, net: &NetConfig) -> Result<(), TrainError> {
+    let made = env.make();
+    Ok(ActorCritic::check_mlp(&made.observation_space(), &made.action_space(), net)?)
+}
+
 /// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
 ///
 /// # Errors

@@ -1,10 +1,10 @@
 use rand::Rng;
+use rl_kernels::vectorize;
 
 use super::{
     Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
     check_params,
 };
-use crate::kernels::dispatch;
 use crate::{NnError, Real};
 
 /// A categorical distribution over `n` actions, `π = softmax(y)`.
@@ -34,7 +34,7 @@ impl<F: Real> LogSoftmax<F> {
         }
         F::transpose(y, rows, n, &mut log_p);
         let mut norm = log_p[..rows].to_vec();
-        dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 for line in log_p.chunks_exact(rows).skip(1) {
@@ -52,7 +52,7 @@ impl<F: Real> LogSoftmax<F> {
         let mut p = log_p.clone();
         F::exp_in_place(&mut p);
         norm.fill(F::zero());
-        dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 for line in p.chunks_exact(rows) {
@@ -68,7 +68,7 @@ impl<F: Real> LogSoftmax<F> {
             },
         );
         F::ln_in_place(&mut norm);
-        dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 for line in log_p.chunks_exact_mut(rows) {
@@ -97,7 +97,7 @@ impl<F: Real> LogSoftmax<F> {
     /// Writes `−Σ π log π` of every row. An action without probability adds nothing (0 · −∞ would be NaN).
     fn entropies(&self, out: &mut [F]) {
         out.fill(F::zero());
-        dispatch(
+        vectorize(
             #[inline(always)]
             || {
                 for (log_p, p) in self.lines() {
@@ -113,7 +113,7 @@ impl<F: Real> LogSoftmax<F> {
 /// Adds `p log(p/q) + q − p`, whose sum over the actions is the divergence and whose terms are not negative: they do not cancel
 /// as those of `Σ p log(p/q)` do. `remainder` is `eᵈ − 1 − d` with `d = log q − log p`.
 fn add_kl_terms<F: Real>(out: &mut [F], (log_p, p): (&[F], &[F]), (log_q, q): (&[F], &[F]), remainder: &[F]) {
-    dispatch(
+    vectorize(
         #[inline(always)]
         || {
             for i in 0..out.len() {

@@ -1,6 +1,6 @@
-use std::f64::consts::{LN_2, PI};
-
-use rand_distr::{Distribution as _, StandardNormal};
+use rand_distr::Distribution as _;
+use rl_kernels::elementary::{exp, exp_m1};
+use rl_kernels::StandardNormal;
 
 use super::{
     Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
@@ -35,7 +35,12 @@ impl DiagGaussian {
 
 /// `½ log 2π`
 fn half_log_2pi<F: Real>() -> F {
-    F::narrow(0.5 * (LN_2 + PI.ln()))
+    F::narrow(0.918_938_533_204_672_7)
+}
+
+/// `eˣ` of one number.
+fn exp_of<F: Real>(x: F) -> F {
+    F::narrow(exp(x.widen()))
 }
 
 impl<F: Real> Distribution<F> for DiagGaussian {
@@ -76,7 +81,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         for (mean, rng) in p.y.chunks_exact(self.dim).zip(rngs) {
             for (&mean, &log_std) in mean.iter().zip(p.globals) {
                 let z: f64 = StandardNormal.sample(rng);
-                out.push(mean + log_std.exp() * F::narrow(z));
+                out.push(mean + exp_of(log_std) * F::narrow(z));
             }
         }
         // Of the action as stored, rounded, so that the first ratio of an update is exactly 1.
@@ -104,7 +109,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         // Σ_i −½ z² − log σ − ½ log 2π with z = (a − μ)/σ
         out.fill(F::zero());
         for (i, &log_std) in p.globals.iter().enumerate() {
-            let (inv_std, constant) = ((-log_std).exp(), log_std + half_log_2pi());
+            let (inv_std, constant) = (exp_of(-log_std), log_std + half_log_2pi());
             let (y, a) = (p.y[i..].iter().step_by(self.dim), actions[i..].iter().step_by(self.dim));
             for ((out, &mean), &a) in out.iter_mut().zip(y).zip(a) {
                 let z = (a - mean) * inv_std;
@@ -128,7 +133,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         NnError::check("the score of the free parameters", score.globals.len(), p.y.len())?;
         // ∂/∂μ = z/σ, ∂/∂log σ = z² − 1
         for (i, &log_std) in p.globals.iter().enumerate() {
-            let inv_std = (-log_std).exp();
+            let inv_std = exp_of(-log_std);
             for k in (i..p.y.len()).step_by(self.dim) {
                 let z = (actions[k] - p.y[k]) * inv_std;
                 score.y[k] = z * inv_std;
@@ -154,7 +159,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         out.fill(F::zero());
         for i in 0..self.dim {
             let d = F::narrow(2.0) * (old.globals[i] - new.globals[i]);
-            let (spread, inv_std) = (d.exp_m1() - d, (-new.globals[i]).exp());
+            let (spread, inv_std) = (F::narrow(exp_m1(d.widen()) - d.widen()), exp_of(-new.globals[i]));
             let means = old.y[i..].iter().step_by(self.dim).zip(new.y[i..].iter().step_by(self.dim));
             for (out, (&old, &new)) in out.iter_mut().zip(means) {
                 let z = (old - new) * inv_std;
@@ -178,7 +183,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         NnError::check("the gradient of the free parameters", grad.globals.len(), self.dim)?;
         // ∂/∂μ = z/σ, ∂/∂log σ = z² − 1
         for (i, &log_std) in p.globals.iter().enumerate() {
-            let inv_std = (-log_std).exp();
+            let inv_std = exp_of(-log_std);
             let mut sum = 0.0;
             for (b, &w) in w.iter().enumerate() {
                 let k = b * self.dim + i;
@@ -212,8 +217,8 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         NnError::check("the gradient of the free parameters", grad.globals.len(), self.dim)?;
         // ∂/∂μ_new = (μ_new − μ_old)/σ_new², ∂/∂log σ_new = 1 − e^{2d} − ((μ_new − μ_old)/σ_new)²
         for i in 0..self.dim {
-            let spread = -(F::narrow(2.0) * (old.globals[i] - new.globals[i])).exp_m1();
-            let inv_std = (-new.globals[i]).exp();
+            let spread = F::narrow(-exp_m1((F::narrow(2.0) * (old.globals[i] - new.globals[i])).widen()));
+            let inv_std = exp_of(-new.globals[i]);
             let mut sum = 0.0;
             for b in 0..rows {
                 let k = b * self.dim + i;
@@ -232,7 +237,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
         NnError::check("the tangent of the free parameters", t.globals.len(), self.dim)?;
         // M = diag(1/σ²) for the means, 2 for each log σ
         for (i, &log_std) in p.globals.iter().enumerate() {
-            let scale = w * (F::narrow(-2.0) * log_std).exp();
+            let scale = w * exp_of(F::narrow(-2.0) * log_std);
             t.y[i..].iter_mut().step_by(self.dim).for_each(|t| *t *= scale);
             t.globals[i] *= w * F::narrow(2.0 * rows as f64);
         }

@@ -4,8 +4,8 @@ use std::fmt::{Debug, Display};
 
 use num_traits::{Float, NumAssign};
 
-use crate::kernels;
-use crate::mat::{Finish, Init, MatRef, check_product};
+use crate::mat::{Finish, Init, MatRef};
+use crate::{Isa, elementary, elementwise, product, sums, transpose};
 
 /// `f32` or `f64`, with the kernels that differ between them.
 pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 'static {
@@ -27,13 +27,14 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     /// # Panics
     ///
     /// If the lengths differ.
-    fn mul_tanh_derivative(g: &mut [Self], a: &[Self]) {
-        kernels::mul_tanh_derivative(g, a);
-    }
+    fn mul_tanh_derivative(g: &mut [Self], a: &[Self]);
 
     /// `sums[r] ← Σ_k x[r, k]` for the rows of `x`, as many as there are sums.
-    fn row_sums(sums: &mut [Self], x: &[Self]) {
-        kernels::row_sums(sums, x);
+    fn row_sums(sums: &mut [Self], x: &[Self]);
+
+    /// `Σ x²`, accumulated in `f64`: the bits of `dot(x, x)`.
+    fn sum_of_squares(x: &[Self]) -> f64 {
+        sums::dot(x, x)
     }
 
     /// `C ← init + A B` on the calling thread, `C` row-major, the columns of `B` adjacent.
@@ -70,9 +71,7 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     /// # Panics
     ///
     /// If the slices are shorter than `rows · cols`.
-    fn transpose(x: &[Self], rows: usize, cols: usize, y: &mut [Self]) {
-        kernels::transpose(x, rows, cols, y);
-    }
+    fn transpose(x: &[Self], rows: usize, cols: usize, y: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -85,16 +84,31 @@ impl Real for f32 {
         f64::from(self)
     }
     fn tanh_in_place(x: &mut [f32]) {
-        kernels::tanh_f32(x);
+        elementwise::tanh_f32(Isa::active(), x);
     }
     fn exp_in_place(x: &mut [f32]) {
-        kernels::exp_f32(x);
+        elementwise::exp_f32(Isa::active(), x);
     }
     fn exp_remainder_in_place(x: &mut [f32]) {
-        kernels::exp_remainder_f32(x);
+        elementwise::exp_remainder_f32(Isa::active(), x);
     }
     fn ln_in_place(x: &mut [f32]) {
-        kernels::ln_f32(x);
+        elementwise::ln_f32(Isa::active(), x);
+    }
+    fn mul_tanh_derivative(g: &mut [f32], a: &[f32]) {
+        elementwise::mul_tanh_derivative_f32(Isa::active(), g, a);
+    }
+    fn row_sums(sums: &mut [f32], x: &[f32]) {
+        elementwise::row_sums_f32(Isa::active(), sums, x);
+    }
+    fn sum_of_squares(x: &[f32]) -> f64 {
+        #[cfg(target_arch = "x86_64")]
+        if Isa::active() == Isa::Avx512
+            && let Some(simd) = pulp::x86::V4::try_new()
+        {
+            return sums::sum_of_squares_avx512(simd, x);
+        }
+        sums::dot(x, x)
     }
     fn matmul_finish(
         c: &mut [f32],
@@ -103,27 +117,13 @@ impl Real for f32 {
         init: Init<'_, f32>,
         finish: Finish<'_, f32>,
     ) {
-        // Own tiles read their operands where they lie, which is faster until these are too large for the caches: then it
-        // pays to copy them into order first, as `gemm` does.
-        const LARGE: usize = 256 * 128 * 128;
-        let (m, n, k) = (a.rows, b.cols, a.cols);
-        if m.min(n).min(k) >= 64 && m.saturating_mul(n).saturating_mul(k) >= LARGE {
-            packed_matmul(c, a, b, init, finish);
-        } else {
-            kernels::matmul_f32(c, a, b, init, finish);
-        }
+        product::matmul(Isa::active(), c, a, b, init, finish);
     }
     fn matmul_nt(c: &mut [f32], a: &[f32], b: &[f32], k: usize) {
-        kernels::matmul_nt_f32(c, a, b, k);
-    }
-    fn mul_tanh_derivative(g: &mut [f32], a: &[f32]) {
-        kernels::mul_tanh_derivative_f32(g, a);
-    }
-    fn row_sums(sums: &mut [f32], x: &[f32]) {
-        kernels::row_sums_f32(sums, x);
+        product::matmul_nt_f32(Isa::active(), c, a, b, k);
     }
     fn transpose(x: &[f32], rows: usize, cols: usize, y: &mut [f32]) {
-        kernels::transpose_f32(x, rows, cols, y);
+        transpose::transpose_f32(Isa::active(), x, rows, cols, y);
     }
 }
 
@@ -137,24 +137,23 @@ impl Real for f64 {
         self
     }
     fn tanh_in_place(x: &mut [f64]) {
-        for x in x {
-            *x = x.tanh();
-        }
+        x.iter_mut().for_each(|x| *x = elementary::tanh(*x));
     }
     fn exp_in_place(x: &mut [f64]) {
-        for x in x {
-            *x = x.exp();
-        }
+        x.iter_mut().for_each(|x| *x = elementary::exp(*x));
     }
     fn exp_remainder_in_place(x: &mut [f64]) {
-        for x in x {
-            *x = x.exp_m1() - *x;
-        }
+        x.iter_mut().for_each(|x| *x = elementary::exp_m1(*x) - *x);
     }
     fn ln_in_place(x: &mut [f64]) {
-        for x in x {
-            *x = x.ln();
-        }
+        x.iter_mut().for_each(|x| *x = elementary::ln(*x));
+    }
+    fn mul_tanh_derivative(g: &mut [f64], a: &[f64]) {
+        assert_eq!(g.len(), a.len(), "a gradient and its activations");
+        elementwise::mul_tanh_derivative(g, a);
+    }
+    fn row_sums(sums: &mut [f64], x: &[f64]) {
+        elementwise::row_sums(sums, x);
     }
     fn matmul_finish(
         c: &mut [f64],
@@ -163,7 +162,7 @@ impl Real for f64 {
         init: Init<'_, f64>,
         finish: Finish<'_, f64>,
     ) {
-        packed_matmul(c, a, b, init, finish);
+        product::matmul(Isa::active(), c, a, b, init, finish);
     }
     fn matmul_nt(c: &mut [f64], a: &[f64], b: &[f64], k: usize) {
         if k == 0 {
@@ -171,56 +170,9 @@ impl Real for f64 {
             return;
         }
         let (m, n) = (a.len() / k, b.len() / k);
-        packed_matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero, Finish::Nothing);
+        Self::matmul(c, MatRef::new(a, m, k), MatRef::new(b, n, k).t(), Init::Zero);
     }
-}
-
-/// A product by the `gemm` crate.
-fn packed_matmul<F: Real>(
-    c: &mut [F],
-    a: MatRef<'_, F>,
-    b: MatRef<'_, F>,
-    init: Init<'_, F>,
-    finish: Finish<'_, F>,
-) {
-    check_product(c, a, b, init, finish);
-    if c.is_empty() {
-        return;
-    }
-    match init {
-        Init::RowBias(bias) => c.chunks_exact_mut(b.cols).zip(bias).for_each(|(row, &bias)| row.fill(bias)),
-        Init::ColumnBias(bias) => c.chunks_exact_mut(b.cols).for_each(|row| row.copy_from_slice(bias)),
-        Init::Zero | Init::Accumulate => {}
-    }
-    let accumulate = !matches!(init, Init::Zero);
-    // SAFETY: `MatRef::new` checked that every index the views can form lies inside their slices, `check_product`
-    // that the shapes agree, and `c` is borrowed mutably, so it overlaps neither `a` nor `b`.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.cols,
-            a.cols,
-            c.as_mut_ptr(),
-            1,
-            b.cols as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.col_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.col_stride as isize,
-            b.row_stride as isize,
-            if accumulate { F::one() } else { F::zero() },
-            F::one(),
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
-        );
-    }
-    match finish {
-        Finish::Nothing => {}
-        Finish::Tanh => F::tanh_in_place(c),
-        Finish::TanhDerivative(a) => F::mul_tanh_derivative(c, a),
+    fn transpose(x: &[f64], rows: usize, cols: usize, y: &mut [f64]) {
+        transpose::transpose(Isa::active(), x, rows, cols, y);
     }
 }

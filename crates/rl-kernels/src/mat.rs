@@ -143,6 +143,65 @@ mod tests {
         }
     }
 
+    /// Products of all kinds are the same bits with every instruction set.
+    #[test]
+    fn the_same_bits_with_every_instruction_set() {
+        use crate::{Isa, product};
+        let draw = |n: usize| (0..n).map(|i| ((i * 7919) % 1009) as f32 / 500.0 - 1.0).collect::<Vec<_>>();
+        for (m, k, n) in
+            [(1, 4, 1), (7, 5, 40), (13, 3, 17), (64, 64, 64), (5, 33, 9), (16, 64, 2), (130, 600, 131)]
+        {
+            let (a, b, c, values) = (draw(m * k), draw(k * n), draw(m * n), draw(m * n));
+            let (rows, columns) = (draw(m), draw(n));
+            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+            let (a64, b64) = (wide(&a), wide(&b));
+            for transposed in [false, true] {
+                let of = |isa: Isa| {
+                    let mut bits = Vec::new();
+                    let a = if transposed { MatRef::new(&a, k, m).t() } else { MatRef::new(&a, m, k) };
+                    for init in
+                        [Init::Zero, Init::Accumulate, Init::RowBias(&rows), Init::ColumnBias(&columns)]
+                    {
+                        for finish in [Finish::Nothing, Finish::Tanh, Finish::TanhDerivative(&values)] {
+                            let mut c = c.clone();
+                            product::matmul(isa, &mut c, a, MatRef::new(&b, k, n), init, finish);
+                            bits.extend(c.iter().map(|x| u64::from(x.to_bits())));
+                        }
+                    }
+                    let mut c = vec![0.0_f32; m * n];
+                    product::matmul_nt_f32(isa, &mut c, &draw(m * k), &b, k);
+                    bits.extend(c.iter().map(|x| u64::from(x.to_bits())));
+                    let mut c = vec![0.0_f64; m * n];
+                    let (a, b) = (MatRef::new(&a64, m, k), MatRef::new(&b64, n, k).t());
+                    product::matmul(isa, &mut c, a, b, Init::Zero, Finish::Nothing);
+                    bits.extend(c.iter().map(|x| x.to_bits()));
+                    bits
+                };
+                let portable = of(Isa::Portable);
+                for isa in Isa::available() {
+                    assert!(of(isa) == portable, "{m}x{k}x{n} with {isa}");
+                }
+            }
+        }
+    }
+
+    /// A packed product is the unpacked one, to the bit.
+    #[test]
+    fn packing_changes_no_bit() {
+        let (m, k, n) = (70, 600, 131);
+        let draw = |n: usize| (0..n).map(|i| ((i * 7919) % 1009) as f32 / 500.0 - 1.0).collect::<Vec<f32>>();
+        let (a, b, bias) = (draw(m * k), draw(k * n), draw(n));
+        let product = |rows: std::ops::Range<usize>| {
+            let mut c = vec![0.0; rows.len() * n];
+            let a = MatRef::new(&a[rows.start * k..rows.end * k], rows.len(), k);
+            f32::matmul(&mut c, a, MatRef::new(&b, k, n), Init::ColumnBias(&bias));
+            c
+        };
+        // Too few rows to be packed, and all of them.
+        let small: Vec<f32> = (0..7).flat_map(|i| product(10 * i..10 * i + 10)).collect();
+        assert!(small.iter().zip(product(0..m)).all(|(a, b)| a.to_bits() == b.to_bits()));
+    }
+
     /// A finished product is the product, finished, to the bit; tiled or packed.
     #[test]
     fn products_are_finished_as_slices_are() {

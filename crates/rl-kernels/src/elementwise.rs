@@ -2,21 +2,21 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::dispatch;
-use crate::Real;
+use crate::mat::Finish;
+use crate::{Isa, LANES, Real, vectorize};
 
 /// A function of one vector.
-pub(super) trait Lanes {
+trait Lanes {
     fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
 
-pub(super) struct Tanh;
+struct Tanh;
 struct Exp;
 struct ExpRemainder;
 struct Ln;
 
 /// A function applied to every element of a slice.
-pub(super) struct InPlace<'a, F>(pub(super) &'a mut [f32], pub(super) F);
+struct InPlace<'a, F>(&'a mut [f32], F);
 
 impl<F: Lanes> WithSimd for InPlace<'_, F> {
     type Output = ();
@@ -39,8 +39,8 @@ impl<F: Lanes> WithSimd for InPlace<'_, F> {
 /// `tanh x = x P(x²) / Q(x²)` on |x| ≤ 9.02, beyond which it rounds to ±1. The coefficients minimise the largest relative error
 /// in exact arithmetic (2.1e-8, a third of an ulp), then their common factor and last bits that of rounded arithmetic. All are
 /// positive, so nothing cancels.
-pub(crate) fn tanh_f32(x: &mut [f32]) {
-    pulp::Arch::new().dispatch(InPlace(x, Tanh));
+pub(crate) fn tanh_f32(isa: Isa, x: &mut [f32]) {
+    isa.dispatch(InPlace(x, Tanh));
 }
 
 const TANH_LIMIT: f32 = 9.02;
@@ -62,7 +62,7 @@ fn tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let horner = |c: [f32; 5]| {
         let mut y = splat(c[4]);
         for c in [c[3], c[2], c[1], c[0]] {
-            y = simd.mul_add_e_f32s(y, s, splat(c));
+            y = simd.mul_add_f32s(y, s, splat(c));
         }
         y
     };
@@ -87,8 +87,8 @@ fn clamp_to_one<S: Simd>(simd: S, y: S::f32s) -> S::f32s {
 /// `x ← eˣ`, within a relative error of 2.4e-7; 0 below −86.6, infinite above 88.7, NaN stays NaN.
 ///
 /// `eˣ = 2ⁿ eʳ`, `x = n ln 2 + r`, `eʳ = 1 + r + r² p(r)` on |r| ≤ ln 2 / 2.
-pub(crate) fn exp_f32(x: &mut [f32]) {
-    pulp::Arch::new().dispatch(InPlace(x, Exp));
+pub(crate) fn exp_f32(isa: Isa, x: &mut [f32]) {
+    isa.dispatch(InPlace(x, Exp));
 }
 
 /// −125 ln 2, below which half of the exponential is not normal, and the largest `x` whose exponential is finite.
@@ -110,22 +110,22 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let y = simd.select_f32s(simd.or_m32s(low, high), splat(0.0), x);
     // Adding 1.5·2²³ rounds to an integer and leaves it in the low mantissa bits.
     const ROUND: f32 = 12_582_912.0;
-    let t = simd.mul_add_e_f32s(y, splat(std::f32::consts::LOG2_E), splat(ROUND));
+    let t = simd.mul_add_f32s(y, splat(std::f32::consts::LOG2_E), splat(ROUND));
     let n = simd.sub_f32s(t, splat(ROUND));
-    let r = simd.mul_add_e_f32s(n, splat(-LN_2[0]), y);
-    let r = simd.mul_add_e_f32s(n, splat(-LN_2[1]), r);
-    let em1 = simd.mul_add_e_f32s(simd.mul_f32s(r, r), exp_series(simd, r), r);
+    let r = simd.mul_add_f32s(n, splat(-LN_2[0]), y);
+    let r = simd.mul_add_f32s(n, splat(-LN_2[1]), r);
+    let em1 = simd.mul_add_f32s(simd.mul_f32s(r, r), exp_series(simd, r), r);
     // 2ⁿ in two factors, for n = 128 is no exponent of one.
     let integer = simd.sub_u32s(simd.transmute_u32s_f32s(t), simd.splat_u32s(ROUND.to_bits()));
     let bits = simd.wrapping_dyn_shl_u32s(simd.add_u32s(integer, simd.splat_u32s(126)), simd.splat_u32s(23));
     let scale = simd.transmute_f32s_u32s(bits);
-    let y = simd.mul_f32s(simd.mul_add_e_f32s(em1, scale, scale), splat(2.0));
+    let y = simd.mul_f32s(simd.mul_add_f32s(em1, scale, scale), splat(2.0));
     simd.select_f32s(low, splat(0.0), simd.select_f32s(high, splat(f32::INFINITY), y))
 }
 
 /// `x ← eˣ − 1 − x`, within a relative error of 3e-6, and of 3e-7 below ⅓, where the terms would cancel.
-pub(crate) fn exp_remainder_f32(x: &mut [f32]) {
-    pulp::Arch::new().dispatch(InPlace(x, ExpRemainder));
+pub(crate) fn exp_remainder_f32(isa: Isa, x: &mut [f32]) {
+    isa.dispatch(InPlace(x, ExpRemainder));
 }
 
 impl Lanes for ExpRemainder {
@@ -142,7 +142,7 @@ impl Lanes for ExpRemainder {
 fn exp_series<S: Simd>(simd: S, r: S::f32s) -> S::f32s {
     let mut p = simd.splat_f32s(1.0 / 5040.0);
     for c in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5] {
-        p = simd.mul_add_e_f32s(p, r, simd.splat_f32s(c));
+        p = simd.mul_add_f32s(p, r, simd.splat_f32s(c));
     }
     p
 }
@@ -151,8 +151,8 @@ fn exp_series<S: Simd>(simd: S, r: S::f32s) -> S::f32s {
 ///
 /// `x = 2ᵉ m` with `m` from √½ to √2, `ln x = e ln 2 + 2 artanh s`, `s = (m − 1)/(m + 1)`, by the series of artanh up to s⁹, whose
 /// remainder is 2e-9 of it.
-pub(crate) fn ln_f32(x: &mut [f32]) {
-    pulp::Arch::new().dispatch(InPlace(x, Ln));
+pub(crate) fn ln_f32(isa: Isa, x: &mut [f32]) {
+    isa.dispatch(InPlace(x, Ln));
 }
 
 /// ln 2 in two parts, of which the first has few enough bits for exact multiples.
@@ -185,35 +185,32 @@ fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let s2 = simd.mul_f32s(s, s);
     let mut q = splat(2.0 / 9.0);
     for c in [2.0 / 7.0, 2.0 / 5.0, 2.0 / 3.0] {
-        q = simd.mul_add_e_f32s(q, s2, splat(c));
+        q = simd.mul_add_f32s(q, s2, splat(c));
     }
-    let y = simd.mul_add_e_f32s(
-        simd.mul_f32s(s, s2),
-        q,
-        simd.mul_add_e_f32s(e, splat(LN_2[1]), simd.add_f32s(s, s)),
-    );
-    let y = simd.mul_add_e_f32s(e, splat(LN_2[0]), y);
+    let y =
+        simd.mul_add_f32s(simd.mul_f32s(s, s2), q, simd.mul_add_f32s(e, splat(LN_2[1]), simd.add_f32s(s, s)));
+    let y = simd.mul_add_f32s(e, splat(LN_2[0]), y);
     let y = simd.select_f32s(simd.less_than_f32s(x, splat(f32::INFINITY)), y, x);
     let y = simd.select_f32s(simd.equal_f32s(x, splat(0.0)), splat(f32::NEG_INFINITY), y);
     simd.select_f32s(simd.less_than_f32s(x, splat(0.0)), splat(f32::NAN), y)
 }
 
 /// `g ← g ⊙ (1 − a²)`: the derivative of tanh in terms of its value `a`.
-pub(crate) fn mul_tanh_derivative<F: Real>(g: &mut [F], a: &[F]) {
+pub(crate) fn mul_tanh_derivative(g: &mut [f64], a: &[f64]) {
     for (g, &a) in g.iter_mut().zip(a) {
-        *g *= F::one() - a * a;
+        *g *= 1.0 - a * a;
     }
 }
 
 /// The same in whole vectors: left to themselves, compilers use half of the widest.
-pub(crate) fn mul_tanh_derivative_f32(g: &mut [f32], a: &[f32]) {
+pub(crate) fn mul_tanh_derivative_f32(isa: Isa, g: &mut [f32], a: &[f32]) {
     assert_eq!(g.len(), a.len(), "a gradient and its activations");
-    pulp::Arch::new().dispatch(MulTanhDerivative { g, a });
+    isa.dispatch(MulTanhDerivative { g, a });
 }
 
-pub(super) struct MulTanhDerivative<'a> {
-    pub(super) g: &'a mut [f32],
-    pub(super) a: &'a [f32],
+struct MulTanhDerivative<'a> {
+    g: &'a mut [f32],
+    a: &'a [f32],
 }
 
 impl WithSimd for MulTanhDerivative<'_> {
@@ -236,20 +233,20 @@ impl WithSimd for MulTanhDerivative<'_> {
 
 #[inline(always)]
 fn times_tanh_derivative<S: Simd>(simd: S, g: S::f32s, a: S::f32s) -> S::f32s {
-    simd.mul_f32s(g, simd.mul_add_e_f32s(simd.neg_f32s(a), a, simd.splat_f32s(1.0)))
+    simd.mul_f32s(g, simd.mul_add_f32s(simd.neg_f32s(a), a, simd.splat_f32s(1.0)))
 }
 
 /// `sums[r] ← Σ_k x[r, k]` for the rows of `x`.
-pub(crate) fn row_sums<F: Real>(sums: &mut [F], x: &[F]) {
+pub(crate) fn row_sums(sums: &mut [f64], x: &[f64]) {
     let width = x.len().checked_div(sums.len()).unwrap_or(0);
     for (r, sum) in sums.iter_mut().enumerate() {
-        *sum = x[r * width..(r + 1) * width].iter().fold(F::zero(), |sum, &x| sum + x);
+        *sum = x[r * width..(r + 1) * width].iter().fold(0.0, |sum, &x| sum + x);
     }
 }
 
-/// The same with a partial sum for every lane of a vector.
-pub(crate) fn row_sums_f32(sums: &mut [f32], x: &[f32]) {
-    pulp::Arch::new().dispatch(RowSums { sums, x });
+/// The same in sixteen partial sums, which are added in halves; the rest of a row follows one by one.
+pub(crate) fn row_sums_f32(isa: Isa, sums: &mut [f32], x: &[f32]) {
+    isa.dispatch_wide(RowSums { sums, x });
 }
 
 struct RowSums<'a> {
@@ -262,6 +259,7 @@ impl WithSimd for RowSums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
+        const { assert!(S::F32_LANES == LANES) };
         let width = self.x.len().checked_div(self.sums.len()).unwrap_or(0);
         for (r, sum) in self.sums.iter_mut().enumerate() {
             let (vectors, tail) = S::as_simd_f32s(&self.x[r * width..(r + 1) * width]);
@@ -274,9 +272,32 @@ impl WithSimd for RowSums<'_> {
     }
 }
 
-/// `a ← a + b`.
-pub(crate) fn add<F: Real>(a: &mut [F], b: &[F]) {
-    dispatch(
+/// Finishes some adjacent elements of a product that begin at `at`.
+#[inline(always)]
+pub(crate) fn finish_f32<S: Simd>(simd: S, c: &mut [f32], at: usize, finish: Finish<'_, f32>) {
+    match finish {
+        Finish::Nothing => {}
+        Finish::Tanh => InPlace(c, Tanh).with_simd(simd),
+        Finish::TanhDerivative(a) => {
+            let a = &a[at..at + c.len()];
+            MulTanhDerivative { g: c, a }.with_simd(simd);
+        }
+    }
+}
+
+/// The same in `f64`.
+#[inline(always)]
+pub(crate) fn finish_f64<S: Simd>(_: S, c: &mut [f64], at: usize, finish: Finish<'_, f64>) {
+    match finish {
+        Finish::Nothing => {}
+        Finish::Tanh => f64::tanh_in_place(c),
+        Finish::TanhDerivative(a) => mul_tanh_derivative(c, &a[at..at + c.len()]),
+    }
+}
+
+/// `a ← a + b`, for as many elements as the shorter of them has.
+pub fn add<F: Real>(a: &mut [F], b: &[F]) {
+    vectorize(
         #[inline(always)]
         || {
             for (a, &b) in a.iter_mut().zip(b) {
@@ -287,8 +308,28 @@ pub(crate) fn add<F: Real>(a: &mut [F], b: &[F]) {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the system's functions are the reference")]
 mod tests {
     use super::*;
+
+    /// What a kernel makes of `x`: the same bits with every instruction set, and in vectors of every alignment with a rest of every length.
+    fn applied(kernel: impl Fn(Isa, &mut [f32]), x: &[f32]) -> Vec<f32> {
+        let bits =
+            |x: &[f32]| x.iter().map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() }).collect::<Vec<_>>();
+        let mut expected = x.to_vec();
+        kernel(Isa::Portable, &mut expected);
+        for isa in Isa::available() {
+            let mut y = x.to_vec();
+            kernel(isa, &mut y);
+            assert!(bits(&y) == bits(&expected), "{isa} differs from the portable kernel");
+            for length in 0..x.len().min(40) {
+                let mut y = x[..length].to_vec();
+                kernel(isa, &mut y);
+                assert_eq!(bits(&y), bits(&expected[..length]), "{isa}, {length} elements");
+            }
+        }
+        expected
+    }
 
     #[test]
     #[allow(clippy::float_cmp, reason = "bits are what is tested")]
@@ -296,10 +337,8 @@ mod tests {
         // Every 257th float from 0 to infinity: 8.3 million points in all binades, both signs.
         let mut worst = 0.0_f64;
         let points: Vec<f32> = (0..=0x7f80_0000_u32).step_by(257).map(f32::from_bits).collect();
-        let mut y = points.clone();
-        tanh_f32(&mut y);
-        let mut minus: Vec<f32> = points.iter().map(|x| -x).collect();
-        tanh_f32(&mut minus);
+        let y = applied(tanh_f32, &points);
+        let minus = applied(tanh_f32, &points.iter().map(|x| -x).collect::<Vec<_>>());
         for ((&x, &y), &minus) in points.iter().zip(&y).zip(&minus) {
             let exact = f64::from(x).tanh();
             let ulp = f64::from(f32::from_bits((exact as f32).to_bits() + 1)) - f64::from(exact as f32);
@@ -314,8 +353,7 @@ mod tests {
     fn exp_is_within_two_ulp() {
         let points: Vec<f32> =
             (0..4_000_000).map(|i| EXP_MIN + (EXP_MAX - EXP_MIN) * (i as f32 / 4e6)).collect();
-        let mut y = points.clone();
-        exp_f32(&mut y);
+        let y = applied(exp_f32, &points);
         for (&x, &y) in points.iter().zip(&y) {
             let exact = f64::from(x).exp();
             assert!(
@@ -323,8 +361,8 @@ mod tests {
                 "exp({x}) = {y}, not {exact}"
             );
         }
-        let mut edges = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, -100.0, 89.0, 88.72];
-        exp_f32(&mut edges);
+        let edges =
+            applied(exp_f32, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, -100.0, 89.0, 88.72]);
         assert!(edges[0].is_nan() && edges[7].is_finite());
         assert_eq!(
             edges[1..7].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
@@ -338,8 +376,7 @@ mod tests {
             // 1e-12 to 30
             let x: Vec<f32> =
                 (0..1_000_000).map(|i| sign * 10.0_f32.powf(-12.0 + i as f32 * 1.347e-5)).collect();
-            let mut y = x.clone();
-            exp_remainder_f32(&mut y);
+            let y = applied(exp_remainder_f32, &x);
             for (&x, &y) in x.iter().zip(&y) {
                 let x = f64::from(x);
                 // The difference of f64 loses what the series has.
@@ -349,8 +386,7 @@ mod tests {
                 assert!((f64::from(y) / exact - 1.0).abs() < error, "{x}: {y}, not {exact}");
             }
         }
-        let mut edges = [f32::NAN, f32::INFINITY, -200.0, 0.0];
-        exp_remainder_f32(&mut edges);
+        let edges = applied(exp_remainder_f32, &[f32::NAN, f32::INFINITY, -200.0, 0.0]);
         assert!(edges[0].is_nan() && edges[1].is_nan());
         assert_eq!(
             edges[2..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
@@ -361,15 +397,13 @@ mod tests {
     #[test]
     fn ln_is_within_two_ulp_everywhere() {
         let points: Vec<f32> = (1..0x7f80_0000_u32).step_by(257).map(f32::from_bits).collect();
-        let mut y = points.clone();
-        ln_f32(&mut y);
+        let y = applied(ln_f32, &points);
         for (&x, &y) in points.iter().zip(&y) {
             let exact = f64::from(x).ln();
             let ulp = f64::from(f32::from_bits((exact as f32).to_bits() + 1)) - f64::from(exact as f32);
             assert!(((f64::from(y) - exact) / ulp).abs() <= 2.0, "ln({x}) = {y}, not {exact}");
         }
-        let mut edges = [f32::NAN, -1.0, f32::NEG_INFINITY, 0.0, -0.0, f32::INFINITY, 1.0];
-        ln_f32(&mut edges);
+        let edges = applied(ln_f32, &[f32::NAN, -1.0, f32::NEG_INFINITY, 0.0, -0.0, f32::INFINITY, 1.0]);
         assert!(edges[..3].iter().all(|x| x.is_nan()));
         assert_eq!(
             edges[3..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
@@ -379,18 +413,39 @@ mod tests {
 
     #[test]
     fn tanh_keeps_nan_and_saturates() {
-        for scalar in [false, true] {
-            let mut x = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN];
-            if scalar {
-                InPlace(&mut x, Tanh).with_simd(pulp::Scalar);
-            } else {
-                tanh_f32(&mut x);
+        let x =
+            applied(tanh_f32, &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 0.0, -0.0, f32::MAX, f32::MIN]);
+        assert!(x[0].is_nan());
+        assert_eq!(
+            x[1..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            [1.0_f32, -1.0, 0.0, -0.0, 1.0, -1.0].map(f32::to_bits)
+        );
+    }
+
+    #[test]
+    fn derivatives_and_row_sums_are_the_same_everywhere() {
+        let x: Vec<f32> = (0..7 * 53).map(|i| ((i * 7919) % 1000) as f32 / 500.0 - 1.0).collect();
+        let derivative = |isa, g: &mut [f32]| {
+            let a: Vec<f32> = g.iter().map(|g| 0.9 * g).collect();
+            mul_tanh_derivative_f32(isa, g, &a);
+        };
+        for (x, y) in x.iter().zip(applied(derivative, &x)) {
+            let a = f64::from(0.9 * x);
+            assert!((f64::from(y) - f64::from(*x) * (1.0 - a * a)).abs() < 2e-7);
+        }
+        for width in 1..53 {
+            let of = |isa| {
+                let mut sums = [f32::NAN; 7];
+                row_sums_f32(isa, &mut sums, &x[..7 * width]);
+                sums
+            };
+            let portable = of(Isa::Portable);
+            for isa in Isa::available() {
+                assert_eq!(of(isa).map(f32::to_bits), portable.map(f32::to_bits), "{isa}, rows of {width}");
             }
-            assert!(x[0].is_nan());
-            assert_eq!(
-                x[1..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
-                [1.0_f32, -1.0, 0.0, -0.0, 1.0, -1.0].map(f32::to_bits)
-            );
+            for (sum, row) in portable.iter().zip(x.chunks_exact(width)) {
+                assert!((f64::from(*sum) - row.iter().map(|&x| f64::from(x)).sum::<f64>()).abs() < 1e-5);
+            }
         }
     }
 }
