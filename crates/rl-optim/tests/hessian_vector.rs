@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 #![allow(clippy::float_cmp, reason = "the values compared are exact")]
 
-use num_traits::Float as _;
 use rl_kernels::Real;
 use rl_optim::{HessianVectorProduct, LinearOperator, OptimError};
 

@@ -247,6 +247,8 @@ impl<F: Real> Distribution<F> for DiagGaussian {
 
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     #[test]
