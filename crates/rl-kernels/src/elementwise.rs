@@ -2,7 +2,6 @@
 
 use pulp::{Simd, WithSimd};
 
-use crate::mat::Finish;
 use crate::{Isa, LANES, Real, vectorize};
 
 /// A function of one vector.
@@ -196,13 +195,6 @@ fn ln<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 }
 
 /// `g ← g ⊙ (1 − a²)`: the derivative of tanh in terms of its value `a`.
-pub(crate) fn mul_tanh_derivative(g: &mut [f64], a: &[f64]) {
-    for (g, &a) in g.iter_mut().zip(a) {
-        *g *= 1.0 - a * a;
-    }
-}
-
-/// The same in whole vectors: left to themselves, compilers use half of the widest.
 pub(crate) fn mul_tanh_derivative_f32(isa: Isa, g: &mut [f32], a: &[f32]) {
     assert_eq!(g.len(), a.len(), "a gradient and its activations");
     isa.dispatch(MulTanhDerivative { g, a });
@@ -221,19 +213,33 @@ impl WithSimd for MulTanhDerivative<'_> {
         let (g, g_tail) = S::as_mut_simd_f32s(self.g);
         let (a, a_tail) = S::as_simd_f32s(self.a);
         for (g, &a) in g.iter_mut().zip(a) {
-            *g = times_tanh_derivative(simd, *g, a);
+            *g = times_tanh_derivative_f32(simd, *g, a);
         }
         // By the same instructions: where an element lies changes no bit of it.
         if !g_tail.is_empty() {
             let (g, a) = (simd.partial_load_f32s(g_tail), simd.partial_load_f32s(a_tail));
-            simd.partial_store_f32s(g_tail, times_tanh_derivative(simd, g, a));
+            simd.partial_store_f32s(g_tail, times_tanh_derivative_f32(simd, g, a));
         }
     }
 }
 
+/// `g (1 − a²)`
 #[inline(always)]
-fn times_tanh_derivative<S: Simd>(simd: S, g: S::f32s, a: S::f32s) -> S::f32s {
-    simd.mul_f32s(g, simd.mul_add_f32s(simd.neg_f32s(a), a, simd.splat_f32s(1.0)))
+pub(crate) fn times_tanh_derivative_f32<S: Simd>(simd: S, g: S::f32s, a: S::f32s) -> S::f32s {
+    simd.mul_f32s(g, simd.negate_mul_add_f32s(a, a, simd.splat_f32s(1.0)))
+}
+
+/// `g (1 − a²)`
+#[inline(always)]
+pub(crate) fn times_tanh_derivative_f64<S: Simd>(simd: S, g: S::f64s, a: S::f64s) -> S::f64s {
+    simd.mul_f64s(g, simd.negate_mul_add_f64s(a, a, simd.splat_f64s(1.0)))
+}
+
+/// `g ← g ⊙ (1 − a²)` in `f64`.
+pub(crate) fn mul_tanh_derivative_f64(g: &mut [f64], a: &[f64]) {
+    for (g, &a) in g.iter_mut().zip(a) {
+        *g *= f64::mul_add(-a, a, 1.0);
+    }
 }
 
 /// `sums[r] ← Σ_k x[r, k]` for the rows of `x`.
@@ -272,27 +278,16 @@ impl WithSimd for RowSums<'_> {
     }
 }
 
-/// Finishes some adjacent elements of a product that begin at `at`.
+/// `x ← tanh(x)` inside another kernel.
 #[inline(always)]
-pub(crate) fn finish_f32<S: Simd>(simd: S, c: &mut [f32], at: usize, finish: Finish<'_, f32>) {
-    match finish {
-        Finish::Nothing => {}
-        Finish::Tanh => InPlace(c, Tanh).with_simd(simd),
-        Finish::TanhDerivative(a) => {
-            let a = &a[at..at + c.len()];
-            MulTanhDerivative { g: c, a }.with_simd(simd);
-        }
-    }
+pub(crate) fn tanh_vectors_f32<S: Simd>(simd: S, x: &mut [f32]) {
+    InPlace(x, Tanh).with_simd(simd);
 }
 
 /// The same in `f64`.
 #[inline(always)]
-pub(crate) fn finish_f64<S: Simd>(_: S, c: &mut [f64], at: usize, finish: Finish<'_, f64>) {
-    match finish {
-        Finish::Nothing => {}
-        Finish::Tanh => f64::tanh_in_place(c),
-        Finish::TanhDerivative(a) => mul_tanh_derivative(c, &a[at..at + c.len()]),
-    }
+pub(crate) fn tanh_vectors_f64<S: Simd>(_: S, x: &mut [f64]) {
+    f64::tanh_in_place(x);
 }
 
 /// `a ← a + b`, for as many elements as the shorter of them has.

@@ -34,6 +34,16 @@ pub enum Finish<'a, F> {
     TanhDerivative(&'a [F]),
 }
 
+impl<F> Finish<'_, F> {
+    /// Where the values of a derivative of tanh begin for element `at` of the product.
+    pub(crate) fn tanh_values_at(&self, at: usize) -> Option<*const F> {
+        match self {
+            Finish::TanhDerivative(values) => Some(values.as_ptr().wrapping_add(at)),
+            _ => None,
+        }
+    }
+}
+
 impl<'a, F> MatRef<'a, F> {
     /// A row-major `[rows, cols]` view.
     ///

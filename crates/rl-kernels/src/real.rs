@@ -150,7 +150,7 @@ impl Real for f64 {
     }
     fn mul_tanh_derivative(g: &mut [f64], a: &[f64]) {
         assert_eq!(g.len(), a.len(), "a gradient and its activations");
-        elementwise::mul_tanh_derivative(g, a);
+        elementwise::mul_tanh_derivative_f64(g, a);
     }
     fn row_sums(sums: &mut [f64], x: &[f64]) {
         elementwise::row_sums(sums, x);

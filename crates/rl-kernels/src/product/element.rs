@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use pulp::{MemMask, Simd};
 
 use crate::Real;
-use crate::elementwise::{finish_f32, finish_f64};
-use crate::mat::Finish;
+use crate::elementwise::{
+    tanh_vectors_f32, tanh_vectors_f64, times_tanh_derivative_f32, times_tanh_derivative_f64,
+};
 
 /// A scalar type with its vectors.
 pub(crate) trait Element: Real {
@@ -31,14 +32,16 @@ pub(crate) trait Element: Real {
     ///
     /// The elements under the mask must be writable.
     unsafe fn store_masked<S: Simd>(simd: S, mask: Self::Mask<S>, p: *mut Self, x: Self::Vector<S>);
-    /// Finishes some adjacent elements of a product that begin at `at`.
-    fn finish<S: Simd>(simd: S, c: &mut [Self], at: usize, finish: Finish<'_, Self>);
+    /// `g (1 − a²)`
+    fn times_tanh_derivative<S: Simd>(simd: S, g: Self::Vector<S>, a: Self::Vector<S>) -> Self::Vector<S>;
+    /// `x ← tanh(x)`
+    fn tanh_vectors<S: Simd>(simd: S, x: &mut [Self]);
     /// Memory of this thread to copy operands into.
     fn with_memory<R>(body: impl FnOnce(&mut Vec<Self>) -> R) -> R;
 }
 
 macro_rules! element {
-    ($type:ty, $vector:ident, $mask:ident, $lanes:ident, $splat:ident, $mul_add:ident, $between:ident, $index:ty, $load:ident, $store:ident, $finish:ident) => {
+    ($type:ty, $vector:ident, $mask:ident, $lanes:ident, $splat:ident, $mul_add:ident, $between:ident, $index:ty, $load:ident, $store:ident, $derivative:ident, $tanh:ident) => {
         impl Element for $type {
             type Vector<S: Simd> = S::$vector;
             type Mask<S: Simd> = MemMask<S::$mask>;
@@ -71,8 +74,12 @@ macro_rules! element {
                 unsafe { simd.$store(mask, p, x) }
             }
             #[inline(always)]
-            fn finish<S: Simd>(simd: S, c: &mut [$type], at: usize, finish: Finish<'_, $type>) {
-                $finish(simd, c, at, finish);
+            fn times_tanh_derivative<S: Simd>(simd: S, g: S::$vector, a: S::$vector) -> S::$vector {
+                $derivative(simd, g, a)
+            }
+            #[inline(always)]
+            fn tanh_vectors<S: Simd>(simd: S, x: &mut [$type]) {
+                $tanh(simd, x);
             }
             fn with_memory<R>(body: impl FnOnce(&mut Vec<$type>) -> R) -> R {
                 thread_local! {
@@ -95,7 +102,8 @@ element!(
     u32,
     mask_load_ptr_f32s,
     mask_store_ptr_f32s,
-    finish_f32
+    times_tanh_derivative_f32,
+    tanh_vectors_f32
 );
 element!(
     f64,
@@ -108,5 +116,6 @@ element!(
     u64,
     mask_load_ptr_f64s,
     mask_store_ptr_f64s,
-    finish_f64
+    times_tanh_derivative_f64,
+    tanh_vectors_f64
 );

@@ -70,6 +70,7 @@ impl<E: Element> PackedProduct<'_, E> {
                                 c: c.as_mut_ptr().add(i * n + j),
                                 c_stride: n,
                                 width: columns,
+                                tanh_values: if last { finish.tanh_values_at(i * n + j) } else { None },
                             }
                         };
                         let init = match init {
@@ -80,10 +81,10 @@ impl<E: Element> PackedProduct<'_, E> {
                         };
                         // SAFETY: as above.
                         unsafe { run_rows::<E, S, ROWS, COLS>(simd, tile, rows, columns == width, init) };
-                        if last && !matches!(finish, Finish::Nothing) {
+                        if last && matches!(finish, Finish::Tanh) {
                             for r in i..i + rows {
                                 let at = r * n + j;
-                                E::finish(simd, &mut c[at..at + columns], at, finish);
+                                E::tanh_vectors(simd, &mut c[at..at + columns]);
                             }
                         }
                     }
@@ -125,6 +126,7 @@ unsafe fn run_rows<E: Element, S: Simd, const ROWS: usize, const COLS: usize>(
                     b: tile.b.add(v),
                     c: tile.c.add(r * tile.c_stride + v),
                     width,
+                    tanh_values: tile.tanh_values.map(|values| values.add(r * tile.c_stride + v)),
                     ..tile
                 };
                 let init = match init {

@@ -82,6 +82,7 @@ impl<E: Element> Strip<'_, '_, E> {
                     c: c.as_mut_ptr().add(i * n + j),
                     c_stride: n,
                     width,
+                    tanh_values: finish.tanh_values_at(i * n + j),
                 }
             };
             let init = match init {
@@ -101,11 +102,11 @@ impl<E: Element> Strip<'_, '_, E> {
                     _ => tile.run::<S, 1, COLS, MASKED>(simd, init),
                 }
             }
-            if !matches!(finish, Finish::Nothing) {
+            if matches!(finish, Finish::Tanh) {
                 // While the tile is in the nearest cache and the next one's multiplications can begin beside it.
                 for r in i..i + rows {
                     let at = r * n + j;
-                    E::finish(simd, &mut c[at..at + width], at, finish);
+                    E::tanh_vectors(simd, &mut c[at..at + width]);
                 }
             }
             i += rows;

@@ -17,6 +17,8 @@ pub(super) struct Tile<E> {
     pub(super) c: *mut E,
     pub(super) c_stride: usize,
     pub(super) width: usize,
+    /// The values `a` of a derivative of tanh that the tile is finished with, if it is; they lie as C does.
+    pub(super) tanh_values: Option<*const E>,
 }
 
 impl<E: Element> Tile<E> {
@@ -25,7 +27,7 @@ impl<E: Element> Tile<E> {
     /// # Safety
     ///
     /// A must have `ROWS` rows and `k` columns from `a`, B `k` rows and `width` columns from `b`, C `ROWS` rows and `width`
-    /// columns from `c`; `COLS` vectors must cover `width`, exactly unless `MASKED`.
+    /// columns from `c`, as `tanh_values`; `COLS` vectors must cover `width`, exactly unless `MASKED`.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd, const ROWS: usize, const COLS: usize, const MASKED: bool>(
         self,
@@ -88,6 +90,15 @@ impl<E: Element> Tile<E> {
                 let a = E::splat(simd, unsafe { *row.add(k * col_stride) });
                 for (acc, &b) in acc.iter_mut().zip(&b) {
                     *acc = E::fused(simd, a, b, *acc);
+                }
+            }
+        }
+        if let Some(values) = self.tanh_values {
+            for (r, acc) in acc.iter_mut().enumerate() {
+                for (v, acc) in acc.iter_mut().enumerate() {
+                    // SAFETY: row r of the values.
+                    let value = load(unsafe { values.add(r * self.c_stride) }, v);
+                    *acc = E::times_tanh_derivative(simd, *acc, value);
                 }
             }
         }
