@@ -95,11 +95,11 @@ pub fn fma_peak(x: f32) -> f32 {
             // As many multiply-adds whatever the width of a vector.
             for _ in 0..64 * 1000 / S::F32_LANES {
                 for acc in &mut acc {
-                    *acc = simd.mul_add_e_f32s(*acc, a, b);
+                    *acc = simd.mul_add_f32s(*acc, a, b);
                 }
             }
             acc.into_iter().map(|acc| simd.reduce_sum_f32s(acc)).sum()
         }
     }
-    pulp::Arch::new().dispatch(Peak(x))
+    rl_kernels::dispatch(Peak(x))
 }

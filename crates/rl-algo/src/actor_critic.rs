@@ -74,12 +74,17 @@ fn plan(
         other => return Err(AlgoError::ActionSpace(other.to_string())),
     };
     let sizes = |n_outputs: usize| -> Vec<usize> {
-        [observations.flat_len()].into_iter().chain(config.net_arch.iter().copied()).chain([n_outputs]).collect()
+        [observations.flat_len()]
+            .into_iter()
+            .chain(config.net_arch.iter().copied())
+            .chain([n_outputs])
+            .collect()
     };
     let (actor, critic) = (sizes(n_outputs), sizes(1));
     // Widths are at most 2^16 and there are at most 64 of them, so that only the spaces' own sizes could overflow.
     let layers = actor.windows(2).chain(critic.windows(2));
-    let n_params = layers.fold(0_usize, |sum, io| sum.saturating_add(io[0].saturating_add(1).saturating_mul(io[1])));
+    let n_params =
+        layers.fold(0_usize, |sum, io| sum.saturating_add(io[0].saturating_add(1).saturating_mul(io[1])));
     let allowed = format!("networks with at most 2^28 parameters together; these would have {n_params}");
     check_setting("net_arch", format!("{:?}", config.net_arch), &allowed, n_params <= MAX_PARAMS)?;
     let spec = PolicySpec { sizes: actor, activation: config.activation, distribution, action_bounds };

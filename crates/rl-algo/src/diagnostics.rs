@@ -2,8 +2,8 @@
 
 use rl_nn::{DistParams, Evaluation, NnError, PolicyModel, Real, Shards};
 
-use rl_kernels::elementary::exp_m1;
 use crate::{PolicyBatch, Reducer};
+use rl_kernels::elementary::exp_m1;
 
 /// The change of a policy over an update.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -94,7 +94,8 @@ pub fn main_with_args(
 /// Makes the kernels use the instruction set that the environment variable `RL_ISA` names, if it is set: for tests, as no result depends on it.
 fn select_isa() -> anyhow::Result<()> {
     let Some(name) = std::env::var_os("RL_ISA") else { return Ok(()) };
-    let isa: rl_kernels::Isa = name.to_string_lossy().parse().map_err(|e| errors::usage(format!("RL_ISA: {e}")))?;
+    let isa: rl_kernels::Isa =
+        name.to_string_lossy().parse().map_err(|e| errors::usage(format!("RL_ISA: {e}")))?;
     isa.select().map_err(|e| errors::usage(format!("RL_ISA: {e}")))
 }
 

@@ -29,7 +29,7 @@ pub fn norm<F: Real>(a: &[F]) -> f64 {
 pub fn axpy<F: Real>(alpha: f64, x: &[F], y: &mut [F]) {
     let alpha = F::narrow(alpha);
     for (y, &x) in y.iter_mut().zip(x) {
-        *y = *y + alpha * x;
+        *y += alpha * x;
     }
 }
 
@@ -45,6 +45,6 @@ pub fn axpy<F: Real>(alpha: f64, x: &[F], y: &mut [F]) {
 pub fn scale<F: Real>(alpha: f64, x: &mut [F]) {
     let alpha = F::narrow(alpha);
     for x in x {
-        *x = alpha * *x;
+        *x *= alpha;
     }
 }

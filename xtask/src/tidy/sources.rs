@@ -16,6 +16,23 @@ const TALKING: &[&str] =
 /// What only training and the program itself do.
 const FILES: &[&str] = &["std::fs", "fs::", "File::", "OpenOptions"];
 
+/// What would choose an instruction set by itself, or make a result depend on it.
+const PROCESSOR: &[&str] = &[
+    "Arch::new",
+    "is_x86_feature_detected!",
+    "target_feature",
+    "gemm::",
+    "V3::try_new",
+    "V4::try_new",
+    "Neon::try_new",
+    "mul_add_e_f32s",
+    "mul_add_e_f64s",
+    "approx_reciprocal_f32s",
+];
+
+/// The crate that chooses the instruction set.
+const MAY_CHOOSE: &[&str] = &["rl-kernels"];
+
 /// Libraries that may open files.
 const MAY_OPEN_FILES: &[&str] = &["rl-train", "rl-cli"];
 /// Crates that may talk to people and read the environment.
@@ -69,6 +86,9 @@ pub(crate) fn check_rust(path: &str, text: &str) -> Vec<String> {
     for (n, line) in code_lines(text) {
         if let Some(pattern) = found(line, TALKING).filter(|_| !MAY_TALK.contains(&library)) {
             report(n, pattern, "is for rl-cli alone; a library is told, and returns");
+        }
+        if let Some(pattern) = found(line, PROCESSOR).filter(|_| !MAY_CHOOSE.contains(&library)) {
+            report(n, pattern, "is for rl-kernels alone, whose results are the same on every processor");
         }
         if let Some(pattern) = found(line, FILES).filter(|_| !MAY_OPEN_FILES.contains(&library)) {
             report(n, pattern, "is for rl-train alone, which opens files");

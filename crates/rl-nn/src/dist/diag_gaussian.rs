@@ -1,6 +1,6 @@
 use rand_distr::Distribution as _;
-use rl_kernels::elementary::{exp, exp_m1};
 use rl_kernels::StandardNormal;
+use rl_kernels::elementary::{exp, exp_m1};
 
 use super::{
     Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
