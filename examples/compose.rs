@@ -12,7 +12,7 @@ use rl_env::rng::stream;
 use rl_env::{SyncVecEnv, TimeLimit, envs::CartPole};
 use rl_gae::Trajectories;
 use rl_nn::dist::Categorical;
-use rl_nn::{Activation, Input, Mlp, Network, PolicyModel, Shards};
+use rl_nn::{Activation, Mlp, Network, PolicyModel, Shards, States};
 use rl_optim::{Adam, AdamParams};
 use rl_rollout::{Collector, Rollout};
 use rl_trpo::{TrpoConfig, policy_step};
@@ -41,7 +41,7 @@ fn main() -> anyhow::Result<()> {
         collector.collect(&policy, &theta, n_steps, &mut rollout, &mut episodes)?;
         let mut value = |obs: &[f32]| -> anyhow::Result<Vec<f32>> {
             let mut v = vec![0.0; obs.len() / 4];
-            shards.forward(&critic, &critic_theta, Input::new(obs, 4)?, &mut v)?;
+            shards.forward(&critic, &critic_theta, &States::new(obs, 4)?, &mut v)?;
             Ok(v)
         };
         let (values, last_values) = (value(&rollout.observations)?, value(&rollout.last_observations)?);
@@ -60,7 +60,7 @@ fn main() -> anyhow::Result<()> {
         rl_gae::normalize(&mut advantages);
 
         // One trust-region step of the policy, then some regression steps of the critic.
-        let observations = Input::new(&rollout.observations, 4)?;
+        let observations = States::new(&rollout.observations, 4)?;
         let (actions, old_log_probs) = (rollout.actions.as_ref(), &rollout.log_probs[..]);
         let batch = PolicyBatch { observations, actions, advantages: &advantages, old_log_probs };
         let step = policy_step(Reducer, &policy, &mut theta, &batch, &config, &mut shards)?;

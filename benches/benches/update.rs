@@ -10,7 +10,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use rl_algo::{Batch, LinearizedPolicy, Reducer};
 use rl_env::Registry;
 use rl_gae::{Trajectories, gae};
-use rl_nn::{Input, Pair, Shards, Workspace};
+use rl_nn::{Forward, Pair, Shards, States, Workspace};
 use rl_optim::{
     Adam, AdamParams, CgParams, CgWorkspace, Damped, LinearOperator, clip_scale, conjugate_gradient, vector,
 };
@@ -93,7 +93,8 @@ fn parts(c: &mut Criterion) {
         let x = reals(&mut rng(), rows * 4);
         let (mut y, mut ws) = (vec![0.0; rows * 2], Workspace::default());
         c.bench_function(&format!("policy_forward/{rows}"), |b| {
-            b.iter(|| policy.network.forward(net, Input::new(&x, 4).unwrap(), &mut y, &mut ws).unwrap());
+            let mut forward = Forward::new(&*policy.network, net, &mut ws).unwrap();
+            b.iter(|| forward.run(&States::new(&x, 4).unwrap(), &mut y).unwrap());
         });
     }
     let grad = reals(&mut rng(), agent.theta().len());
@@ -126,7 +127,7 @@ fn fisher(c: &mut Criterion) {
         let v = reals(&mut rng(), agent.policy().n_params());
         let mut out = vec![0.0; v.len()];
         let mut shards = Shards::new();
-        let input = Input::new(&x, 4).unwrap();
+        let input = States::new(&x, 4).unwrap();
         let mut pi = LinearizedPolicy::new(agent.policy(), agent.policy_theta(), input, &mut shards).unwrap();
         let mut fisher = pi.fisher(1.0);
         bench_in_pool(c, "fisher_2048", threads, |iters| {

@@ -4,7 +4,7 @@ use rand::Rng;
 use rl_algo::{ActorCritic, NetConfig, PolicyBatch};
 use rl_env::rng::stream;
 use rl_env::{BoxSpace, EnvRng, Space};
-use rl_nn::{Actions, Input};
+use rl_nn::{Actions, States};
 use rl_ppo::Minibatch;
 
 /// An actor and a critic with two hidden layers of `width` for CartPole's spaces.
@@ -59,7 +59,7 @@ impl Samples {
     /// As a batch for the policy.
     pub fn policy_batch(&self) -> PolicyBatch<'_, f32> {
         PolicyBatch {
-            observations: Input { data: &self.observations, width: 4 },
+            observations: States::new(&self.observations, 4).unwrap_or_else(|e| panic!("rows of four: {e}")),
             actions: self.actions.as_ref(),
             advantages: &self.advantages,
             old_log_probs: &self.old_log_probs,

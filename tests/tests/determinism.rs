@@ -9,11 +9,12 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::ThreadId;
 use std::time::Duration;
 
-use candle_core::Tensor;
 use command_line::{Place, SHORT, result};
 use rl_algo::{ActorCritic, Algorithm, NetConfig};
 use rl_env::rng::stream;
-use rl_nn::{Activation, DistributionSpec, Input, Layout, Mlp, Network, NnError, PolicyModel, Workspace};
+use rl_nn::{
+    Activation, Carry, DistributionSpec, Mlp, Network, NnError, PolicyModel, Shape, States, Workspace,
+};
 use rl_ppo::{Ppo, PpoConfig};
 use rl_train::{TrainConfig, Trainer, with_threads};
 use rl_trpo::{Trpo, TrpoConfig};
@@ -87,50 +88,47 @@ impl Rendezvous {
 }
 
 impl Network<f32> for Meeting {
-    fn layout(&self) -> &Layout {
-        Network::<f32>::layout(&self.inner)
+    fn shape(&self) -> &Shape {
+        Network::<f32>::shape(&self.inner)
     }
-    fn n_inputs(&self) -> usize {
-        Network::<f32>::n_inputs(&self.inner)
-    }
-    fn n_outputs(&self) -> usize {
-        Network::<f32>::n_outputs(&self.inner)
+    fn prepare(&self, theta: &[f32], ws: &mut Workspace<f32>) -> Result<(), NnError> {
+        self.inner.prepare(theta, ws)
     }
     fn forward(
         &self,
         theta: &[f32],
-        x: Input<'_, f32>,
+        x: &States<'_, f32>,
+        carry: &mut Carry<f32>,
         y: &mut [f32],
         ws: &mut Workspace<f32>,
     ) -> Result<(), NnError> {
-        self.inner.forward(theta, x, y, ws)
+        self.inner.forward(theta, x, carry, y, ws)
     }
-    fn record(&self, theta: &[f32], x: Input<'_, f32>, ws: &mut Workspace<f32>) -> Result<(), NnError> {
+    fn record(&self, theta: &[f32], x: &States<'_, f32>, ws: &mut Workspace<f32>) -> Result<(), NnError> {
         self.place.wait_for_another();
         self.inner.record(theta, x, ws)
     }
     fn vjp(
         &self,
         theta: &[f32],
-        x: Input<'_, f32>,
+        x: &States<'_, f32>,
         ws: &mut Workspace<f32>,
         dy: &[f32],
         grad: &mut [f32],
+        dx: Option<&mut [f32]>,
     ) -> Result<(), NnError> {
-        self.inner.vjp(theta, x, ws, dy, grad)
+        self.inner.vjp(theta, x, ws, dy, grad, dx)
     }
     fn jvp(
         &self,
         theta: &[f32],
-        x: Input<'_, f32>,
+        x: &States<'_, f32>,
         ws: &mut Workspace<f32>,
         v: &[f32],
+        dx: Option<&[f32]>,
         dy: &mut [f32],
     ) -> Result<(), NnError> {
-        self.inner.jvp(theta, x, ws, v, dy)
-    }
-    fn forward_tensor(&self, theta: &Tensor, x: &Tensor) -> Result<Tensor, NnError> {
-        Network::<f32>::forward_tensor(&self.inner, theta, x)
+        self.inner.jvp(theta, x, ws, v, dx, dy)
     }
 }
 

@@ -8,7 +8,7 @@ use rand::SeedableRng;
 use rl_algo::{LinearizedPolicy, Reducer};
 use rl_env::EnvRng;
 use rl_nn::dist::{Categorical, DiagGaussian, SampleRng};
-use rl_nn::{ActionsRef, Activation, DistGrad, DistParams, Distribution, Input, Mlp, PolicyModel, Shards};
+use rl_nn::{ActionsRef, Activation, DistGrad, DistParams, Distribution, Mlp, PolicyModel, Shards, States};
 use rl_optim::LinearOperator;
 use rl_optim::vector::{dot, norm};
 
@@ -77,7 +77,8 @@ fn the_fisher_operator_is_symmetric_and_positive() {
         let policy = PolicyModel::new(net, dist).unwrap();
         let (theta, x) = (draw(&mut rng, policy.n_params()), draw(&mut rng, 20));
         let mut shards = Shards::new();
-        let mut pi = LinearizedPolicy::new(&policy, &theta, Input::new(&x, 2).unwrap(), &mut shards).unwrap();
+        let mut pi =
+            LinearizedPolicy::new(&policy, &theta, States::new(&x, 2).unwrap(), &mut shards).unwrap();
         let mut fisher = pi.fisher(1.0);
         for _ in 0..20 {
             let (u, v) = (draw(&mut rng, theta.len()), draw(&mut rng, theta.len()));

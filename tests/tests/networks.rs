@@ -10,8 +10,8 @@ use rl_algo::LinearizedPolicy;
 use rl_env::EnvRng;
 use rl_nn::dist::{Categorical, DiagGaussian};
 use rl_nn::{
-    Activation, DistGrad, DistParams, Distribution, Forward, Input, Linearized, Mirror, Mlp, Network,
-    PolicyModel, Real, SHARD_ROWS, Shards, Workspace,
+    Activation, DistGrad, DistParams, Distribution, Forward, Linearized, Mirror, Mlp, Network, PolicyModel,
+    Real, SHARD_ROWS, Shards, States, TensorNetwork, Workspace,
 };
 use rl_optim::{GaussNewton, LinearOperator, OptimError};
 use rl_tests::{assert_near, narrow};
@@ -20,7 +20,7 @@ fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
-const SHAPES: [(&[usize], Activation); 7] = [
+const SHAPES: [(&[usize], Activation); 11] = [
     (&[20, 3], Activation::Tanh),
     (&[24, 40, 40, 18], Activation::Relu),
     (&[3, 2], Activation::Tanh),
@@ -28,15 +28,21 @@ const SHAPES: [(&[usize], Activation); 7] = [
     (&[3, 17, 5, 1], Activation::Tanh),
     (&[5, 33, 6], Activation::Relu),
     (&[1, 1, 1, 1, 1], Activation::Tanh),
+    (&[5, 20, 33, 6], Activation::Elu),
+    (&[5, 20, 33, 6], Activation::Gelu),
+    (&[5, 20, 33, 6], Activation::Silu),
+    (&[5, 20, 33, 6], Activation::LeakyRelu),
 ];
 
 #[test]
 fn forward_and_gradient_equal_candles() {
     let mut rng = EnvRng::seed_from_u64(1);
     for (sizes, activation) in SHAPES {
-        let net = Mlp::new(sizes, activation).unwrap();
-        let net: &dyn Network<f32> = &net;
-        for rows in [1, 7, 64] {
+        let [linear, activated] = [Mlp::new, Mlp::trunk].map(|make| make(sizes, activation).unwrap());
+        for (tensor_net, rows) in
+            [(&linear, 1), (&linear, 7), (&linear, 64), (&activated, 7), (&activated, 64)]
+        {
+            let net: &dyn Network<f32> = tensor_net;
             let theta = narrow::<f32>(&draw(&mut rng, net.n_params()));
             let x = narrow::<f32>(&draw(&mut rng, rows * sizes[0]));
             let dy = narrow::<f32>(&draw(&mut rng, rows * net.n_outputs()));
@@ -44,7 +50,7 @@ fn forward_and_gradient_equal_candles() {
             let mut mirror = Mirror::new(&theta, &Device::Cpu).unwrap();
             mirror.refresh(&theta, 1).unwrap();
             let x_tensor = Tensor::from_slice(&x, (rows, sizes[0]), &Device::Cpu).unwrap();
-            let y_tensor = net.forward_tensor(mirror.var().as_tensor(), &x_tensor).unwrap();
+            let y_tensor = tensor_net.forward_tensor(mirror.var().as_tensor(), &x_tensor).unwrap();
             let weights = Tensor::from_slice(&dy, (rows, net.n_outputs()), &Device::Cpu).unwrap();
             let loss = (&y_tensor * weights).unwrap().sum_all().unwrap();
             let grads = loss.backward().unwrap();
@@ -54,14 +60,14 @@ fn forward_and_gradient_equal_candles() {
             };
 
             let mut y = vec![0.0; rows * net.n_outputs()];
-            let input = Input::new(&x, sizes[0]).unwrap();
+            let input = States::new(&x, sizes[0]).unwrap();
             let mut ws = Workspace::default();
-            net.forward(&theta, input, &mut y, &mut ws).unwrap();
+            Forward::new(net, &theta, &mut ws).unwrap().run(&input, &mut y).unwrap();
             assert_near("forward", &y, &wide(&y_tensor), 2e-6);
             let mut linearized = Linearized::new(net, &theta, input, &mut ws).unwrap();
             assert_near("the recorded output", linearized.output(), &wide(&y_tensor), 2e-6);
             let mut grad = vec![0.0; theta.len()];
-            linearized.vjp(&dy, &mut grad).unwrap();
+            linearized.vjp(&dy, &mut grad, None).unwrap();
             assert_near("vjp", &grad, &wide(grad_tensor), 2e-6);
         }
     }
@@ -88,12 +94,12 @@ fn forward_mode_is_the_derivative_and_the_adjoint_of_reverse_mode() {
         let rows = 9;
         let (theta, v) = (draw(&mut rng, net.n_params()), draw(&mut rng, net.n_params()));
         let (x, dy) = (draw(&mut rng, rows * sizes[0]), draw(&mut rng, rows * net.n_outputs()));
-        let input = Input::new(&x, sizes[0]).unwrap();
+        let input = States::new(&x, sizes[0]).unwrap();
         let mut ws = Workspace::default();
         let mut linearized = Linearized::new(net, &theta, input, &mut ws).unwrap();
         let (mut jv, mut jt_dy) = (vec![0.0; dy.len()], vec![0.0; v.len()]);
-        linearized.jvp(&v, &mut jv).unwrap();
-        linearized.vjp(&dy, &mut jt_dy).unwrap();
+        linearized.jvp(&v, None, &mut jv).unwrap();
+        linearized.vjp(&dy, &mut jt_dy, None).unwrap();
 
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         assert!((dot(&dy, &jv) - dot(&jt_dy, &v)).abs() < 1e-10 * dot(&v, &v));
@@ -101,7 +107,8 @@ fn forward_mode_is_the_derivative_and_the_adjoint_of_reverse_mode() {
         let at = |h: f64| {
             let moved: Vec<f64> = theta.iter().zip(&v).map(|(t, v)| t + h * v).collect();
             let mut y = vec![0.0; dy.len()];
-            net.forward(&moved, input, &mut y, &mut Workspace::default()).unwrap();
+            let mut ws = Workspace::default();
+            Forward::new(net, &moved, &mut ws).unwrap().run(&input, &mut y).unwrap();
             y
         };
         let differences: Vec<f64> = at(1e-6).iter().zip(at(-1e-6)).map(|(p, m)| (p - m) / 2e-6).collect();
@@ -122,8 +129,10 @@ fn prepared_passes_equal_single_ones() {
             for rows in [1, 16, 17, 40, 1, 8] {
                 let x: Vec<f32> = narrow(&draw(&mut rng, rows * 3));
                 let (mut got, mut expected) = (vec![0.0; rows * 2], vec![1.0; rows * 2]);
-                forward.run(Input::new(&x, 3).unwrap(), &mut got).unwrap();
-                net.forward(&theta, Input::new(&x, 3).unwrap(), &mut expected, &mut other_ws).unwrap();
+                let input = States::new(&x, 3).unwrap();
+                forward.run(&input, &mut got).unwrap();
+                let mut alone = Forward::new(&net, &theta, &mut other_ws).unwrap();
+                alone.run(&input, &mut expected).unwrap();
                 assert_eq!(got, expected, "{rows} rows through {sizes:?}");
             }
         }
@@ -131,7 +140,7 @@ fn prepared_passes_equal_single_ones() {
     let net = Mlp::new(&[3, 2], Activation::Tanh).unwrap();
     assert!(Forward::<f32>::new(&net, &[0.0; 7], &mut ws).is_err());
     let mut forward = Forward::new(&net, &[0.0_f32; 8], &mut ws).unwrap();
-    assert!(forward.run(Input::new(&[0.0; 3], 3).unwrap(), &mut [0.0; 3]).is_err());
+    assert!(forward.run(&States::new(&[0.0; 3], 3).unwrap(), &mut [0.0; 3]).is_err());
 }
 
 fn sharded_equals_whole<F: Real>(tolerance: f64) {
@@ -144,19 +153,19 @@ fn sharded_equals_whole<F: Real>(tolerance: f64) {
         let theta = narrow::<F>(&draw(&mut rng, net.n_params()));
         let (v, x) = (narrow::<F>(&draw(&mut rng, net.n_params())), narrow::<F>(&draw(&mut rng, rows * 4)));
         let dy = narrow::<F>(&draw(&mut rng, rows * 3));
-        let input = Input::new(&x, 4).unwrap();
+        let input = States::new(&x, 4).unwrap();
         let (mut ws, mut shards) = (Workspace::default(), Shards::new());
 
         let mut forward = vec![F::zero(); rows * 3];
-        shards.forward(net, &theta, input, &mut forward).unwrap();
+        shards.forward(net, &theta, &input, &mut forward).unwrap();
         let mut whole = Linearized::new(net, &theta, input, &mut ws).unwrap();
         let mut sharded = shards.linearize(net, &theta, input).unwrap();
         let (mut jv, mut grad) = ([forward.clone(), forward.clone()], [theta.clone(), theta.clone()]);
-        whole.jvp(&v, &mut jv[0]).unwrap();
+        whole.jvp(&v, None, &mut jv[0]).unwrap();
         sharded.jvp(&v, &mut jv[1]).unwrap();
         // Whatever was there before is gone.
         grad[0].fill(F::one());
-        whole.vjp(&dy, &mut grad[0]).unwrap();
+        whole.vjp(&dy, &mut grad[0], None).unwrap();
         sharded.vjp(&dy, &mut grad[1]).unwrap();
 
         let wide = |x: &[F]| x.iter().map(|x| x.widen()).collect::<Vec<_>>();
@@ -178,11 +187,17 @@ fn slices_that_do_not_fit_are_errors() {
     let net = Mlp::new(&[2, 3, 1], Activation::Tanh).unwrap();
     let net: &dyn Network<f32> = &net;
     let (theta, mut ws) = (vec![0.0; net.n_params()], Workspace::default());
-    let x = Input::new(&[0.0_f32; 4], 2).unwrap();
-    assert!(net.forward(&theta[1..], x, &mut [0.0; 2], &mut ws).is_err());
-    assert!(net.forward(&theta, x, &mut [0.0; 3], &mut ws).is_err());
-    assert!(net.forward(&theta, Input::new(&[0.0; 6], 3).unwrap(), &mut [0.0; 2], &mut ws).is_err());
-    assert!(Input::new(&[0.0_f32; 5], 2).is_err());
+    let x = States::new(&[0.0_f32; 4], 2).unwrap();
+    assert!(Forward::new(net, &theta[1..], &mut ws).is_err());
+    assert!(Linearized::new(net, &theta[1..], x, &mut Workspace::default()).is_err());
+    let mut forward = Forward::new(net, &theta, &mut ws).unwrap();
+    assert!(forward.run(&x, &mut [0.0; 3]).is_err());
+    assert!(forward.run(&States::new(&[0.0; 6], 3).unwrap(), &mut [0.0; 2]).is_err());
+    let mut other = Workspace::default();
+    let mut linearized = Linearized::new(net, &theta, x, &mut other).unwrap();
+    assert!(linearized.vjp(&[0.0; 2], &mut vec![0.0; theta.len()], Some(&mut [0.0; 3])).is_err());
+    assert!(linearized.jvp(&theta, Some(&[0.0; 3]), &mut [0.0; 2]).is_err());
+    assert!(States::new(&[0.0_f32; 5], 2).is_err());
     assert!(Mlp::new(&[2], Activation::Tanh).is_err());
     assert!(Mlp::new(&[2, 0, 1], Activation::Tanh).is_err());
 }
@@ -201,7 +216,7 @@ fn the_fisher_product_is_the_composition_of_its_parts() {
             let x = draw(&mut rng, rows * 4);
             let mut shards = Shards::new();
             let mut pi =
-                LinearizedPolicy::new(&policy, &theta, Input::new(&x, 4).unwrap(), &mut shards).unwrap();
+                LinearizedPolicy::new(&policy, &theta, States::new(&x, 4).unwrap(), &mut shards).unwrap();
             let (mut fused, mut composed) = (vec![1.0; v.len()], vec![2.0; v.len()]);
             pi.fisher(0.7).apply(&v, &mut fused).unwrap();
 

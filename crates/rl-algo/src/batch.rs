@@ -1,7 +1,7 @@
 //! A batch: a rollout with what it is worth.
 
 use rl_gae::{Trajectories, gae};
-use rl_nn::{ActionsRef, Input, NnError, Shards};
+use rl_nn::{ActionsRef, NnError, Shards, States};
 use rl_rollout::Rollout;
 
 use crate::{ActorCritic, AlgoError};
@@ -69,9 +69,9 @@ impl Batch {
         let rollout = &self.rollout;
         let (critic, theta) = (agent.critic(), agent.critic_theta());
         let mut evaluate = |obs: &[f32], values: &mut Vec<f32>| -> Result<(), NnError> {
-            let x = Input::new(obs, critic.n_inputs())?;
+            let x = States::new(obs, critic.n_inputs())?;
             values.resize(x.rows(), 0.0);
-            shards.forward(critic, theta, x, values)
+            shards.forward(critic, theta, &x, values)
         };
         evaluate(&rollout.observations, &mut self.values)?;
         evaluate(&rollout.last_observations, &mut self.last_values)?;
@@ -108,7 +108,7 @@ impl Batch {
         advantages: &'a [f32],
     ) -> Result<PolicyBatch<'a, f32>, NnError> {
         Ok(PolicyBatch {
-            observations: Input::new(&self.rollout.observations, agent.policy().network.n_inputs())?,
+            observations: States::new(&self.rollout.observations, agent.policy().network.n_inputs())?,
             actions: self.rollout.actions.as_ref(),
             advantages,
             old_log_probs: &self.rollout.log_probs,
@@ -124,7 +124,7 @@ impl Batch {
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyBatch<'a, F> {
     /// The states.
-    pub observations: Input<'a, F>,
+    pub observations: States<'a, F>,
     /// The actions taken.
     pub actions: ActionsRef<'a, F>,
     /// Their advantages.

@@ -1,7 +1,7 @@
 //! Fitting the value function by minibatch regression.
 
 use rand::RngCore;
-use rl_nn::{Input, Network, NnError, Shards, gather};
+use rl_nn::{Network, NnError, Shards, States, gather};
 use rl_optim::Adam;
 use rl_rollout::Minibatches;
 
@@ -41,7 +41,7 @@ pub fn fit_critic(
     reducer: Reducer,
     critic: &dyn Network<f32>,
     theta: &mut [f32],
-    observations: Input<'_, f32>,
+    observations: States<'_, f32>,
     returns: &[f32],
     fit: &CriticFit,
     adam: &mut Adam<f32>,
@@ -55,8 +55,8 @@ pub fn fit_critic(
     let (mut loss, mut steps) = (0.0, 0);
     for _ in 0..fit.n_epochs {
         for rows in minibatches.epoch(fit.batch_size, rng) {
-            gather(observations.data, observations.width, rows, &mut obs);
-            let mut value = shards.linearize(critic, theta, Input::new(&obs, observations.width)?)?;
+            gather(observations.obs(), observations.width(), rows, &mut obs);
+            let mut value = shards.linearize(critic, theta, States::new(&obs, observations.width())?)?;
             dv.clear();
             dv.extend(value.output().iter().zip(rows).map(|(v, &row)| v - returns[row]));
             loss += dv.iter().map(|&d| f64::from(d) * f64::from(d)).sum::<f64>() / rows.len() as f64;

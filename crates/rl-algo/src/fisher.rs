@@ -1,6 +1,6 @@
 //! A policy linearised on a batch of states: its Jacobian, gradient and Fisher operator.
 
-use rl_nn::{DistParams, Input, NnError, PolicyModel, Real, ShardedLinearized, Shards};
+use rl_nn::{DistGrad, DistParams, NnError, PolicyModel, Real, ShardedLinearized, Shards, States};
 use rl_optim::{Jacobian, LinearOperator, OptimError};
 
 /// The distribution parameters of a batch of states as a function of θ, linearised.
@@ -21,7 +21,7 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
     pub fn new(
         model: &'a PolicyModel<F>,
         theta: &'a [F],
-        observations: Input<'a, F>,
+        observations: States<'a, F>,
         shards: &'a mut Shards<F>,
     ) -> Result<Self, NnError> {
         let (net_theta, globals) = model.split(theta)?;
@@ -76,7 +76,9 @@ impl<F: Real> LinearOperator<F> for Fisher<'_, '_, F> {
 
     fn apply(&mut self, v: &[F], out: &mut [F]) -> Result<(), OptimError> {
         let LinearizedPolicy { network, model, globals } = &mut *self.policy;
-        network.fisher_product(&*model.distribution, globals, self.w, v, out).map_err(OptimError::operator)
+        let (distribution, globals, w) = (&*model.distribution, *globals, self.w);
+        let metric = |y: &[F], t: DistGrad<'_, F>| distribution.fisher(DistParams { y, globals }, w, t);
+        network.gauss_newton(metric, v, out).map_err(OptimError::operator)
     }
 }
 

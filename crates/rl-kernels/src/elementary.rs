@@ -61,6 +61,13 @@ pub fn tanh(x: f64) -> f64 {
     libm::tanh(x)
 }
 
+/// The error function `2/√π ∫₀ˣ e^(−t²) dt`, within an ulp.
+#[inline]
+#[must_use]
+pub fn erf(x: f64) -> f64 {
+    libm::erf(x)
+}
+
 /// `xʸ`, within an ulp.
 #[inline]
 #[must_use]
@@ -95,6 +102,7 @@ mod tests {
         assert!((cos(1.0) - 0.540_302_305_868_139_8).abs() < 2e-16);
         assert!((tanh(0.5) - 0.462_117_157_260_009_8).abs() < 2e-16);
         assert!((pow(2.0, 0.5) - std::f64::consts::SQRT_2).abs() < 5e-16);
+        assert!((erf(0.5) - 0.520_499_877_813_046_5).abs() < 2e-16);
         assert!(ln(-1.0).is_nan() && ln(0.0) == f64::NEG_INFINITY);
     }
 

@@ -42,6 +42,15 @@ impl Layout {
         range
     }
 
+    /// Appends the tensors of a part, their names behind the part's and a dot, and returns the range of all of them.
+    pub fn extend(&mut self, name: &str, part: &Layout) -> Range<usize> {
+        let start = self.len;
+        for param in part.params() {
+            self.push(format!("{name}.{}", param.name), &param.shape);
+        }
+        start..self.len
+    }
+
     /// The tensors in order.
     pub fn params(&self) -> &[Param] {
         &self.params

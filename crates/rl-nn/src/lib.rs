@@ -4,38 +4,48 @@
 //! ([`Linearized::vjp`]) and `Jv` ([`Linearized::jvp`]). θ is a plain slice that the caller owns; nothing hides
 //! parameters inside a module. [`PolicyModel`] adds an action [`Distribution`] whose losses, gradients and Fisher
 //! metric are closed forms in its few parameters, so that no tape is needed on the hot path. candle is the mirror:
-//! [`Network::forward_tensor`] is the same function inside a candle graph, over views of a flat [`Mirror`] `Var`.
+//! [`TensorNetwork::forward_tensor`] is the same function inside a candle graph, over views of a flat [`Mirror`] `Var`.
 //!
 //! # Invariant
 //!
 //! This crate knows neither environments nor algorithms, draws only from generators passed in, and touches no file:
 //! a [`TrainedPolicy`] turns into bytes and back.
 
+mod activation;
 mod buffer;
+mod chain;
 pub mod dist;
 mod error;
+mod fork;
 mod gather;
 mod init;
 mod layout;
+mod linearized;
 mod mirror;
 mod mlp;
 mod network;
 mod pair;
 mod policy;
 mod shards;
+mod states;
 mod trained;
 
+pub use activation::Activation;
 pub use buffer::Buffer;
+pub use chain::Chain;
 pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
 pub use error::NnError;
+pub use fork::Fork;
 pub use gather::gather;
 pub use init::orthogonal;
 pub use layout::{Layout, Param};
+pub use linearized::{Forward, Linearized};
 pub use mirror::Mirror;
-pub use mlp::{Activation, Mlp};
-pub use network::{Forward, Input, Linearized, Network, Workspace};
+pub use mlp::Mlp;
+pub use network::{Network, Shape, TensorNetwork, Workspace};
 pub use pair::Pair;
 pub use policy::PolicyModel;
 pub use rl_kernels::{Finish, Init, MatRef, Real};
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
+pub use states::{Carry, States};
 pub use trained::{PolicySpec, TrainedPolicy};

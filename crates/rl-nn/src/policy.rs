@@ -38,7 +38,7 @@ impl<F: Real> PolicyModel<F> {
 
     /// The named tensors of θ: the network's, then `globals` where there are any.
     pub fn layout(&self) -> Layout {
-        let mut layout = self.network.layout().clone();
+        let mut layout = self.network.shape().layout.clone();
         if self.distribution.n_globals() > 0 {
             layout.push("globals", &[self.distribution.n_globals()]);
         }

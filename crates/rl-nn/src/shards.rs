@@ -2,15 +2,10 @@
 
 use rayon::prelude::*;
 
-use crate::{DistGrad, DistParams, Distribution, Input, Linearized, Network, NnError, Real, Workspace};
+use crate::{Carry, DistGrad, Linearized, Network, NnError, Real, States, Workspace};
 
-/// Rows in a shard of a network with fewer than 2¹⁶ parameters; larger ones have up to four times as many, for every shard's
-/// gradient must be added up. The order of every sum depends on it, and so never on the number of threads.
+/// Rows in a shard of a network with fewer than 2¹⁶ parameters ([`Network::shard_rows`]).
 pub const SHARD_ROWS: usize = 128;
-
-fn shard_rows<F: Real>(network: &dyn Network<F>) -> usize {
-    SHARD_ROWS * (1 + network.n_params() / (1 << 16)).min(4)
-}
 
 /// Workspaces for the shards of a batch, reused from call to call.
 ///
@@ -51,23 +46,23 @@ impl<F: Real> Shards<F> {
         &mut self,
         network: &dyn Network<F>,
         theta: &[F],
-        x: Input<'_, F>,
+        x: &States<'_, F>,
         y: &mut [F],
     ) -> Result<(), NnError> {
         NnError::check("the output", y.len(), x.rows() * network.n_outputs())?;
-        let shard_rows = shard_rows(network);
-        self.reserve(x.rows().div_ceil(shard_rows));
-        if x.rows() <= shard_rows {
-            return match self.workspaces.first_mut() {
-                Some(ws) => network.forward(theta, x, y, ws),
-                None => Ok(()),
-            };
+        let shards = x.cut(network.shard_rows());
+        self.reserve(shards.len());
+        let run = |((rows, ws), y): ((std::ops::Range<usize>, &mut Workspace<F>), &mut [F])| {
+            network.prepare(theta, ws)?;
+            network.forward(theta, &x.slice(rows), &mut Carry::default(), y, ws)
+        };
+        let width = (network.shard_rows() * network.n_outputs()).max(1);
+        let work = shards.zip(&mut self.workspaces).zip(y.chunks_mut(width));
+        if work.len() > 1 {
+            work.collect::<Vec<_>>().into_par_iter().try_for_each(run)
+        } else {
+            work.into_iter().try_for_each(run)
         }
-        let y = y.par_chunks_mut(shard_rows * network.n_outputs());
-        y.zip(&mut self.workspaces).enumerate().try_for_each(|(s, (y, ws))| {
-            let rows = s * shard_rows..((s + 1) * shard_rows).min(x.rows());
-            network.forward(theta, x.slice(rows.start, rows.end), y, ws)
-        })
     }
 
     /// Linearises the network at `(θ, x)`, shard by shard.
@@ -79,27 +74,28 @@ impl<F: Real> Shards<F> {
         &'a mut self,
         network: &'a dyn Network<F>,
         theta: &'a [F],
-        x: Input<'a, F>,
+        x: States<'a, F>,
     ) -> Result<ShardedLinearized<'a, F>, NnError> {
-        let shard_rows = shard_rows(network);
-        let n = x.rows().div_ceil(shard_rows);
+        let shards = x.cut(network.shard_rows());
+        let n = shards.len();
         self.reserve(n);
         let Shards { workspaces, products, output } = self;
-        let record = |(s, (ws, products)): (usize, (&'a mut Workspace<F>, &'a mut Products<F>))| {
-            let rows = s * shard_rows..((s + 1) * shard_rows).min(x.rows());
-            let linearized = Linearized::new(network, theta, x.slice(rows.start, rows.end), ws)?;
-            Ok(Part { linearized, products })
+        let record = |(rows, (ws, products)): (
+            std::ops::Range<usize>,
+            (&'a mut Workspace<F>, &'a mut Products<F>),
+        )| {
+            Ok(Part { linearized: Linearized::new(network, theta, x.slice(rows), ws)?, products })
         };
-        let (workspaces, products) = (&mut workspaces[..n], &mut products[..n]);
+        let work = shards.zip(workspaces.iter_mut().zip(products));
         let parts: Result<Vec<_>, NnError> = if n > 1 {
-            workspaces.par_iter_mut().zip(products).enumerate().map(record).collect()
+            work.collect::<Vec<_>>().into_par_iter().map(record).collect()
         } else {
-            workspaces.iter_mut().zip(products).enumerate().map(record).collect()
+            work.map(record).collect()
         };
         let parts = parts?;
         output.clear();
         parts.iter().for_each(|p| output.extend_from_slice(p.linearized.output()));
-        let width = shard_rows * network.n_outputs();
+        let width = network.shard_rows() * network.n_outputs();
         Ok(ShardedLinearized { parts, output, width, n_params: network.n_params() })
     }
 }
@@ -138,13 +134,13 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
         NnError::check("the output gradient", dy.len(), self.output.len())?;
         NnError::check("the gradient", grad.len(), self.n_params)?;
         if let [part] = &mut self.parts[..] {
-            return part.linearized.vjp(dy, grad);
+            return part.linearized.vjp(dy, grad, None);
         }
         let n_params = self.n_params;
         let chunks = dy.par_chunks(self.width);
         self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
             part.products.grad.resize(n_params, F::zero());
-            part.linearized.vjp(dy, &mut part.products.grad)
+            part.linearized.vjp(dy, &mut part.products.grad, None)
         })?;
         sum(self.parts.iter().map(|part| &part.products.grad[..]), grad);
         Ok(())
@@ -158,49 +154,50 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
     pub fn jvp(&mut self, v: &[F], dy: &mut [F]) -> Result<(), NnError> {
         NnError::check("the output tangent", dy.len(), self.output.len())?;
         if let [part] = &mut self.parts[..] {
-            return part.linearized.jvp(v, dy);
+            return part.linearized.jvp(v, None, dy);
         }
         let chunks = dy.par_chunks_mut(self.width);
-        self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| part.linearized.jvp(v, dy))
+        self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| part.linearized.jvp(v, None, dy))
     }
 
-    /// `out ← w Σ_b J_bᵀ M_b J_b v`, with `M_b` the Fisher metric of a distribution whose parameters are this network's output and
-    /// `globals`: forward product, metric and backward product of a shard one after another, all shards side by side.
+    /// The Gauss-Newton product `out ← Σ_b J_bᵀ M_b J_b v`, with `M_b` a metric on the outputs of a row and on free parameters that all rows
+    /// share: forward product, metric and backward product of a shard one after another, all shards side by side.
+    ///
+    /// `metric(y, t)` is given the outputs `y` of some rows and their tangent, and replaces the tangent by its product with the metric; every row
+    /// sees the same tangent of the free parameters, and the sum over these rows is what it leaves there.
     ///
     /// # Shapes
     ///
-    /// `v` and `out` are `[network parameters | free distribution parameters]`.
+    /// `v` and `out` are `[network parameters | free parameters]`.
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] for slices that do not fit.
-    pub fn fisher_product(
+    /// [`NnError::Shape`] for slices that do not fit; the metric's own.
+    pub fn gauss_newton(
         &mut self,
-        distribution: &dyn Distribution<F>,
-        globals: &[F],
-        w: F,
+        metric: impl Fn(&[F], DistGrad<'_, F>) -> Result<(), NnError> + Sync,
         v: &[F],
         out: &mut [F],
     ) -> Result<(), NnError> {
         let n_params = self.n_params;
-        NnError::check("the tangent", v.len(), n_params + globals.len())?;
         NnError::check("the product", out.len(), v.len())?;
-        let (v_network, v_globals) = v.split_at(n_params);
+        let Some((v_network, v_globals)) = v.split_at_checked(n_params) else {
+            return Err(NnError::Shape { what: "the tangent", got: v.len(), expected: n_params });
+        };
         self.parts.par_iter_mut().zip(self.output.par_chunks(self.width)).try_for_each(|(part, y)| {
             let Products { grad, tangent } = &mut *part.products;
             grad.resize(n_params, F::zero());
-            tangent.resize(y.len() + globals.len(), F::zero());
+            tangent.resize(y.len() + v_globals.len(), F::zero());
             let (t_y, t_globals) = tangent.split_at_mut(y.len());
-            part.linearized.jvp(v_network, t_y)?;
+            part.linearized.jvp(v_network, None, t_y)?;
             t_globals.copy_from_slice(v_globals);
-            let tangent = DistGrad { y: &mut *t_y, globals: t_globals };
-            distribution.fisher(DistParams { y, globals }, w, tangent)?;
-            part.linearized.vjp(t_y, grad)
+            metric(y, DistGrad { y: &mut *t_y, globals: t_globals })?;
+            part.linearized.vjp(t_y, grad, None)
         })?;
         let (out_network, out_globals) = out.split_at_mut(n_params);
         let products = self.parts.iter().map(|part| &*part.products);
         sum(products.clone().map(|p| &p.grad[..]), out_network);
-        sum(products.map(|p| &p.tangent[p.tangent.len() - globals.len()..]), out_globals);
+        sum(products.map(|p| &p.tangent[p.tangent.len() - v_globals.len()..]), out_globals);
         Ok(())
     }
 }

@@ -8,7 +8,9 @@ use rand::SeedableRng;
 use safetensors::tensor::{Dtype, SafeTensors, View};
 
 use crate::dist::SampleRng;
-use crate::{Actions, Activation, DistParams, DistributionSpec, Input, Mlp, NnError, PolicyModel, Workspace};
+use crate::{
+    Actions, Activation, DistParams, DistributionSpec, Forward, Mlp, NnError, PolicyModel, States, Workspace,
+};
 
 /// What a policy is, apart from its parameters.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -127,7 +129,8 @@ impl TrainedPolicy {
         NnError::check("the observation", obs.len(), self.model.network.n_inputs())?;
         let (net, globals) = self.theta.split_at(self.model.network.n_params());
         self.y.resize(self.model.network.n_outputs(), 0.0);
-        self.model.network.forward(net, Input::new(obs, obs.len())?, &mut self.y, &mut self.ws)?;
+        Forward::new(&*self.model.network, net, &mut self.ws)?
+            .run(&States::new(obs, obs.len())?, &mut self.y)?;
         // The mode of a categorical distribution would hide it.
         if self.y.iter().chain(globals).any(|y| !y.is_finite()) {
             return Err(NnError::NonFinite { what: "the policy's output" });

@@ -5,7 +5,7 @@
 //! ```
 
 use rl_algo::{LinearizedPolicy, PolicyBatch, Reducer};
-use rl_nn::{Actions, DistGrad, Evaluation, Input, Network, NnError, PolicyModel, Real, Shards, gather};
+use rl_nn::{Actions, DistGrad, Evaluation, Network, NnError, PolicyModel, Real, Shards, States, gather};
 
 /// The settings of the loss at one point of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -107,14 +107,14 @@ pub fn policy_loss<F: Real>(
     let rows = batch.rows.len();
     NnError::check("the advantages", batch.policy.advantages.len(), states.rows())?;
     NnError::check("the old log-probabilities", batch.policy.old_log_probs.len(), states.rows())?;
-    gather(states.data, states.width, batch.rows, observations);
+    gather(states.obs(), states.width(), batch.rows, observations);
     actions.gather(batch.policy.actions, distribution.action_len(), batch.rows);
     gather(batch.policy.advantages, 1, batch.rows, advantages);
     gather(batch.policy.old_log_probs, 1, batch.rows, old_log_probs);
     if config.normalize_advantage && rows > 1 {
         rl_gae::normalize(advantages);
     }
-    let mut pi = LinearizedPolicy::new(policy, theta, Input::new(observations, states.width)?, shards)?;
+    let mut pi = LinearizedPolicy::new(policy, theta, States::new(observations, states.width())?, shards)?;
 
     weights.resize(rows, F::zero());
     terms.resize(rows, F::zero());
@@ -198,10 +198,10 @@ pub fn critic_loss<F: Real>(
     let (states, n) = (batch.policy.observations, batch.rows.len() as f64);
     NnError::check("the returns", batch.returns.len(), states.rows())?;
     NnError::check("the old values", batch.old_values.len(), states.rows())?;
-    gather(states.data, states.width, batch.rows, observations);
+    gather(states.obs(), states.width(), batch.rows, observations);
     gather(batch.returns, 1, batch.rows, returns);
     gather(batch.old_values, 1, batch.rows, old_values);
-    let mut value = shards.linearize(critic, theta, Input::new(observations, states.width)?)?;
+    let mut value = shards.linearize(critic, theta, States::new(observations, states.width())?)?;
     let mut loss = CriticLoss::default();
     let scale = F::narrow(2.0 * config.vf_coef / n);
     dy.clear();

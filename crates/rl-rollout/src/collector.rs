@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use rl_env::rng::stream;
 use rl_env::{ActionsRef, EnvError, ObservationNormalizer, Space, StepEnd, VecEnv};
 use rl_nn::dist::SampleRng;
-use rl_nn::{Actions, Forward, Input, PolicyModel, Workspace};
+use rl_nn::{Actions, Forward, PolicyModel, States, Workspace};
 
 use crate::{Rollout, RolloutError};
 
@@ -214,7 +214,7 @@ impl Part {
             rollout.log_probs.resize(row + n, 0.0);
 
             let y = &mut rollout.policy_outputs[y_start..];
-            forward.run(Input::new(env.observations(), obs_len)?, y)?;
+            forward.run(&States::new(env.observations(), obs_len)?, y)?;
             let log_probs = &mut rollout.log_probs[row..];
             let params = policy.params(y, theta)?;
             policy.distribution.sample(params, rngs, &mut rollout.actions, log_probs)?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rl_env::rng::stream;
 use rl_env::{ObservationNormalizer, Space, VecEnv};
-use rl_nn::{Actions, Forward, Input, PolicyModel, Workspace};
+use rl_nn::{Actions, Forward, PolicyModel, States, Workspace};
 use serde::Serialize;
 
 use crate::TrainError;
@@ -112,7 +112,7 @@ pub fn evaluate(
         if let Some(normalizer) = normalizer {
             normalizer.normalize(&mut obs);
         }
-        forward.run(Input::new(&obs, obs_len)?, &mut y)?;
+        forward.run(&States::new(&obs, obs_len)?, &mut y)?;
         let params = policy.params(&y, theta)?;
         actions.clear();
         match acting {

@@ -1,0 +1,122 @@
+//! The functions between layers.
+
+use rl_kernels::elementary::{erf, exp};
+
+use crate::{Finish, Init, MatRef, Real};
+
+/// The function between two layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `tanh(x)`
+    Tanh,
+    /// `max(0, x)`
+    Relu,
+    /// `x` above 0, `eˣ − 1` below (Clevert, Unterthiner & Hochreiter 2016).
+    Elu,
+    /// `x Φ(x)` with the normal distribution function Φ (Hendrycks & Gimpel 2016), exactly and not by the tanh approximation.
+    Gelu,
+    /// `x / (1 + e⁻ˣ)`, also called swish (Elfwing, Uchibe & Doya 2018).
+    Silu,
+    /// `x` above 0, `x / 100` below (PyTorch's default slope).
+    LeakyRelu,
+}
+
+/// The slope of [`Activation::LeakyRelu`] below 0.
+const LEAK: f64 = 0.01;
+
+impl Activation {
+    /// Whether the slope is a function of the value; otherwise it must be kept itself.
+    pub(crate) fn slope_follows_from_value(self) -> bool {
+        !matches!(self, Activation::Gelu | Activation::Silu)
+    }
+
+    /// `y ← σ(init + A B)`; the slopes are written to `slopes` if they must be kept, and to nothing (`None`) in a pass without products.
+    pub(crate) fn of_product<F: Real>(
+        self,
+        y: &mut [F],
+        a: MatRef<'_, F>,
+        b: MatRef<'_, F>,
+        init: Init<'_, F>,
+        slopes: Option<&mut [F]>,
+    ) {
+        if self == Activation::Tanh {
+            return F::matmul_finish(y, a, b, init, Finish::Tanh);
+        }
+        F::matmul(y, a, b, init);
+        if let (Some(slopes), false) = (slopes, self.slope_follows_from_value()) {
+            for (slope, &x) in slopes.iter_mut().zip(&*y) {
+                *slope = F::narrow(self.value_and_slope(x.widen()).1);
+            }
+        }
+        self.apply(y);
+    }
+
+    /// `x ← σ(x)`; NaN stays NaN.
+    fn apply<F: Real>(self, x: &mut [F]) {
+        match self {
+            Activation::Tanh => F::tanh_in_place(x),
+            // Not `max`, which would turn a NaN into 0.
+            Activation::Relu => x.iter_mut().for_each(|x| *x = if *x < F::zero() { F::zero() } else { *x }),
+            Activation::LeakyRelu => {
+                let leak = F::narrow(LEAK);
+                x.iter_mut().for_each(|x| *x = if *x < F::zero() { leak * *x } else { *x });
+            }
+            Activation::Elu => {
+                let mut below = x.to_vec();
+                F::exp_remainder_in_place(&mut below);
+                for (x, remainder) in x.iter_mut().zip(below) {
+                    *x = if *x < F::zero() { remainder + *x } else { *x };
+                }
+            }
+            Activation::Gelu | Activation::Silu => {
+                x.iter_mut().for_each(|x| *x = F::narrow(self.value_and_slope(x.widen()).0));
+            }
+        }
+    }
+
+    /// `(σ(x), σ'(x))` of those whose slope must be kept.
+    fn value_and_slope(self, x: f64) -> (f64, f64) {
+        const INV_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
+        if self == Activation::Gelu {
+            let cdf = 0.5 * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
+            return (x * cdf, cdf + x * INV_SQRT_2PI * exp(-0.5 * x * x));
+        }
+        let sigmoid = 1.0 / (1.0 + exp(-x));
+        (x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid)))
+    }
+
+    /// `g ← (init + A B) ⊙ σ'`, with `kept` the values, or the slopes where these were kept.
+    pub(crate) fn slope_times_product<F: Real>(
+        self,
+        g: &mut [F],
+        a: MatRef<'_, F>,
+        b: MatRef<'_, F>,
+        init: Init<'_, F>,
+        kept: &[F],
+    ) {
+        if self == Activation::Tanh {
+            return F::matmul_finish(g, a, b, init, Finish::TanhDerivative(kept));
+        }
+        F::matmul(g, a, b, init);
+        self.times_slope(g, kept);
+    }
+
+    /// `g ← g ⊙ σ'`, with `kept` as above.
+    pub(crate) fn times_slope<F: Real>(self, g: &mut [F], kept: &[F]) {
+        let pairs = g.iter_mut().zip(kept);
+        match self {
+            Activation::Tanh => F::mul_tanh_derivative(g, kept),
+            Activation::Relu => pairs.for_each(|(g, &y)| *g = if y > F::zero() { *g } else { F::zero() }),
+            Activation::LeakyRelu => {
+                let leak = F::narrow(LEAK);
+                pairs.for_each(|(g, &y)| *g *= if y < F::zero() { leak } else { F::one() });
+            }
+            // Below 0 the slope is eˣ = y + 1.
+            Activation::Elu => {
+                pairs.for_each(|(g, &y)| *g *= if y < F::zero() { y + F::one() } else { F::one() })
+            }
+            Activation::Gelu | Activation::Silu => pairs.for_each(|(g, &slope)| *g *= slope),
+        }
+    }
+}
