@@ -15,6 +15,7 @@ use rl_algo::{ActorCritic, Algorithm, NetConfig};
 use rl_env::rng::stream;
 use rl_nn::{Activation, DistributionSpec, Input, Layout, Mlp, Network, NnError, PolicyModel, Workspace};
 use rl_ppo::{Ppo, PpoConfig};
+use rl_test_support as _;
 use rl_train::{TrainConfig, Trainer, with_threads};
 use rl_trpo::{Trpo, TrpoConfig};
 

@@ -43,3 +43,6 @@ pub use policy::PolicyModel;
 pub use real::Real;
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
 pub use trained::{PolicySpec, TrainedPolicy};
+
+#[cfg(test)]
+use rl_test_support as _;
