@@ -5,6 +5,7 @@ mod command_line;
 use std::fs;
 
 use command_line::{Place, SHORT, files, progress, result};
+use rl_test_support as _;
 use serde_json::Value;
 
 #[test]

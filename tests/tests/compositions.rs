@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rl_env::EnvRng;
 use rl_nn::{Activation, Chain, Fork, Forward, Linearized, Mlp, Network, NnError, States, Workspace};
-use rl_tests::{assert_near, distance};
+use rl_test_support::{assert_near, distance};
 
 fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()

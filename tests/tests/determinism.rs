@@ -16,6 +16,7 @@ use rl_nn::{
     Activation, Carry, DistributionSpec, Mlp, Network, NnError, PolicyModel, Shape, States, Workspace,
 };
 use rl_ppo::{Ppo, PpoConfig};
+use rl_test_support as _;
 use rl_train::{TrainConfig, Trainer, with_threads};
 use rl_trpo::{Trpo, TrpoConfig};
 

@@ -11,6 +11,7 @@ use rl_nn::dist::{Categorical, DiagGaussian, SampleRng};
 use rl_nn::{ActionsRef, Activation, DistGrad, DistParams, Distribution, Mlp, PolicyModel, Shards, States};
 use rl_optim::LinearOperator;
 use rl_optim::vector::{dot, norm};
+use rl_test_support as _;
 
 /// The Monte-Carlo estimate `mean log(π_old(a)/π_new(a))`, `a ~ π_old`, lies within four standard errors of the closed form.
 fn sampled_kl(dist: &dyn Distribution<f64>, old: (&[f64], &[f64]), new: (&[f64], &[f64])) {

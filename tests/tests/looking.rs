@@ -7,6 +7,7 @@ mod command_line;
 use std::fs;
 
 use command_line::Place;
+use rl_test_support as _;
 use serde_json::Value;
 
 /// A run too short to learn anything, of an algorithm that would not.

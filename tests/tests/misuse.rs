@@ -5,6 +5,7 @@ mod command_line;
 use std::fs;
 
 use command_line::Place;
+use rl_test_support as _;
 
 /// What is wrong with a command line, as (arguments, what the line must say).
 const MISUSE: &[(&str, &[&str])] = &[

@@ -14,7 +14,8 @@ use rl_nn::{
     Real, SHARD_ROWS, Shards, States, TensorNetwork, Workspace,
 };
 use rl_optim::{GaussNewton, LinearOperator, OptimError};
-use rl_tests::{assert_near, narrow};
+use rl_test_support::assert_near;
+use rl_tests::narrow;
 
 fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
     (0..n).map(|_| rng.random_range(-1.0..1.0)).collect()
@@ -68,7 +69,10 @@ fn forward_and_gradient_equal_candles() {
             assert_near("the recorded output", linearized.output(), &wide(&y_tensor), 2e-6);
             let mut grad = vec![0.0; theta.len()];
             linearized.vjp(&dy, &mut grad, None).unwrap();
-            assert_near("vjp", &grad, &wide(grad_tensor), 2e-6);
+            // candle takes the slopes of some in f32 from terms that cancel.
+            let tolerance =
+                if matches!(activation, Activation::Tanh | Activation::Relu) { 2e-6 } else { 4e-6 };
+            assert_near("vjp", &grad, &wide(grad_tensor), tolerance);
         }
     }
 }
@@ -143,7 +147,7 @@ fn prepared_passes_equal_single_ones() {
     assert!(forward.run(&States::new(&[0.0; 3], 3).unwrap(), &mut [0.0; 3]).is_err());
 }
 
-fn sharded_equals_whole<F: Real>(tolerance: f64) {
+fn sharded_equals_whole<F: Real + Into<f64>>(tolerance: f64) {
     let mut rng = EnvRng::seed_from_u64(3);
     // The wider one has more than 2¹⁶ parameters, and larger shards.
     let small = [1, SHARD_ROWS, SHARD_ROWS + 1, 5 * SHARD_ROWS + 17].map(|rows| (32, rows));

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use command_line::{Place, SHORT, progress, result};
 use rl_env::{ActionsRef, NormalizeObservation, Registry, VecEnv};
+use rl_test_support as _;
 use rl_train::{Acting, Policy};
 use serde_json::Value;
 

@@ -9,6 +9,7 @@ use rl_nn::{Pair, Shards};
 use rl_optim::{Adam, AdamParams, clip_scale};
 use rl_ppo::{Learner, Minibatch, Ppo, PpoConfig, Scratch, minibatch_loss};
 use rl_rollout::{Collector, Minibatches};
+use rl_test_support as _;
 
 fn collected() -> (ActorCritic, Batch) {
     let spec = Registry::builtin().get("CartPole-v1").unwrap().clone();

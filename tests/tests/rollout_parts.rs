@@ -8,6 +8,7 @@ use rl_env::{
     BoxSpace, Env, EnvError, EnvRng, EnvSpec, NormalizeObservation, Registry, Space, Step, StepEnd, VecEnv,
 };
 use rl_rollout::{Collector, Episode};
+use rl_test_support as _;
 use rl_train::with_threads;
 
 fn agent(spec: &EnvSpec) -> ActorCritic {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
 use rl_env::{Registry, Space};
+use rl_test_support as _;
 use rl_train::{TrainConfig, Trainer, new_agent};
 use rl_trpo::{Trpo, TrpoConfig};
 

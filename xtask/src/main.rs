@@ -1,4 +1,4 @@
-//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy` and `cargo xtask bench`.
+//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench` and `cargo xtask golden`.
 //!
 //! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
 
@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod golden;
 mod metadata;
 mod tidy;
 
@@ -19,7 +20,11 @@ usage: cargo xtask COMMAND
   bench   measures the parts and whole training runs, as a table and target/bench.json
             --save    also writes benches/results.json, what --check compares with
             --check   names what has become more than 10 % slower, relative to the processor's peak
-            --peers   measures Stable-Baselines3, sb3-contrib and rejax beside it (installs them)";
+            --peers   measures Stable-Baselines3, sb3-contrib and rejax beside it (installs them)
+  golden  the golden tests on PyTorch's numbers of other seeds, and how close all of them came
+            --seeds N        how many (20)
+            --first-seed S   from which on (100)
+            --python PATH    a Python that has torch and numpy (python3)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -29,6 +34,10 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["bench", flags @ ..] => match bench::Options::parse(flags) {
             Ok(options) => bench::run(&options),
+            Err(what) => return misused(&what),
+        },
+        ["golden", flags @ ..] => match golden::Options::parse(flags) {
+            Ok(options) => golden::run(&options),
             Err(what) => return misused(&what),
         },
         ["help" | "--help" | "-h"] => {
@@ -41,7 +50,7 @@ fn main() -> ExitCode {
         }
         ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
-            return misused(&format!("unknown command `{unknown}`, expected ci, tidy or bench"));
+            return misused(&format!("unknown command `{unknown}`, expected ci, tidy, bench or golden"));
         }
     };
     match result {

@@ -30,3 +30,6 @@ pub use fisher::{Fisher, LinearizedPolicy};
 pub use reducer::Reducer;
 pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, from_settings, nearest, to_settings};
 pub use report::{Outcome, Report};
+
+#[cfg(test)]
+use rl_test_support as _;

@@ -35,6 +35,9 @@ pub use state::{EnvState, StateReader};
 pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState};
 pub use wrappers::TimeLimit;
 
+#[cfg(test)]
+use rl_test_support as _;
+
 /// Compiles and runs the guide's examples.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/environments.md")]

@@ -11,6 +11,7 @@ use rl_env::{
     Action, ActionsRef, DynEnv, NormalizeObservation, NormalizeReward, Registry, SyncVecEnv, TimeLimit,
     VecEnv, envs,
 };
+use rl_test_support as _;
 
 /// The system's allocator, counting this thread's calls.
 struct Counting;

@@ -11,6 +11,7 @@ use rl_env::{
     BoxSpace, CheckParams, DynEnv, Env, EnvError, EnvRng, EnvState, Finding, Frame, Registry, Rule, Space,
     Step, StepEnd, TimeLimit, check_env, envs,
 };
+use rl_test_support as _;
 
 /// A random walk on [−1, 1], pushed by actions, over when it leaves ±0.9; one planted fault.
 #[derive(Clone)]

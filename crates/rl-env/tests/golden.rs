@@ -8,6 +8,7 @@
 use rand::SeedableRng;
 use rl_env::envs::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use rl_env::{ActionRef, DynEnv, Env, EnvRng, Registry, Step, StepEnd, TimeLimit};
+use rl_test_support as _;
 use serde_json::Value;
 
 /// An environment whose state can be set from outside.

@@ -6,6 +6,7 @@ use rl_env::{
     ActionsRef, NormalizeObservation, NormalizeReward, ObservationNormalizer, Registry, RewardNormalizer,
     VecEnv,
 };
+use rl_test_support as _;
 
 /// Mean and population variance, as if a sample of weight 1e-4 with mean 0 and variance 1 came first.
 fn moments(xs: &[f64]) -> (f64, f64) {

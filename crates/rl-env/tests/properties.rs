@@ -6,6 +6,7 @@
 use proptest::prelude::*;
 use rl_env::rng::stream;
 use rl_env::{Action, EnvState, Registry, Space};
+use rl_test_support as _;
 
 /// An action from three raw numbers: any index, or any real up to twice beyond the bounds.
 fn action(space: &Space, raw: &[(usize, f32)]) -> Action {

@@ -5,6 +5,7 @@
 
 use rl_env::rng::stream;
 use rl_env::{ActionRef, DynEnv, Frame, Registry, SyncVecEnv, VecEnv, envs};
+use rl_test_support as _;
 
 fn pixel(frame: &Frame, x: u32, y: u32) -> [u8; 3] {
     let i = 3 * (y * frame.width + x) as usize;

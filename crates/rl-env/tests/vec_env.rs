@@ -7,6 +7,7 @@ use rl_env::{
     Action, ActionRef, ActionsRef, DynEnv, EnvError, NormalizeObservation, NormalizeReward, Registry, Space,
     StepEnd, SyncVecEnv, TimeLimit, VecEnv, VecEnvState, envs,
 };
+use rl_test_support as _;
 
 fn registered(id: &str, n: usize) -> Vec<Box<dyn DynEnv>> {
     let registry = Registry::builtin();

@@ -5,6 +5,7 @@
 use rl_env::rng::stream;
 use rl_env::wrappers::{ClipAction, EpisodeStatistics, FrameStack, Guard, RescaleAction};
 use rl_env::{ActionRef, DynEnv, Env, EnvError, Step, StepEnd, TimeLimit, envs};
+use rl_test_support as _;
 
 /// The pendulum's step under a torque, alone and wrapped.
 fn rewards(mut wrapped: impl DynEnv, action: f32, torque: f32) -> (f64, f64) {

@@ -22,3 +22,6 @@ pub use error::GaeError;
 pub use returns::{discounted_returns, lambda_returns};
 pub use statistics::{explained_variance, normalize};
 pub use trajectories::Trajectories;
+
+#[cfg(test)]
+use rl_test_support as _;

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use rl_gae::{
     GaeError, Trajectories, discounted_returns, explained_variance, gae, lambda_returns, normalize, td_errors,
 };
+use rl_test_support as _;
 
 /// A rollout that owns its arrays.
 #[derive(Debug, Clone)]

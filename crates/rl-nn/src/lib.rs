@@ -49,3 +49,6 @@ pub use rl_kernels::{Finish, Init, MatRef, Real};
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
 pub use states::{Carry, States};
 pub use trained::{PolicySpec, TrainedPolicy};
+
+#[cfg(test)]
+use rl_test_support as _;

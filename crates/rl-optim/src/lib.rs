@@ -34,3 +34,6 @@ pub use hessian_vector::HessianVectorProduct;
 pub use line_search::{Accepted, LineSearchInfo, LineSearchParams, Trial, Verdict, backtracking_line_search};
 pub use operator::{Damped, FnOperator, LinearOperator, quadratic_form};
 pub use schedule::Schedule;
+
+#[cfg(test)]
+use rl_test_support as _;

@@ -3,25 +3,23 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 
 use num_traits::Float;
-use rl_optim::{Adam, AdamParams, Element, OptimError, clip_grad_norm, clip_scale, vector};
+use rl_optim::{Adam, AdamParams, Element, OptimError, clip_grad_norm, clip_scale};
+use rl_test_support::{assert_near, golden};
 use serde_json::Value;
-
-const GOLDEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/math/adam.json"));
 
 #[test]
 fn f64_matches_at_every_step() {
-    assert!(worst_distance::<f64>() < 1e-14);
+    every_step::<f64>(1e-14);
 }
 
 #[test]
 fn f32_matches_at_every_step() {
-    assert!(worst_distance::<f32>() < 1e-6);
+    every_step::<f32>(1e-6);
 }
 
-fn worst_distance<F: Element>() -> f64 {
-    let cases: Vec<Value> = serde_json::from_str(GOLDEN).unwrap();
+fn every_step<F: Element + Into<f64>>(tolerance: f64) {
+    let cases: Vec<Value> = golden("adam.json");
     assert_eq!(cases.len(), 2);
-    let mut worst: f64 = 0.0;
     for case in cases {
         let params = AdamParams {
             beta1: case["betas"][0].as_f64().unwrap(),
@@ -34,14 +32,10 @@ fn worst_distance<F: Element>() -> f64 {
             case["gradients"].as_array().unwrap().iter().zip(case["thetas"].as_array().unwrap())
         {
             adam.step(&mut theta, &floats(grad), case["lr"].as_f64().unwrap()).unwrap();
-            let want = floats::<f64>(want);
-            let difference: Vec<f64> =
-                theta.iter().zip(&want).map(|(x, w)| x.to_f64().unwrap() - w).collect();
-            worst = worst.max(vector::norm(&difference) / vector::norm(&want));
+            assert_near("the parameters after a step of Adam", &theta, &floats::<f64>(want), tolerance);
         }
         assert_eq!(adam.t, 10);
     }
-    worst
 }
 
 fn floats<F: Float>(v: &Value) -> Vec<F> {

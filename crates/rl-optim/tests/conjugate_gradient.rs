@@ -11,6 +11,7 @@ use rl_optim::{
     CgParams, CgStop, CgWorkspace, Damped, FnOperator, GaussNewton, Jacobian, LinearOperator, OptimError,
     conjugate_gradient, quadratic_form, vector,
 };
+use rl_test_support as _;
 
 fn solve(a: &mut dyn LinearOperator<f64>, b: &[f64], max_iters: usize) -> (Vec<f64>, rl_optim::CgInfo) {
     let params = CgParams { max_iters, tolerance: 1e-24 };

@@ -5,6 +5,7 @@
 
 use rl_kernels::Real;
 use rl_optim::{HessianVectorProduct, LinearOperator, OptimError};
+use rl_test_support as _;
 
 /// The quadratic `f(x, y) = x² + 3xy + 2y²`, whose second-order Taylor expansion is itself: f(1, 2) = 15, gradient
 /// (8, 11), Hessian ((2, 3), (3, 4)).

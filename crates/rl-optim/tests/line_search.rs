@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 
 use rl_optim::{LineSearchInfo, LineSearchParams, OptimError, Trial, backtracking_line_search};
+use rl_test_support::golden;
 use serde_json::Value;
 
 fn search(params: &LineSearchParams, expected: f64, trial: impl Fn(f64) -> Trial) -> LineSearchInfo {
@@ -13,8 +14,7 @@ fn search(params: &LineSearchParams, expected: f64, trial: impl Fn(f64) -> Trial
 #[test]
 fn the_golden_searches() {
     for name in ["gaussian", "categorical", "backtracking", "exhausted", "accept_ratio"] {
-        let path = format!("{}/../../tests/golden/math/trpo_{name}.json", env!("CARGO_MANIFEST_DIR"));
-        let case: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let case: Value = golden(&format!("trpo_{name}.json"));
         let number = |v: &Value| v.as_f64().unwrap();
         let golden = case["line_search"].as_array().unwrap();
         let params = LineSearchParams {

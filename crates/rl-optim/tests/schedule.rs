@@ -3,6 +3,7 @@
 #![allow(clippy::float_cmp, reason = "the values compared are exact")]
 
 use rl_optim::Schedule;
+use rl_test_support as _;
 
 #[test]
 fn json_goes_there_and_back() {

@@ -15,3 +15,6 @@ pub use config::PpoConfig;
 pub use learner::{Learner, MinibatchLoss, minibatch_loss};
 pub use loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
 pub use ppo::{Ppo, spec};
+
+#[cfg(test)]
+use rl_test_support as _;

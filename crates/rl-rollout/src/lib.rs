@@ -16,3 +16,6 @@ pub use collector::{Collector, Episode};
 pub use error::RolloutError;
 pub use minibatches::Minibatches;
 pub use rollout::Rollout;
+
+#[cfg(test)]
+use rl_test_support as _;

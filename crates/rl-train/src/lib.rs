@@ -56,3 +56,6 @@ pub use sinks::{Csv, Progress, TensorBoard};
 pub use summary::{Status, Summary};
 pub use threshold::reward_threshold;
 pub use trainer::{Trainer, check_agent, new_agent, with_threads};
+
+#[cfg(test)]
+use rl_test_support as _;

@@ -15,6 +15,7 @@ use rl_env::{
 };
 use rl_nn::Actions;
 use rl_rollout::Rollout;
+use rl_test_support as _;
 use rl_train::{
     Acting, Actor, Csv, EvalConfig, Event, Policy, RunDir, Sink, SinkError, Status, TensorBoard, TrainConfig,
     TrainError, Trainer, evaluate, new_agent,

@@ -15,3 +15,6 @@ mod trpo;
 pub use config::{KlReduction, TrpoConfig};
 pub use step::{PolicyStep, policy_step};
 pub use trpo::{Trpo, spec};
+
+#[cfg(test)]
+use rl_test_support as _;

@@ -10,6 +10,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rl-nn", &["rl-kernels"]),
     ("rl-optim", &["rl-kernels"]),
     ("rl-stats", &[]),
+    ("rl-test-support", &["rl-kernels"]),
     ("rl-rollout", &["rl-env", "rl-gae", "rl-nn"]),
     ("rl-algo", &["rl-env", "rl-gae", "rl-kernels", "rl-nn", "rl-optim", "rl-rollout"]),
     ("rl-ppo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
