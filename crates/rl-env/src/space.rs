@@ -3,6 +3,9 @@
 use std::fmt;
 
 use rand::Rng;
+use rand::distr::Distribution;
+use rl_kernels::StandardNormal;
+use rl_kernels::elementary::ln;
 
 use crate::{ActionRef, EnvError, EnvRng};
 
@@ -274,9 +277,9 @@ fn real(low: f32, high: f32, rng: &mut EnvRng) -> f32 {
     let mut unit = || 1.0 - rng.random::<f64>();
     let x = match (low.is_finite(), high.is_finite()) {
         (true, true) => f64::from(low) + (f64::from(high) - f64::from(low)) * unit(),
-        (true, false) => f64::from(low) - unit().ln(),
-        (false, true) => f64::from(high) + unit().ln(),
-        (false, false) => (-2.0 * unit().ln()).sqrt() * (std::f64::consts::TAU * unit()).cos(),
+        (true, false) => f64::from(low) - ln(unit()),
+        (false, true) => f64::from(high) + ln(unit()),
+        (false, false) => StandardNormal.sample(rng),
     };
     (x as f32).max(low).min(high)
 }

@@ -73,6 +73,6 @@ fn flags(v: &Value) -> Vec<bool> {
 
 fn distance(a: &[f32], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len());
-    let difference: f64 = a.iter().zip(b).map(|(&a, b)| (f64::from(a) - b).powi(2)).sum();
+    let difference: f64 = a.iter().zip(b).map(|(&a, b)| f64::from(a) - b).map(|d| d * d).sum();
     (difference / b.iter().map(|b| b * b).sum::<f64>()).sqrt()
 }

@@ -11,7 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rl-optim", &["rl-kernels"]),
     ("rl-stats", &[]),
     ("rl-rollout", &["rl-env", "rl-gae", "rl-nn"]),
-    ("rl-algo", &["rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
+    ("rl-algo", &["rl-env", "rl-gae", "rl-kernels", "rl-nn", "rl-optim", "rl-rollout"]),
     ("rl-ppo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
     ("rl-trpo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
     ("rl-train", &["rl-algo", "rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
