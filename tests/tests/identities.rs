@@ -1,6 +1,7 @@
 //! Identities of the source documents: sampled divergences, worked numbers, the first ratio of an update.
 
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "the system's functions as references")]
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 //! the parameters before and after by a network and divergences written here, is within the trust region.
 
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+#![allow(clippy::disallowed_methods, reason = "the system's functions as references")]
 #![allow(clippy::print_stdout, reason = "the distribution is worth reading")]
 
 use std::sync::{Arc, Mutex};

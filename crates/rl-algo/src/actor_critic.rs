@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rand::RngCore;
 use rl_env::Space;
+use rl_kernels::elementary;
 use rl_nn::{Activation, DistributionSpec, Mlp, Network, NnError, PolicyModel, PolicySpec, TrainedPolicy};
 use serde::{Deserialize, Serialize};
 
@@ -207,7 +208,7 @@ impl ActorCritic {
     /// The mean standard deviation of a policy with free log standard deviations; `None` without.
     pub fn mean_std(&self) -> Option<f64> {
         let globals = &self.policy_theta()[self.policy.network.n_params()..];
-        let sum: f64 = globals.iter().map(|&s| rl_kernels::elementary::exp(f64::from(s))).sum();
+        let sum: f64 = globals.iter().map(|&s| elementary::exp(f64::from(s))).sum();
         (!globals.is_empty()).then(|| sum / globals.len() as f64)
     }
 

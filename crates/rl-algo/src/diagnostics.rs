@@ -1,9 +1,9 @@
 //! What an update did to the policy, measured the same way for every algorithm.
 
+use rl_kernels::elementary;
 use rl_nn::{DistParams, Evaluation, NnError, PolicyModel, Real, Shards};
 
 use crate::{PolicyBatch, Reducer};
-use rl_kernels::elementary::exp_m1;
 
 /// The change of a policy over an update.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,8 +47,11 @@ pub fn policy_change(
     f32::exp_remainder_in_place(&mut x);
     for ((x, log_ratio), advantage) in x.iter_mut().zip(&log_ratios).zip(batch.advantages) {
         // r − 1, as (r − 1 − log r) + log r where r is near 1, for neither sum cancels there.
-        let ratio_minus_1 =
-            if log_ratio.abs() < 1.0 { *x + log_ratio } else { exp_m1(f64::from(*log_ratio)) as f32 };
+        let ratio_minus_1 = if log_ratio.abs() < 1.0 {
+            *x + log_ratio
+        } else {
+            elementary::exp_m1(f64::from(*log_ratio)) as f32
+        };
         *x = ratio_minus_1 * advantage;
     }
     Ok(PolicyChange { kl_mean, kl_max, entropy, surrogate_gain: reducer.mean(&x) })

@@ -3,6 +3,9 @@
 use std::fmt;
 
 use rand::Rng;
+use rand::distr::Distribution;
+use rl_kernels::StandardNormal;
+use rl_kernels::elementary::ln;
 
 use crate::{ActionRef, EnvError, EnvRng};
 
@@ -274,11 +277,24 @@ fn real(low: f32, high: f32, rng: &mut EnvRng) -> f32 {
     let mut unit = || 1.0 - rng.random::<f64>();
     let x = match (low.is_finite(), high.is_finite()) {
         (true, true) => f64::from(low) + (f64::from(high) - f64::from(low)) * unit(),
-        (true, false) => f64::from(low) - unit().ln(),
-        (false, true) => f64::from(high) + unit().ln(),
-        (false, false) => (-2.0 * unit().ln()).sqrt() * (std::f64::consts::TAU * unit()).cos(),
+        (true, false) => f64::from(low) - ln(unit()),
+        (false, true) => f64::from(high) + ln(unit()),
+        (false, false) => StandardNormal.sample(rng),
     };
-    (x as f32).max(low).min(high)
+    clip(x as f32, low, high)
+}
+
+/// `x` within its bounds, the lower one for NaN. By comparisons: which zero `f32::max` gives for two of different signs is the processor's
+/// choice.
+#[inline]
+pub(crate) fn clip(x: f32, low: f32, high: f32) -> f32 {
+    if x > high {
+        high
+    } else if x >= low {
+        x
+    } else {
+        low
+    }
 }
 
 impl fmt::Display for Space {
@@ -345,6 +361,13 @@ mod tests {
         assert_eq!(out, [0.0, 1.0, 0.0, 0.0, 1.0]);
         assert!(space.unflatten(&[1.0, 1.0, 0.0, 0.0, 1.0]).is_err());
         assert!(!Space::MultiBinary(2).contains_flat(&[0.5, 1.0]));
+    }
+
+    #[test]
+    fn clipping_gives_a_bound_an_element_or_for_nan_the_lower_bound() {
+        assert_eq!([clip(-3.0, -1.0, 2.0), clip(0.5, -1.0, 2.0), clip(3.0, -1.0, 2.0)], [-1.0, 0.5, 2.0]);
+        assert_eq!(clip(f32::NAN, -1.0, 2.0), -1.0);
+        assert_eq!(clip(-0.0, 0.0, 1.0).to_bits(), (-0.0_f32).to_bits());
     }
 
     #[test]

@@ -50,7 +50,8 @@ fn observations_and_rewards_follow_the_definition() {
                 assert!((ours - normalize(plain.final_observations()[2 * i + j], j)).abs() < 1e-4);
             }
         }
-        let actions: Vec<f32> = (0..N).map(|i| ((step * (i + 1)) as f32 * 0.37).sin()).collect();
+        let actions: Vec<f32> =
+            (0..N).map(|i| rl_kernels::elementary::sin((step * (i + 1)) as f64 * 0.37) as f32).collect();
         plain.step(ActionsRef::Continuous(&actions)).unwrap();
         normalized.step(ActionsRef::Continuous(&actions)).unwrap();
         for (i, g) in returns.iter_mut().enumerate() {

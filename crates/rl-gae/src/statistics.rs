@@ -29,7 +29,7 @@ use crate::trajectories::{from_f64, to_f64};
 pub fn normalize<F: Float>(advantages: &mut [F]) {
     let n = advantages.len();
     let mean = sum(advantages, |x| x) / n as f64;
-    let squares = sum(advantages, |x| (x - mean).powi(2));
+    let squares = sum(advantages, |x| (x - mean) * (x - mean));
     let std = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
     let scale = 1.0 / (std + 1e-8);
     for x in advantages {
@@ -86,7 +86,7 @@ fn variance(xs: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
     let first = xs.clone().next().unwrap_or(0.0);
     let xs = xs.map(|x| x - first);
     let mean = mean(xs.clone(), n);
-    xs.map(|x| (x - mean).powi(2)).sum::<f64>() / n as f64
+    xs.map(|x| (x - mean) * (x - mean)).sum::<f64>() / n as f64
 }
 
 fn mean(xs: impl Iterator<Item = f64>, n: usize) -> f64 {

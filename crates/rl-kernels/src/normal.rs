@@ -128,6 +128,7 @@ const TAIL_Q: [f64; 8] = [
 ];
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the system's functions as references")]
 mod tests {
     use super::*;
     use rand::SeedableRng;

@@ -30,7 +30,7 @@ pub fn mean(xs: &[f64]) -> f64 {
 #[must_use]
 pub fn std(xs: &[f64]) -> f64 {
     let mean = mean(xs);
-    (xs.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / xs.len() as f64).sqrt()
+    (xs.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / xs.len() as f64).sqrt()
 }
 
 /// The interquartile mean: the mean without the lowest and the highest quarter; NaN where there are no scores.

@@ -53,7 +53,7 @@ impl Evaluation {
     fn new(episodes: &[(f64, u64)]) -> Self {
         let n = episodes.len() as f64;
         let mean = episodes.iter().map(|(ret, _)| ret).sum::<f64>() / n;
-        let var = episodes.iter().map(|(ret, _)| (ret - mean).powi(2)).sum::<f64>() / n;
+        let var = episodes.iter().map(|(ret, _)| (ret - mean) * (ret - mean)).sum::<f64>() / n;
         Evaluation {
             episodes: episodes.len(),
             mean,

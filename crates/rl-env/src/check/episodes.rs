@@ -212,7 +212,8 @@ impl Seen {
         }
         let scale: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 1.0 / f64::from(h - l).max(1e-12)).collect();
         move |a, b| {
-            a.iter().zip(b).zip(&scale).map(|((a, b), s)| (f64::from(a - b) * s).powi(2)).sum::<f64>().sqrt()
+            let scaled = a.iter().zip(b).zip(&scale).map(|((a, b), s)| f64::from(a - b) * s);
+            scaled.map(|d| d * d).sum::<f64>().sqrt()
         }
     }
 }

@@ -1,6 +1,7 @@
 use std::f64::consts::{FRAC_PI_2, PI};
 
 use rand::Rng;
+use rl_kernels::elementary::{cos, sin_cos};
 
 use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
@@ -52,7 +53,7 @@ impl Acrobot {
 
     fn observe(&self, obs: &mut [f32; 6]) {
         let [theta1, theta2, speed1, speed2] = self.state;
-        let ((sin1, cos1), (sin2, cos2)) = (theta1.sin_cos(), theta2.sin_cos());
+        let ((sin1, cos1), (sin2, cos2)) = (sin_cos(theta1), sin_cos(theta2));
         *obs = [cos1, sin1, cos2, sin2, speed1, speed2].map(|s| s as f32);
     }
 }
@@ -90,7 +91,7 @@ impl Env for Acrobot {
         ];
         self.observe(obs);
         let [theta1, theta2, ..] = self.state;
-        let end = self.phase.after(-theta1.cos() - (theta2 + theta1).cos() > 1.0);
+        let end = self.phase.after(-cos(theta1) - cos(theta2 + theta1) > 1.0);
         Ok(Step { reward: if end.is_over() { 0.0 } else { -1.0 }, end })
     }
 
@@ -124,12 +125,12 @@ fn runge_kutta_4(y: [f64; 4], torque: f64) -> [f64; 4] {
 
 /// Time derivative of the state, for links of mass, length and moment of inertia 1, their centres of mass at 1/2.
 fn derivative([theta1, theta2, speed1, speed2]: [f64; 4], torque: f64) -> [f64; 4] {
-    let (sin2, cos2) = theta2.sin_cos();
+    let (sin2, cos2) = sin_cos(theta2);
     let d1 = 0.25 + (1.25 + cos2) + 1.0 + 1.0;
     let d2 = (0.25 + 0.5 * cos2) + 1.0;
-    let phi2 = 0.5 * GRAVITY * (theta1 + theta2 - FRAC_PI_2).cos();
+    let phi2 = 0.5 * GRAVITY * cos(theta1 + theta2 - FRAC_PI_2);
     let phi1 = -0.5 * (speed2 * speed2) * sin2 - speed2 * speed1 * sin2
-        + 1.5 * GRAVITY * (theta1 - FRAC_PI_2).cos()
+        + 1.5 * GRAVITY * cos(theta1 - FRAC_PI_2)
         + phi2;
     let acc2 =
         (torque + d2 / d1 * phi1 - 0.5 * (speed1 * speed1) * sin2 - phi2) / (0.25 + 1.0 - d2 * d2 / d1);
@@ -158,9 +159,9 @@ mod tests {
     fn energy_is_conserved_without_torque_as_the_step_shrinks() {
         // T + V of the equations above; one small Runge-Kutta step must keep it.
         let energy = |[t1, t2, s1, s2]: [f64; 4]| {
-            let (d1, d2) = (3.5 + t2.cos(), 1.25 + 0.5 * t2.cos());
+            let (d1, d2) = (3.5 + cos(t2), 1.25 + 0.5 * cos(t2));
             let kinetic = 0.5 * d1 * s1 * s1 + d2 * s1 * s2 + 0.5 * 1.25 * s2 * s2;
-            kinetic - 1.5 * GRAVITY * t1.cos() - 0.5 * GRAVITY * (t1 + t2).cos()
+            kinetic - 1.5 * GRAVITY * cos(t1) - 0.5 * GRAVITY * cos(t1 + t2)
         };
         let y = [0.4, -0.7, 1.1, -0.3];
         let rate: f64 = {

@@ -1,4 +1,5 @@
 use rand::Rng;
+use rl_kernels::elementary::sin_cos;
 
 use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
@@ -86,7 +87,7 @@ impl Env for CartPole {
         let obs = row(obs)?;
         let [x, x_dot, theta, theta_dot] = self.state;
         let force = if action == 1 { FORCE } else { -FORCE };
-        let (sin, cos) = theta.sin_cos();
+        let (sin, cos) = sin_cos(theta);
         let temp = (force + POLE_MASS_LENGTH * (theta_dot * theta_dot) * sin) / TOTAL_MASS;
         let theta_acc =
             (GRAVITY * sin - cos * temp) / (HALF_LENGTH * (4.0 / 3.0 - MASS_POLE * (cos * cos) / TOTAL_MASS));

@@ -1,4 +1,5 @@
 use rand::Rng;
+use rl_kernels::elementary::cos;
 
 use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
@@ -87,7 +88,7 @@ impl Env for MountainCar {
         self.phase.check()?;
         let obs = row(obs)?;
         let [x, v] = self.state;
-        let v = v + ((action as f64 - 1.0) * FORCE + (3.0 * x).cos() * -GRAVITY);
+        let v = v + ((action as f64 - 1.0) * FORCE + cos(3.0 * x) * -GRAVITY);
         let v = v.clamp(-MAX_SPEED, MAX_SPEED);
         let x = (x + v).clamp(MIN_X, MAX_X);
         let v = if x <= MIN_X && v < 0.0 { 0.0 } else { v };

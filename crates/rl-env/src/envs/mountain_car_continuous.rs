@@ -1,4 +1,5 @@
 use rand::Rng;
+use rl_kernels::elementary::cos;
 
 use super::mountain_car::{GRAVITY, MAX_SPEED, MAX_X, MIN_X, observation_space};
 use super::{Phase, row};
@@ -95,7 +96,7 @@ impl Env for MountainCarContinuous {
         let [x, v] = self.state;
         let stored = [x as f32, v as f32];
         let is_stored = stored.map(|s| f64::from(s).to_bits()) == [x.to_bits(), v.to_bits()];
-        let gravity = GRAVITY * if is_stored { f64::from(3.0 * stored[0]) } else { 3.0 * x }.cos();
+        let gravity = GRAVITY * cos(if is_stored { f64::from(3.0 * stored[0]) } else { 3.0 * x });
         // A clipped force is a Python float, one within bounds an f32 that draws the product into f32.
         let pull = if action.abs() > 1.0 {
             f64::from(action.signum()) * POWER - gravity

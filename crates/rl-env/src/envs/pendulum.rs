@@ -1,6 +1,7 @@
 use std::f64::consts::PI;
 
 use rand::Rng;
+use rl_kernels::elementary::{sin, sin_cos};
 
 use super::{Phase, row};
 use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step, StepEnd};
@@ -19,7 +20,8 @@ use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step, StepEnd};
 /// # Source
 ///
 /// Gymnasium's `Pendulum-v1`. Under NumPy 2's promotion rules its torque is an `f32`, and `3·u` and `0.001·u²` are
-/// computed in `f32`, the rest in `f64`; this follows it exactly.
+/// computed in `f32`, the rest in `f64`; so they are here. NumPy squares an `f32` scalar by the C library's `powf`, which
+/// for one torque in 1,300 is an ulp away from the rounded product; here `u²` is that product on every machine.
 #[derive(Clone, Debug, Default)]
 pub struct Pendulum {
     state: [f64; 2],
@@ -51,7 +53,7 @@ impl Pendulum {
     }
 
     fn observe(&self, obs: &mut [f32; 3]) {
-        let (sin, cos) = self.state[0].sin_cos();
+        let (sin, cos) = sin_cos(self.state[0]);
         obs[0] = cos as f32;
         obs[1] = sin as f32;
         obs[2] = self.state[1] as f32;
@@ -88,10 +90,9 @@ impl Env for Pendulum {
         let u = u.clamp(-MAX_TORQUE, MAX_TORQUE);
         self.torque = u;
         let wrapped = (theta + PI).rem_euclid(2.0 * PI) - PI;
-        let cost =
-            wrapped * wrapped + 0.1 * (theta_dot * theta_dot) + f64::from(0.001_f32 * square_by_pow(u));
+        let cost = wrapped * wrapped + 0.1 * (theta_dot * theta_dot) + f64::from(0.001_f32 * (u * u));
         // 3g / 2l · sin θ + 3 / ml² · u with m = l = 1
-        let acceleration = 3.0 * GRAVITY / 2.0 * theta.sin() + f64::from(3.0 * u);
+        let acceleration = 3.0 * GRAVITY / 2.0 * sin(theta) + f64::from(3.0 * u);
         let theta_dot = (theta_dot + acceleration * DT).clamp(-MAX_SPEED, MAX_SPEED);
         self.state = [theta + theta_dot * DT, theta_dot];
         self.observe(obs);
@@ -115,10 +116,4 @@ impl Env for Pendulum {
     fn render(&self) -> Option<crate::Frame> {
         crate::render::scenes::pendulum(self.state[0], self.torque.into())
     }
-}
-
-/// `u²` as NumPy squares an `f32` scalar: through the C library's `powf`, which for one torque in 1,300 is a rounding
-/// away from `u · u`. The exponent is hidden from the compiler, which would turn the call into that product.
-fn square_by_pow(u: f32) -> f32 {
-    u.powf(std::hint::black_box(2.0))
 }

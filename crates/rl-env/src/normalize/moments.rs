@@ -23,6 +23,7 @@ pub(super) fn merge<I: Iterator<Item = f64> + Clone>(
 pub(super) const INITIAL_COUNT: f64 = 1e-4;
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the system's functions as references")]
 mod tests {
     use super::*;
 

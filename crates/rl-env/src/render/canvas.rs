@@ -1,3 +1,4 @@
+use rl_kernels::elementary::sin_cos;
 use tiny_skia::{Color, FillRule, LineCap, Paint, Path, PathBuilder, Pixmap, Stroke, Transform};
 
 use super::Frame;
@@ -86,7 +87,7 @@ fn paint([r, g, b]: Rgb) -> Paint<'static> {
 
 /// `offset` turned by `angle` (rad, anticlockwise), added to `origin`.
 pub(super) fn turned((x, y): Point, angle: f64, origin: Point) -> Point {
-    let (sin, cos) = angle.sin_cos();
+    let (sin, cos) = sin_cos(angle);
     (origin.0 + x * cos - y * sin, origin.1 + x * sin + y * cos)
 }
 

@@ -1,3 +1,4 @@
+use crate::space::clip;
 use crate::{
     ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Space, Step, space::box_of,
 };
@@ -60,7 +61,7 @@ impl<E: Env> Env for ClipAction<E> {
         }
         let bounds = self.bounds.low.iter().zip(&self.bounds.high);
         for ((to, from), (&low, &high)) in self.clipped.iter_mut().zip(action).zip(bounds) {
-            *to = from.max(low).min(high);
+            *to = clip(*from, low, high);
         }
         self.env.step(E::Action::from_ref(ActionRef::Continuous(&self.clipped))?, rng, obs)
     }

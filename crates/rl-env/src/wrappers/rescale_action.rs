@@ -1,3 +1,4 @@
+use crate::space::clip;
 use crate::{
     ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Space, Step, space::box_of,
 };
@@ -73,7 +74,7 @@ impl<E: Env> Env for RescaleAction<E> {
         for ((to, &from), (&to_low, &to_high)) in self.rescaled.iter_mut().zip(action).zip(bounds) {
             let share = (f64::from(from) - low) / width;
             let x = f64::from(to_low) + share * (f64::from(to_high) - f64::from(to_low));
-            *to = (x as f32).max(to_low).min(to_high);
+            *to = clip(x as f32, to_low, to_high);
         }
         self.env.step(E::Action::from_ref(ActionRef::Continuous(&self.rescaled))?, rng, obs)
     }
