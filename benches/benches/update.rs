@@ -10,11 +10,11 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use rl_algo::{Batch, LinearizedPolicy, Reducer};
 use rl_env::Registry;
 use rl_gae::{Trajectories, gae};
-use rl_nn::{Forward, Pair, Shards, States, Workspace};
+use rl_nn::{Forward, Shards, States, Workspace};
 use rl_optim::{
     Adam, AdamParams, CgParams, CgWorkspace, Damped, LinearOperator, clip_scale, conjugate_gradient, vector,
 };
-use rl_ppo::{Learner, PpoConfig, Scratch, minibatch_loss};
+use rl_ppo::{Learner, Ledger, Pair, PpoConfig, Scratch, minibatch_loss};
 use rl_rollout::Collector;
 use rl_trpo::{TrpoConfig, policy_step};
 
@@ -55,10 +55,11 @@ fn bench_minibatches(c: &mut Criterion, name: &str, threads: usize, width: usize
         learners.iter_mut().for_each(|learner| learner.step_later(scale, 1e-12));
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let mut ledger = Ledger::default();
     c.bench_function(&format!("{name}/{threads}_threads"), |b| {
         b.iter_custom(|iters| {
             pool.install(|| {
-                Pair::with(|mut pair| {
+                Pair::with(&mut ledger, |mut pair| {
                     // The helper takes its time to come, which an update of hundreds of minibatches does not notice.
                     let begun = Instant::now();
                     while begun.elapsed() < Duration::from_millis(1) {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use rl_algo::{PolicyBatch, Reducer};
 use rl_nn::dist::{Categorical, DiagGaussian};
-use rl_nn::{Actions, Activation, Distribution, Mlp, Network, Pair, PolicyModel, Real, States};
+use rl_nn::{Actions, Activation, Distribution, Mlp, Network, PolicyModel, Real, States};
 use rl_optim::{Adam, AdamParams, Element, clip_scale};
-use rl_ppo::{Learner, LossConfig, Minibatch, MinibatchLoss, Scratch, critic_loss, minibatch_loss};
+use rl_ppo::{
+    Learner, Ledger, LossConfig, Minibatch, MinibatchLoss, Pair, Scratch, critic_loss, minibatch_loss,
+};
 use rl_test_support::{assert_near, assert_near_terms, golden};
 use rl_tests::{narrow, narrow_rows};
 use serde::Deserialize;
@@ -96,7 +98,9 @@ fn check<F: Real + Element + Into<f64>>(tolerance: f64) {
         ];
         let models: (_, &dyn Network<F>) = (&policy, &critic);
         let minibatch_loss = |learners: &mut [Learner<'_, F>; 2]| {
-            Pair::with(|mut pair| minibatch_loss(&mut pair, Reducer, models, learners, &minibatch, &config))
+            Pair::with(&mut Ledger::default(), |mut pair| {
+                minibatch_loss(&mut pair, Reducer, models, learners, &minibatch, &config)
+            })
         };
         let loss = minibatch_loss(&mut learners);
         let MinibatchLoss { policy: p, critic: c, grad_norm } = loss.unwrap();

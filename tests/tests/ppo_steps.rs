@@ -5,9 +5,9 @@
 use rand::SeedableRng;
 use rl_algo::{ActorCritic, Algorithm, Batch, NetConfig, Outcome, PolicyBatch, Reducer, UpdateContext};
 use rl_env::{EnvRng, Registry};
-use rl_nn::{Pair, Shards};
+use rl_nn::Shards;
 use rl_optim::{Adam, AdamParams, clip_scale};
-use rl_ppo::{Learner, Minibatch, Ppo, PpoConfig, Scratch, minibatch_loss};
+use rl_ppo::{Learner, Ledger, Minibatch, Pair, Ppo, PpoConfig, Scratch, minibatch_loss};
 use rl_rollout::{Collector, Minibatches};
 use rl_test_support as _;
 
@@ -55,7 +55,7 @@ fn step_by_step(config: &PpoConfig, steps: usize) -> Vec<f32> {
             taken += 1;
             let (returns, old_values) = (&batch.returns[..], &batch.values[..]);
             let minibatch = Minibatch { policy: policy_batch, returns, old_values, rows };
-            let loss = Pair::with(|mut pair| {
+            let loss = Pair::with(&mut Ledger::default(), |mut pair| {
                 let models = (policy, critic);
                 minibatch_loss(&mut pair, Reducer, models, &mut learners, &minibatch, &config.loss(1.0))
             });

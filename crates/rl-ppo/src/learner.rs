@@ -1,9 +1,10 @@
 //! Actor and critic side by side.
 
 use rl_algo::{AlgoError, Reducer};
-use rl_nn::{Network, Pair, PolicyModel, Real};
+use rl_nn::{Network, PolicyModel, Real};
 use rl_optim::{Adam, Element, OptimError, vector};
 
+use crate::Pair;
 use crate::loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
 
 /// One of the two networks during an update: its parameters, their optimiser, and a gradient.

@@ -9,11 +9,13 @@
 mod config;
 mod learner;
 mod loss;
+mod pair;
 mod ppo;
 
 pub use config::PpoConfig;
 pub use learner::{Learner, MinibatchLoss, minibatch_loss};
 pub use loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
+pub use pair::{Ledger, Pair};
 pub use ppo::{Ppo, spec};
 
 #[cfg(test)]

@@ -13,13 +13,13 @@ use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Outcome, Report, UpdateContext,
     check_setting, policy_change,
 };
-use rl_nn::{DistParams, Pair, Shards};
+use rl_nn::{DistParams, Shards};
 use rl_optim::{Adam, AdamParams, clip_scale};
 use rl_rollout::Minibatches;
 
-use crate::PpoConfig;
 use crate::learner::{Learner, MinibatchLoss, minibatch_loss};
 use crate::loss::{LossConfig, Minibatch, Scratch};
+use crate::{Ledger, Pair, PpoConfig};
 
 /// Proximal Policy Optimization with the clipped objective.
 pub struct Ppo {
@@ -28,6 +28,8 @@ pub struct Ppo {
     n_updates: u64,
     scratch: [Scratch<f32>; 2],
     shards: Shards<f32>,
+    /// What is known of a second thread, which changes no result.
+    ledger: Ledger,
 }
 
 impl Ppo {
@@ -38,7 +40,14 @@ impl Ppo {
     /// [`ConfigError`] for a setting that cannot be used.
     pub fn new(config: PpoConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Ppo { config, adam: None, n_updates: 0, scratch: Default::default(), shards: Shards::new() })
+        Ok(Ppo {
+            config,
+            adam: None,
+            n_updates: 0,
+            scratch: Default::default(),
+            shards: Shards::new(),
+            ledger: Ledger::default(),
+        })
     }
 }
 
@@ -86,8 +95,12 @@ impl Algorithm for Ppo {
         let adam = self.adam.get_or_insert_with(|| sizes.map(new_adam)).clone();
         let before = (agent.theta().to_vec(), adam, self.n_updates);
 
-        let (totals, outcome) =
-            Pair::with(|mut pair| self.epochs(&mut pair, agent, batch, ctx, &loss_config, learning_rate))?;
+        let mut ledger = std::mem::take(&mut self.ledger);
+        let done = Pair::with(&mut ledger, |mut pair| {
+            self.epochs(&mut pair, agent, batch, ctx, &loss_config, learning_rate)
+        });
+        self.ledger = ledger;
+        let (totals, outcome) = done?;
         if let Outcome::Rejected(_) = outcome {
             agent.theta_mut().copy_from_slice(&before.0);
             (self.adam, self.n_updates) = (Some(before.1), before.2);
