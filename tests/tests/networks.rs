@@ -35,44 +35,48 @@ const SHAPES: [(&[usize], Activation); 11] = [
     (&[5, 20, 33, 6], Activation::LeakyRelu),
 ];
 
+/// `(y, Jᵀ dy)` of a network in its own precision.
+fn products<F: Real>(net: &Mlp, theta: &[F], x: &[F], dy: &[F]) -> (Vec<F>, Vec<F>) {
+    let (net, input): (&dyn Network<F>, _) = (net, States::new(x, net.sizes()[0]).unwrap());
+    let (mut y, mut grad) = (vec![F::nan(); dy.len()], vec![F::nan(); theta.len()]);
+    let mut ws = Workspace::default();
+    Forward::new(net, theta, &mut ws).unwrap().run(&input, &mut y).unwrap();
+    let mut linearized = Linearized::new(net, theta, input, &mut ws).unwrap();
+    let wide = |x: &[F]| x.iter().map(|x| x.widen()).collect::<Vec<_>>();
+    assert_near("the recorded output", &wide(linearized.output()), &wide(&y), 1e-6);
+    linearized.vjp(dy, &mut grad, None).unwrap();
+    (y, grad)
+}
+
+/// candle's graph in `f64` is the reference: for the same numbers, ours in `f64` to rounding, and ours in `f32` to that of `f32`.
 #[test]
 fn forward_and_gradient_equal_candles() {
     let mut rng = EnvRng::seed_from_u64(1);
     for (sizes, activation) in SHAPES {
         let [linear, activated] = [Mlp::new, Mlp::trunk].map(|make| make(sizes, activation).unwrap());
-        for (tensor_net, rows) in
-            [(&linear, 1), (&linear, 7), (&linear, 64), (&activated, 7), (&activated, 64)]
-        {
-            let net: &dyn Network<f32> = tensor_net;
-            let theta = narrow::<f32>(&draw(&mut rng, net.n_params()));
-            let x = narrow::<f32>(&draw(&mut rng, rows * sizes[0]));
-            let dy = narrow::<f32>(&draw(&mut rng, rows * net.n_outputs()));
+        for (net, rows) in [(&linear, 1), (&linear, 7), (&linear, 64), (&activated, 7), (&activated, 64)] {
+            let n_outputs = sizes[sizes.len() - 1];
+            let n_params = Network::<f64>::n_params(net);
+            let mut draw = |n: usize| narrow::<f32>(&draw(&mut rng, n));
+            let [theta, x, dy] = [draw(n_params), draw(rows * sizes[0]), draw(rows * n_outputs)];
+            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+            let [theta64, x64, dy64] = [&theta, &x, &dy].map(|x| wide(x));
 
-            let mut mirror = Mirror::new(&theta, &Device::Cpu).unwrap();
-            mirror.refresh(&theta, 1).unwrap();
-            let x_tensor = Tensor::from_slice(&x, (rows, sizes[0]), &Device::Cpu).unwrap();
-            let y_tensor = tensor_net.forward_tensor(mirror.var().as_tensor(), &x_tensor).unwrap();
-            let weights = Tensor::from_slice(&dy, (rows, net.n_outputs()), &Device::Cpu).unwrap();
-            let loss = (&y_tensor * weights).unwrap().sum_all().unwrap();
-            let grads = loss.backward().unwrap();
-            let grad_tensor = grads.get(mirror.var().as_tensor()).expect("a gradient reaches theta");
-            let wide = |t: &Tensor| -> Vec<f64> {
-                t.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f64::from).collect()
-            };
+            let var = Var::from_slice(&theta64, n_params, &Device::Cpu).unwrap();
+            let x_tensor = Tensor::from_slice(&x64, (rows, sizes[0]), &Device::Cpu).unwrap();
+            let y_tensor = net.forward_tensor(var.as_tensor(), &x_tensor).unwrap();
+            let weights = Tensor::from_slice(&dy64, (rows, n_outputs), &Device::Cpu).unwrap();
+            let grads = (&y_tensor * weights).unwrap().sum_all().unwrap().backward().unwrap();
+            let grad_tensor = grads.get(var.as_tensor()).expect("a gradient reaches theta");
+            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+            let (y_expected, grad_expected) = (values(&y_tensor), values(grad_tensor));
 
-            let mut y = vec![0.0; rows * net.n_outputs()];
-            let input = States::new(&x, sizes[0]).unwrap();
-            let mut ws = Workspace::default();
-            Forward::new(net, &theta, &mut ws).unwrap().run(&input, &mut y).unwrap();
-            assert_near("forward", &y, &wide(&y_tensor), 2e-6);
-            let mut linearized = Linearized::new(net, &theta, input, &mut ws).unwrap();
-            assert_near("the recorded output", linearized.output(), &wide(&y_tensor), 2e-6);
-            let mut grad = vec![0.0; theta.len()];
-            linearized.vjp(&dy, &mut grad, None).unwrap();
-            // candle takes the slopes of some in f32 from terms that cancel.
-            let tolerance =
-                if matches!(activation, Activation::Tanh | Activation::Relu) { 2e-6 } else { 4e-6 };
-            assert_near("vjp", &grad, &wide(grad_tensor), tolerance);
+            let (y, grad) = products(net, &theta64, &x64, &dy64);
+            assert_near("forward in f64", &y, &y_expected, 1e-14);
+            assert_near("vjp in f64", &grad, &grad_expected, 1e-14);
+            let (y, grad) = products(net, &theta, &x, &dy);
+            assert_near("forward", &y, &y_expected, 1e-6);
+            assert_near("vjp", &grad, &grad_expected, 2e-6);
         }
     }
 }

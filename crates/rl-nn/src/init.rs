@@ -86,6 +86,7 @@ fn gram_schmidt<F: Real>(block: &mut [F], len: usize) {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the system's functions are the reference")]
 mod tests {
     use super::*;
     use rand::SeedableRng;

@@ -1,6 +1,7 @@
 //! Hessian-vector products by central differences, against Hessians known in closed form.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
+#![allow(clippy::disallowed_methods, reason = "the system's functions are the reference")]
 #![allow(clippy::float_cmp, reason = "the values compared are exact")]
 
 use rl_kernels::Real;

@@ -342,6 +342,7 @@ impl<F: Real> Distribution<F> for Categorical {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the system's functions are the reference")]
 mod tests {
     use super::*;
 

@@ -246,6 +246,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "the system's functions are the reference")]
 mod tests {
     use std::f64::consts::PI;
 
