@@ -29,6 +29,19 @@ pub(crate) fn run() -> Result<()> {
     } else {
         step("tests", || cargo_step(&["test", "--release", "--workspace", "--all-targets"]))?;
     }
+    for isa in other_instruction_sets(&Workspace::load()?)? {
+        let which = if isa == "portable" { PORTABLE_TESTS } else { "all()" };
+        step(&format!("tests with {isa}"), || {
+            let mut tests = Command::new(cargo());
+            if has_nextest() {
+                tests.args(["nextest", "run", "--release", "--workspace", "-E", which]);
+            } else {
+                // Without nextest's filters, the fingerprints alone.
+                tests.args(["test", "--release", "--workspace", "--test", "fingerprints", "runs_leave"]);
+            }
+            execute(tests.env("RL_ISA", isa))
+        })?;
+    }
     step("documentation tests", || cargo_step(&["test", "--doc", "--release", "--workspace"]))?;
     step("documentation", || {
         // In release too: it needs the dependencies as clippy left them.
@@ -48,6 +61,22 @@ pub(crate) fn run() -> Result<()> {
     step("TensorBoard", || tensorboard(&workspace))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// What is tested with the portable kernels, which are slow where a fused multiply-add is a function call: whole short runs of both
+/// algorithms, golden numbers, and what the command line says. (Kernels are compared with every instruction set by their own tests.)
+const PORTABLE_TESTS: &str = "binary(instruction_set) | binary(golden_ppo) | binary(golden_trpo) | binary(golden_distributions) \
+     | (binary(fingerprints) & test(runs_leave))";
+
+/// The instruction sets that this machine has beside the one it uses by itself, as the command line takes them.
+fn other_instruction_sets(workspace: &Workspace) -> Result<Vec<&'static str>> {
+    let rl = workspace.target.join("release").join(format!("rl{}", std::env::consts::EXE_SUFFIX));
+    ensure!(rl.is_file(), "there is no {} although the workspace was built", rl.display());
+    let has = |isa: &&'static str| succeeds(Command::new(&rl).arg("envs").env("RL_ISA", isa));
+    let mut found: Vec<&str> = ["avx512", "avx2", "neon", "portable"].into_iter().filter(has).collect();
+    ensure!(found.contains(&"portable"), "`RL_ISA=portable rl envs` fails");
+    found.remove(0);
+    Ok(found)
 }
 
 fn step(name: &str, run: impl FnOnce() -> Result<()>) -> Result<()> {
