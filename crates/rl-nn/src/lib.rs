@@ -27,7 +27,7 @@ mod real;
 mod shards;
 mod trained;
 
-pub use buffer::Buffer;
+pub use buffer::{APART, Buffer};
 pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
 pub use error::NnError;
 pub use gather::gather;
