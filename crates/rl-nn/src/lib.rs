@@ -30,7 +30,7 @@ mod states;
 mod trained;
 
 pub use activation::Activation;
-pub use buffer::Buffer;
+pub use buffer::{APART, Buffer};
 pub use chain::Chain;
 pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
 pub use error::NnError;

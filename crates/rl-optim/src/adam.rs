@@ -67,11 +67,19 @@ pub struct Adam<F> {
     pub t: u64,
 }
 
+/// Bytes left free behind the moments: a processor that runs through them fetches lines beyond their end, which another thread may be writing.
+const APART: usize = 16 * 1024;
+
 impl<F: Element> Adam<F> {
     /// Adam for `n_params` parameters, before its first step.
     #[must_use]
     pub fn new(n_params: usize, params: AdamParams) -> Self {
-        Self { params, m: vec![F::zero(); n_params], v: vec![F::zero(); n_params], t: 0 }
+        let moments = || {
+            let mut moments = Vec::with_capacity(n_params + APART / size_of::<F>());
+            moments.resize(n_params, F::zero());
+            moments
+        };
+        Self { params, m: moments(), v: moments(), t: 0 }
     }
 
     /// Moves `theta` one step against `grad`, with the learning rate `lr`.

@@ -1,13 +1,15 @@
 //! Actor and critic side by side.
 
 use rl_algo::{AlgoError, Reducer};
-use rl_nn::{Network, PolicyModel, Real};
+use rl_nn::{APART, Network, PolicyModel, Real};
 use rl_optim::{Adam, Element, OptimError, vector};
 
 use crate::Pair;
 use crate::loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
 
 /// One of the two networks during an update: its parameters, their optimiser, and a gradient.
+// The other one's thread writes to no line of this.
+#[repr(align(128))]
 pub struct Learner<'a, F> {
     theta: &'a mut [F],
     adam: &'a mut Adam<F>,
@@ -26,7 +28,8 @@ struct Step {
 impl<'a, F: Real + Element> Learner<'a, F> {
     /// A network with these parameters, before its first minibatch.
     pub fn new(theta: &'a mut [F], adam: &'a mut Adam<F>, scratch: &'a mut Scratch<F>) -> Self {
-        let grad = vec![F::zero(); theta.len()];
+        let mut grad = Vec::with_capacity(theta.len() + APART / size_of::<F>());
+        grad.resize(theta.len(), F::zero());
         Learner { theta, adam, scratch, grad, due: None }
     }
 
@@ -96,9 +99,11 @@ pub fn minibatch_loss<F: Real + Element>(
             Ok::<_, AlgoError>((loss, vector::sum_of_squares(grad)))
         },
         || {
+            // Copies: what lies on the other thread's stack is written around.
+            let (batch, config) = (*batch, *config);
             valuer.take_step()?;
             let Learner { theta, grad, scratch, .. } = valuer;
-            let loss = critic_loss(reducer, critic, theta, batch, config, grad, scratch)?;
+            let loss = critic_loss(reducer, critic, theta, &batch, &config, grad, scratch)?;
             Ok::<_, AlgoError>((loss, vector::sum_of_squares(grad)))
         },
     );

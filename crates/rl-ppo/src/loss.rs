@@ -5,7 +5,9 @@
 //! ```
 
 use rl_algo::{LinearizedPolicy, PolicyBatch, Reducer};
-use rl_nn::{Actions, DistGrad, Evaluation, Network, NnError, PolicyModel, Real, Shards, States, gather};
+use rl_nn::{
+    APART, Actions, DistGrad, Evaluation, Network, NnError, PolicyModel, Real, Shards, States, gather,
+};
 
 /// The settings of the loss at one point of training.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +62,8 @@ pub struct CriticLoss {
 }
 
 /// Memory reused from minibatch to minibatch.
-#[derive(Default)]
+// Lengths and pointers change all the time: two threads must not have theirs in one cache line.
+#[repr(align(128))]
 pub struct Scratch<F> {
     /// For the network.
     pub shards: Shards<F>,
@@ -73,6 +76,25 @@ pub struct Scratch<F> {
     dy: Vec<F>,
     dglobals: Vec<F>,
     scores: Vec<F>,
+}
+
+impl<F: Default> Default for Scratch<F> {
+    /// Without contents, but with room, so that the arrays of two threads do not lie end to end ([`APART`]).
+    fn default() -> Self {
+        let room = || Vec::with_capacity(APART / size_of::<F>());
+        Scratch {
+            shards: Shards::default(),
+            observations: room(),
+            actions: Actions::default(),
+            targets: room(),
+            old: room(),
+            weights: room(),
+            terms: room(),
+            dy: room(),
+            dglobals: room(),
+            scores: room(),
+        }
+    }
 }
 
 /// The policy's loss on a minibatch; its gradient is written to `grad`.

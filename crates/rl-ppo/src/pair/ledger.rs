@@ -45,8 +45,8 @@ const TRUST: usize = 1024;
 const WORTH: f64 = 0.95;
 /// A join slower than alone counts so often: the likely reason is that somebody else waits for the core, whose time counts too.
 const LOSS_WEIGHT: i64 = 4;
-/// A pause is at least so many times what the trial before it lost.
-const PAUSE_SHARE: i64 = 20;
+/// A pause is at least so many times what the trial before it lost, every loss counted [`LOSS_WEIGHT`] times.
+const PAUSE_SHARE: i64 = 20 / LOSS_WEIGHT;
 
 const MS: i64 = 1_000_000;
 
@@ -93,7 +93,7 @@ impl Ledger {
     }
 
     fn record_together(&mut self, time: i64) {
-        let saved = (WORTH * self.median() as f64) as i64 - time;
+        let saved = ((WORTH * self.median() as f64) as i64 - time).max(-self.slice());
         self.balance += if saved < 0 { LOSS_WEIGHT * saved } else { saved };
         self.joins = self.joins.saturating_sub(1);
         if self.balance <= 0 {
@@ -114,14 +114,19 @@ impl Ledger {
         times[SAMPLES / 2]
     }
 
+    /// The most that one join counts for: a slice of the scheduler, or a few joins. What takes longer stops the whole process, or machine.
+    fn slice(&self) -> i64 {
+        4 * MS + 4 * self.median()
+    }
+
     /// What a trial may lose: half of a slice of the scheduler, or a few joins.
     fn stake(&self) -> i64 {
         (2 * MS).max(4 * self.median())
     }
 
-    /// What a helper may have put by: enough for a disturbance in thirty milliseconds.
+    /// What a helper may have put by: enough for one disturbance of any length.
     fn limit(&self) -> i64 {
-        (20 * MS).max(20 * self.median())
+        20 * MS + 20 * self.median()
     }
 
     fn longest_pause(&self) -> i64 {
