@@ -108,7 +108,7 @@ fn seeds(options: &Options, root: &Path, place: &Path) -> Result<()> {
     println!("\n{worst}");
     let (failures, seeds) = (failed.len(), options.seeds);
     ensure!(failures == 0, "golden tests fail for {failures} of {seeds} seeds: {}", failed.join(", "));
-    println!("every golden test passes for {seeds} seeds");
+    println!("every golden test passes for every seed ({seeds})");
     Ok(())
 }
 
