@@ -147,7 +147,7 @@ fn weighted_mean(pieces: &[(f64, f64)], total: f64, worst: f64) -> f64 {
 ///
 /// The truth is the interquartile mean of the distribution that runs are drawn from. Each look takes the band of
 /// [`dkw_half_width`] with its [`look_alpha`], and the extremes of [`trimmed_mean_bounds`] within. The price of validity under any
-/// stopping and for any distribution is width: about three times that of one bootstrap interval of as many runs (see
+/// stopping and for any distribution is width: two to three times that of one bootstrap interval of as many runs (see
 /// `docs/statistics.md` for how many runs a width takes). A share of collapsed runs below what is trimmed costs nothing once the
 /// band's half-width is below ¼ less that share.
 ///
