@@ -17,8 +17,8 @@ use crate::{EvalConfig, Status, TrainConfig, TrainError, Trainer, new_agent};
 ///
 /// With the defaults, a test passes an algorithm of which at most half of the seeds learn with probability at most 1 %, and fails one of
 /// which at least 95 % do with probability at most 1 %. It takes 8 seeds where all of them learn, 10 on average where 95 % do
-/// (and is then undecided after 20 seeds with probability 3.6 %), and 7 where half of them do. Between the two shares the verdict is
-/// open: at 80 % it passes with probability 39 %, fails with 28 % and is undecided with 33 %. [`Sprt::characteristics`] of
+/// (and is undecided after 20 seeds with probability 3.5 %), and 6 where half of them do. Between the two shares the verdict is
+/// open: at 80 % it passes with probability 39 %, fails with 29 % and is undecided with 33 %. [`Sprt::characteristics`] of
 /// [`Learns::sprt`] gives these numbers for other settings.
 #[derive(Clone, Debug)]
 pub struct Learns {
@@ -211,7 +211,7 @@ fn final_return(mut trainer: Trainer) -> Result<f64, TrainError> {
 fn unusable(e: &StatsError) -> rl_algo::ConfigError {
     match e {
         StatsError::Parameter { name, got, allowed } => rl_algo::ConfigError {
-            key: (*name).to_owned(),
+            key: if *name == "max_runs" { "max_seeds".to_owned() } else { (*name).to_owned() },
             value: got.to_string(),
             allowed: (*allowed).to_owned(),
         },
