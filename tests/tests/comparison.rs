@@ -1,5 +1,7 @@
 //! `rl compare`: what failed stays in every statistic, and what a comparison leaves.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod command_line;
 
 use std::fs;
