@@ -56,6 +56,44 @@ pub fn iqm(xs: &[f64]) -> f64 {
     mean(&sorted[cut..xs.len() - cut])
 }
 
+/// The median: the middle score, or the mean of the two in the middle; NaN where there are no scores.
+///
+/// # Example
+///
+/// ```
+/// assert_eq!(rl_stats::median(&[7.0, 1.0, 2.0]), 2.0);
+/// assert_eq!(rl_stats::median(&[7.0, 1.0, 2.0, 4.0]), 3.0);
+/// ```
+#[must_use]
+pub fn median(xs: &[f64]) -> f64 {
+    quantile(xs, 0.5)
+}
+
+/// The optimality gap `γ − Σ min(xᵢ, γ) / n`: by how much the scores fall short of `γ` on average, where none makes up for
+/// another by exceeding it; NaN where there are no scores or one is NaN.
+///
+/// # Source
+///
+/// Agarwal et al., 2021, section 4.3; rliable's `aggregate_optimality_gap`.
+///
+/// # Units
+///
+/// Those of the scores; with normalised scores γ = 1 is the usual choice.
+///
+/// # Example
+///
+/// The score 3 counts as 1, so the mean is (0.5 + 1) / 2:
+///
+/// ```
+/// assert_eq!(rl_stats::optimality_gap(&[0.5, 3.0], 1.0), 0.25);
+/// ```
+#[must_use]
+pub fn optimality_gap(xs: &[f64], gamma: f64) -> f64 {
+    // Not `f64::min`, which would hide a NaN.
+    let clipped = xs.iter().map(|&x| if x > gamma { gamma } else { x });
+    gamma - clipped.sum::<f64>() / xs.len() as f64
+}
+
 /// The quantile `q` (0 the least, ½ the median, 1 the greatest), linear between scores; NaN where there are none or `q`
 /// is outside `[0, 1]`.
 ///
@@ -115,6 +153,8 @@ mod tests {
         assert!(std(&[1.0, f64::NAN]).is_nan());
         assert!(iqm(&[1.0, f64::NAN]).is_nan());
         assert!(quantile(&[1.0], f64::NAN).is_nan());
+        assert!(median(&[1.0, f64::NAN, f64::NAN]).is_nan());
+        assert!(optimality_gap(&[1.0, f64::NAN], 1.0).is_nan());
     }
 
     proptest! {

@@ -4,30 +4,8 @@ use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::quantile_of_sorted;
-
-/// What an interval cannot be computed from.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StatsError {
-    /// There are no scores.
-    #[error("no scores to resample")]
-    NoSamples,
-    /// There are no resamples.
-    #[error("resamples is 0, expected at least 1")]
-    NoResamples,
-    /// A score that is not a number.
-    #[error("score {index} is not a number")]
-    NotANumber {
-        /// The index of the score.
-        index: usize,
-    },
-    /// A confidence that is no probability.
-    #[error("confidence is {got}, expected a number between 0 and 1")]
-    Confidence {
-        /// Its value.
-        got: f64,
-    },
-}
+use crate::error::{check_confidence, check_runs, check_samples};
+use crate::{Scores, StatsError};
 
 /// A confidence interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -41,7 +19,7 @@ pub struct Interval {
 /// The percentile bootstrap interval of a statistic: the middle `confidence` of its values on `resamples` resamples, each
 /// of which draws as many scores as there are, with replacement.
 ///
-/// With very few scores it is narrower than it should be: of three scores there are only ten different resamples.
+/// It is a first-order interval: with few scores it covers somewhat less than `confidence`.
 ///
 /// # Source
 ///
@@ -50,7 +28,8 @@ pub struct Interval {
 ///
 /// # Errors
 ///
-/// [`StatsError`] where there are no scores or resamples, a score is NaN, or `confidence` is not between 0 and 1.
+/// [`StatsError`] where there are fewer than [`MIN_RUNS`](crate::MIN_RUNS) scores, no resamples, a score is NaN, or
+/// `confidence` is not between 0 and 1.
 ///
 /// # Example
 ///
@@ -71,9 +50,51 @@ pub fn bootstrap_interval(
     rng: &mut impl RngCore,
 ) -> Result<Interval, StatsError> {
     check_samples(samples)?;
+    check_runs(samples.len())?;
     let mut resample = vec![0.0; samples.len()];
     percentile_interval(confidence, resamples, || {
         draw(samples, &mut resample, rng);
+        statistic(&resample)
+    })
+}
+
+/// The stratified percentile bootstrap interval of a statistic of several tasks: every resample draws, within each task, as
+/// many runs as there are, with replacement; the tasks stay.
+///
+/// # Source
+///
+/// Agarwal et al., 2021, section 4.1; rliable's `get_interval_estimates` with `task_bootstrap = False`.
+///
+/// # Errors
+///
+/// [`StatsError`] where there are fewer than [`MIN_RUNS`](crate::MIN_RUNS) runs, no resamples, or `confidence` is not between
+/// 0 and 1.
+///
+/// # Example
+///
+/// Tasks whose runs agree leave no doubt, however far the tasks lie apart:
+///
+/// ```
+/// use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
+/// use rl_stats::{Interval, Scores, stratified_interval};
+///
+/// let mut rng = Xoshiro256PlusPlus::seed_from_u64(0);
+/// let scores = Scores::new(&[[0.0; 5], [1.0; 5]])?;
+/// let interval = stratified_interval(Scores::mean, &scores, 0.95, 1000, &mut rng)?;
+/// assert_eq!(interval, Interval { low: 0.5, high: 0.5 });
+/// # Ok::<(), rl_stats::StatsError>(())
+/// ```
+pub fn stratified_interval(
+    statistic: impl Fn(&Scores) -> f64,
+    scores: &Scores,
+    confidence: f64,
+    resamples: usize,
+    rng: &mut impl RngCore,
+) -> Result<Interval, StatsError> {
+    check_runs(scores.n_runs())?;
+    let mut resample = scores.clone();
+    percentile_interval(confidence, resamples, || {
+        scores.resample(&mut resample, rng);
         statistic(&resample)
     })
 }
@@ -84,9 +105,7 @@ pub(crate) fn percentile_interval(
     resamples: usize,
     mut statistic: impl FnMut() -> f64,
 ) -> Result<Interval, StatsError> {
-    if !(confidence > 0.0 && confidence < 1.0) {
-        return Err(StatsError::Confidence { got: confidence });
-    }
+    check_confidence(confidence)?;
     if resamples == 0 {
         return Err(StatsError::NoResamples);
     }
@@ -94,16 +113,6 @@ pub(crate) fn percentile_interval(
     values.sort_by(f64::total_cmp);
     let tail = (1.0 - confidence) / 2.0;
     Ok(Interval { low: quantile_of_sorted(&values, tail), high: quantile_of_sorted(&values, 1.0 - tail) })
-}
-
-pub(crate) fn check_samples(samples: &[f64]) -> Result<(), StatsError> {
-    if samples.is_empty() {
-        return Err(StatsError::NoSamples);
-    }
-    match samples.iter().position(|x| x.is_nan()) {
-        Some(index) => Err(StatsError::NotANumber { index }),
-        None => Ok(()),
-    }
 }
 
 pub(crate) fn draw(samples: &[f64], resample: &mut [f64], rng: &mut impl RngCore) {
@@ -151,9 +160,34 @@ mod tests {
     fn what_makes_no_interval_is_an_error() {
         let interval = |xs: &[f64], confidence, n| bootstrap_interval(mean, xs, confidence, n, &mut rng(0));
         assert_eq!(interval(&[], 0.95, 10), Err(StatsError::NoSamples));
-        assert_eq!(interval(&[1.0], 0.95, 0), Err(StatsError::NoResamples));
+        assert_eq!(interval(&[1.0; 5], 0.95, 0), Err(StatsError::NoResamples));
         assert_eq!(interval(&[1.0, f64::NAN], 0.95, 10), Err(StatsError::NotANumber { index: 1 }));
-        assert_eq!(interval(&[1.0], 95.0, 10), Err(StatsError::Confidence { got: 95.0 }));
-        assert!(interval(&[1.0], f64::NAN, 10).is_err());
+        assert_eq!(interval(&[1.0; 5], 95.0, 10), Err(StatsError::Confidence { got: 95.0 }));
+        assert!(interval(&[1.0; 5], f64::NAN, 10).is_err());
+    }
+
+    #[test]
+    fn four_runs_make_no_interval() {
+        let few = bootstrap_interval(mean, &[1.0, 2.0, 3.0, 4.0], 0.95, 10, &mut rng(0));
+        assert_eq!(few, Err(StatsError::TooFewRuns { got: 4 }));
+        // Three tasks of four runs are twelve scores and still four runs.
+        let few =
+            stratified_interval(Scores::iqm, &Scores::new(&[[1.0; 4]; 3]).unwrap(), 0.95, 10, &mut rng(0));
+        assert_eq!(few, Err(StatsError::TooFewRuns { got: 4 }));
+    }
+
+    /// Resamples stay within their task: a mean over all would otherwise vary with how often each task is drawn.
+    #[test]
+    fn strata_are_kept() {
+        let one = [0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0];
+        let far = one.map(|x| x + 1000.0);
+        let spread = |tasks: &[[f64; 8]]| {
+            let scores = Scores::new(tasks).unwrap();
+            let interval = stratified_interval(Scores::mean, &scores, 0.95, 4000, &mut rng(1)).unwrap();
+            interval.high - interval.low
+        };
+        // Two tasks, independently resampled: the variance of the mean is half that of one.
+        let ratio = spread(&[one, far]) / spread(&[one]);
+        assert!((ratio - 0.5_f64.sqrt()).abs() < 0.1, "{ratio}");
     }
 }

@@ -41,6 +41,7 @@ mod policy;
 mod sinks;
 mod summary;
 mod tally;
+pub mod testing;
 mod threshold;
 mod trainer;
 

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rl-algo", &["rl-env", "rl-gae", "rl-kernels", "rl-nn", "rl-optim", "rl-rollout"]),
     ("rl-ppo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
     ("rl-trpo", &["rl-algo", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
-    ("rl-train", &["rl-algo", "rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout"]),
+    ("rl-train", &["rl-algo", "rl-env", "rl-gae", "rl-nn", "rl-optim", "rl-rollout", "rl-stats"]),
     (
         "rl-cli",
         &[

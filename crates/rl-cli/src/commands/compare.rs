@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use rl_train::{RunDir, Summary};
 
-use super::comparison::{Comparison, Group};
+use super::comparison::{Comparison, Ended, Group, Run};
 use crate::args::CompareArgs;
 use crate::errors::{message, usage};
 use crate::plan::{RunConfig, plan};
@@ -46,15 +46,30 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let outcomes = run_all(&jobs, share, &Screen::new(args.run.quiet), &stop);
     let wall_seconds = started.elapsed().as_secs_f64();
 
-    let done = jobs.iter().zip(&outcomes).filter_map(|(job, o)| Some((&job.dir, o.as_ref()?.as_ref().ok()?)));
-    let done: Vec<(&RunDir, &Summary)> = done.collect();
-    let groups = runs.iter().map(|run| Group::new(&run.algo.id, &run.env.id, run.preset, &done)).collect();
+    let groups = runs.iter().map(|run| group(run, &jobs, &outcomes)).collect();
     let comparison = Comparison { groups, out: &args.run.out, at_once, wall_seconds };
     if json {
         output::print_json(&comparison.document())?;
     }
     output::tell(&comparison.report(), json)?;
+    if comparison.groups.iter().any(|group| !group.runs.is_empty()) {
+        output::tell(&comparison.save()?, json)?;
+    }
     conclude(jobs, outcomes, &stop)
+}
+
+/// The jobs that are of this algorithm in this environment and were begun, with how they ended.
+fn group<'a>(config: &'a RunConfig, jobs: &'a [Job], outcomes: &'a [Option<Result<Summary>>]) -> Group<'a> {
+    let is_here = |job: &Job| job.config.algo.id == config.algo.id && job.config.env.id == config.env.id;
+    let run = |(job, outcome): (&'a Job, &'a Option<Result<Summary>>)| {
+        let ended = match outcome.as_ref()? {
+            Ok(summary) => Ended::Well(summary),
+            Err(error) => Ended::Badly(message(error)),
+        };
+        Some(Run { seed: job.config.seed, dir: &job.dir, ended })
+    };
+    let here = jobs.iter().zip(outcomes).filter(|(job, _)| is_here(job));
+    Group::new(config, here.filter_map(run).collect())
 }
 
 /// Every run with every seed.

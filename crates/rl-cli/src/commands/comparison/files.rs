@@ -1,0 +1,177 @@
+//! What a comparison leaves beside its runs.
+
+use anyhow::{Context, Result};
+use rl_train::write_new;
+use serde_json::{Map, Value, json};
+
+use super::Comparison;
+use super::results::{EvaluationPoint, Group, Run};
+
+/// What a run's evaluations are called in marl-eval's file.
+const METRIC: &str = "mean_episode_return";
+
+impl Comparison<'_> {
+    /// Leaves `compare.json` (what `--json` prints), `compare-runs.csv` (a row for every run), `compare-evaluations.csv` (a row for every
+    /// evaluation) and `compare-marl-eval.json` (the curves as marl-eval reads them) in `--out`, all with the same number where there are
+    /// some already. Says where they are.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub(crate) fn save(&self) -> Result<String> {
+        let document = serde_json::to_string_pretty(&self.document())? + "\n";
+        let mut files =
+            vec![("runs.csv", self.runs_table()?), ("evaluations.csv", self.evaluations_table()?)];
+        let curves = self.marl_eval();
+        if let Some(curves) = &curves {
+            files.push(("marl-eval.json", (serde_json::to_string_pretty(curves)? + "\n").into_bytes()));
+        }
+        let suffixes = std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
+        let free = |suffix: &String| !self.out.join(format!("compare{suffix}.json")).exists();
+        let suffix = suffixes.into_iter().find(free).context("no name is free for compare.json")?;
+        let first = self.out.join(format!("compare{suffix}.json"));
+        write_new(&first, document.as_bytes())?;
+        let mut told = format!("Saved: {}", first.display());
+        for (name, contents) in files {
+            let path = self.out.join(format!("compare{suffix}-{name}"));
+            write_new(&path, &contents)?;
+            told += &format!(" {}", path.display());
+        }
+        if curves.is_none() {
+            told += "\nNo file for marl-eval, which needs the same evaluations of every run.";
+        }
+        Ok(told + "\n")
+    }
+
+    fn runs_table(&self) -> Result<Vec<u8>> {
+        let columns = [
+            "env",
+            "algo",
+            "preset",
+            "seed",
+            "status",
+            "score",
+            "eval_episodes",
+            "eval_mean",
+            "eval_std",
+            "eval_min",
+            "eval_max",
+            "steps_to_threshold",
+            "seconds_to_threshold",
+            "total_steps",
+            "wall_seconds",
+            "steps_per_second",
+            "episodes",
+            "updates",
+            "rejected_updates",
+            "run_dir",
+            "error",
+        ];
+        self.table_of(&columns, |group, run| vec![of_run(group, run)])
+    }
+
+    fn evaluations_table(&self) -> Result<Vec<u8>> {
+        let columns = ["env", "algo", "preset", "seed", "step", "seconds", "mean_return", "mean_length"];
+        self.table_of(&columns, |group, run| {
+            let cells = |e: EvaluationPoint| {
+                let own = [text(e.step), cell(e.seconds), text(e.mean), cell(e.mean_length)];
+                [name(group, run).to_vec(), own.to_vec()].concat()
+            };
+            run.evaluations().into_iter().map(cells).collect()
+        })
+    }
+
+    /// A table of the rows that every run has, as CSV.
+    fn table_of(
+        &self,
+        columns: &[&str],
+        rows: impl Fn(&Group<'_>, &Run<'_>) -> Vec<Vec<String>>,
+    ) -> Result<Vec<u8>> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(columns)?;
+        for group in &self.groups {
+            for row in group.runs.iter().flat_map(|run| rows(group, run)) {
+                writer.write_record(row)?;
+            }
+        }
+        Ok(writer.into_inner()?)
+    }
+
+    /// Environment, task, algorithm, seed, step: the layout of marl-eval. Its runs must have equally many steps, so a failed run's missing
+    /// evaluations count as the worst return; `None` where none is documented, or where runs were interrupted.
+    fn marl_eval(&self) -> Option<Value> {
+        let mut tasks = Map::new();
+        for env in self.envs() {
+            let mut algos = Map::new();
+            for group in self.groups_in(env) {
+                group.scores().ok().filter(|_| group.n_interrupted() == 0)?;
+                algos.insert(group.algo.to_owned(), of_group(group)?);
+            }
+            tasks.insert(env.to_owned(), Value::Object(algos));
+        }
+        Some(json!({"compare": tasks}))
+    }
+}
+
+fn of_group(group: &Group<'_>) -> Option<Value> {
+    let curves: Vec<Vec<EvaluationPoint>> = group.runs.iter().map(Run::evaluations).collect();
+    let longest = curves.iter().max_by_key(|curve| curve.len())?;
+    let mut seeds = Map::new();
+    for (run, curve) in group.runs.iter().zip(&curves) {
+        let mut steps = Map::new();
+        for (i, at) in longest.iter().enumerate() {
+            let (mean, seconds) = match curve.get(i) {
+                Some(point) => (point.mean, point.seconds),
+                None => (group.failed_counts_as()?, None),
+            };
+            let mut step = json!({"step_count": at.step, METRIC: [mean]});
+            if let Some(seconds) = seconds {
+                step["elapsed_time"] = json!(seconds);
+            }
+            steps.insert(format!("step_{i}"), step);
+        }
+        steps.insert("absolute_metrics".to_owned(), json!({METRIC: [group.score(run)?]}));
+        seeds.insert(format!("seed_{}", run.seed), Value::Object(steps));
+    }
+    Some(Value::Object(seeds))
+}
+
+fn of_run(group: &Group<'_>, run: &Run<'_>) -> Vec<String> {
+    let (summary, left) = (run.summary(), run.remains());
+    let eval = summary.and_then(|s| s.eval);
+    let of_both = |key: &str| left.get(key).filter(|v| !v.is_null()).map_or(String::new(), Value::to_string);
+    let score = if group.scores().is_ok() { group.score(run) } else { eval.map(|e| e.mean) };
+    let own = [
+        run.status().to_owned(),
+        cell(score),
+        cell(eval.map(|e| e.episodes)),
+        cell(eval.map(|e| e.mean)),
+        cell(eval.map(|e| e.std)),
+        cell(eval.map(|e| e.min)),
+        cell(eval.map(|e| e.max)),
+        cell(summary.and_then(|s| s.steps_to_threshold)),
+        cell(summary.and_then(|s| s.seconds_to_threshold)),
+        of_both("total_steps"),
+        of_both("wall_seconds"),
+        of_both("steps_per_second"),
+        of_both("episodes"),
+        of_both("updates"),
+        of_both("rejected_updates"),
+        run.dir.path().display().to_string(),
+        run.error().unwrap_or_default().to_owned(),
+    ];
+    [name(group, run).to_vec(), own.to_vec()].concat()
+}
+
+fn name(group: &Group<'_>, run: &Run<'_>) -> [String; 4] {
+    [group.env.to_owned(), group.algo.to_owned(), group.preset.to_owned(), run.seed.to_string()]
+}
+
+/// A cell, empty where there is nothing.
+fn cell(x: Option<impl ToString>) -> String {
+    x.map_or(String::new(), text)
+}
+
+fn text(x: impl ToString) -> String {
+    x.to_string()
+}
