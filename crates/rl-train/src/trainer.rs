@@ -48,9 +48,8 @@ pub struct Trainer {
 ///
 /// [`TrainError::Algo`] for unusable settings or an action space without a distribution.
 pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
-    let made = env.make();
     let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::mlp(&made.observation_space(), &made.action_space(), net, &mut rng)?)
+    Ok(ActorCritic::mlp(&env.observation_space, &env.action_space, net, &mut rng)?)
 }
 
 /// Runs `work` on a pool of so many threads; what it computes does not depend on their number.

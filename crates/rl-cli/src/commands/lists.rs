@@ -16,8 +16,7 @@ pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
         vec![["id", "observations", "actions", "step limit", "threshold"].map(str::to_owned).to_vec()];
     let mut documents = Vec::new();
     for spec in known.envs.iter() {
-        let env = spec.make();
-        let (observations, actions) = (env.observation_space().to_string(), env.action_space().to_string());
+        let (observations, actions) = (spec.observation_space.to_string(), spec.action_space.to_string());
         let (limit, threshold) = (spec.max_episode_steps, reward_threshold(spec));
         documents.push(json!({
             "id": spec.id,

@@ -219,6 +219,14 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
         &self.final_obs
     }
 
+    fn valid(&self) -> Option<&[bool]> {
+        self.inner.valid()
+    }
+
+    fn told_episodes(&self) -> Option<&[(f64, u64)]> {
+        self.inner.told_episodes()
+    }
+
     fn action_masks(&self) -> Option<&[bool]> {
         self.inner.action_masks()
     }
