@@ -15,4 +15,4 @@ mod rollout;
 pub use collector::{Collector, Episode};
 pub use error::RolloutError;
 pub use minibatches::Minibatches;
-pub use rollout::Rollout;
+pub use rollout::{Rollout, keep};

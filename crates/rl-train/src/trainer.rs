@@ -200,7 +200,7 @@ impl Trainer {
         let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
         self.collector.collect(policy, theta, n_steps, &mut self.batch.rollout, &mut self.tally.finished)?;
-        self.tally.rollout_done(self.batch.len());
+        self.tally.rollout_done(self.batch.rollout.n_transitions());
         self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
         let report = self.update()?;
         self.emit(report)?;
