@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod gymnasium;
 mod metadata;
 mod tidy;
 
