@@ -6,7 +6,7 @@ import time
 from typing import Any, Protocol
 
 from rl_gym_making import describe, keeps_statistics, make_single, make_vector
-from rl_gym_spaces import Actions, Observations, Refusal, np
+from rl_gym_spaces import Actions, Observations, Refusal, gym, np
 
 CONTINUES, TERMINATED, TRUNCATED = 0, 1, 2
 # What the measurement of a step's duration may take, in the process that only describes an environment.
@@ -72,6 +72,7 @@ class Singles:
         self.description = describe(env, self.space_of_observations, self.space_of_actions)
         self.description["statistics"] = keeps_statistics(env)
         self.statistics = self.description["statistics"]
+        self.steps = [one.step for one in self.envs]
         try:
             self.masks_of = [one.get_wrapper_attr("action_masks") for one in self.envs]
         except AttributeError:
@@ -122,27 +123,34 @@ class Singles:
             self.note_mask(i, info)
 
     def step(self) -> None:
-        # The loop that everything waits for: what can be looked up beforehand is.
-        rows = self.rows
-        write, read = self.space_of_observations.write, self.space_of_actions.read
-        observation_rows, action_rows, rewards, ends = rows.observation_rows, rows.action_rows, rows.rewards, rows.ends
+        # The loop that everything waits for: what can be looked up, read or written for all at once is.
+        rows, plain, shape = self.rows, np.ndarray, self.space_of_observations.shape
+        write = self.space_of_observations.write
         has_masks = bool(self.masks_of) or bool(rows.has_masks[0])
-        for i, env in enumerate(self.envs):
+        actions = self.space_of_actions.read_all(rows.actions)
+        rewards: list[Any] = []
+        rows.ends.fill(CONTINUES)
+        for i, (step, action, row) in enumerate(zip(self.steps, actions, rows.observation_rows, strict=True)):
             self.current = i
-            observation, reward, terminated, truncated, info = env.step(read(action_rows[i]))
-            rewards[i] = reward
+            observation, reward, terminated, truncated, info = step(action)
+            rewards.append(reward)
             if self.statistics:
                 self.note_episode(i, info)
             if terminated or truncated:
-                ends[i] = TERMINATED if terminated else TRUNCATED
+                rows.ends[i] = TERMINATED if terminated else TRUNCATED
                 if self.autoreset:
                     write(rows.final_rows[i], observation)
-                    observation, info = env.reset()
+                    observation, info = self.envs[i].reset()
+            if type(observation) is plain and observation.shape == shape:
+                row[...] = observation
             else:
-                ends[i] = CONTINUES
-            write(observation_rows[i], observation)
+                write(row, observation)
             if has_masks:
                 self.note_mask(i, info)
+        try:
+            rows.rewards[:] = rewards
+        except (TypeError, ValueError) as e:
+            raise Refusal("shape", f"the rewards {rewards} are not one number each") from e
 
     def note_episode(self, i: int, info: dict[str, Any]) -> None:
         """Writes the return and length of an episode that has ended, length 0 for none."""
@@ -183,6 +191,9 @@ class Vector:
         self.space_of_observations = Observations(self.env.single_observation_space)
         self.space_of_actions = Actions(self.env.single_action_space)
         self.description = describe(self.env, self.space_of_observations, self.space_of_actions)
+        # A vector environment of its own kind takes one seed for all.
+        vectors = gym.vector
+        self.takes_seeds = isinstance(self.env.unwrapped, vectors.SyncVectorEnv | vectors.AsyncVectorEnv)
         mode = self.env.metadata.get("autoreset_mode")
         value = getattr(mode, "value", mode)
         modes = {"SameStep": "same_step", "NextStep": "next_step", "Disabled": "disabled"}
@@ -203,7 +214,9 @@ class Vector:
         self.rows.valid[:] = 1
         self.rows.ends[:] = CONTINUES
         self.rows.rewards[:] = 0.0
-        seeds = [int(seed) for seed in self.rows.seeds] if seeded else None
+        seeds: Any = [int(seed) for seed in self.rows.seeds] if seeded else None
+        if seeds is not None and not self.takes_seeds:
+            seeds = seeds[0]
         observations, infos = self.env.reset(seed=seeds)
         self.write(self.rows.observation_rows, observations)
         self.note_masks(infos)

@@ -110,6 +110,15 @@ class Actions:
         else:
             raise Refusal("space", f"the action space {space} is none that a policy can act in")
 
+    def read_all(self, rows: Any) -> list[Any]:
+        """The actions of all rows."""
+        if self.read == self.read_index_from_zero:
+            return list(rows[:, 0])
+        if self.read == self.read_reals:
+            # One fresh array, of which each keeps its part.
+            return list(rows.astype(self.space.dtype).reshape(len(rows), *self.space.shape))
+        return [self.read(row) for row in rows]
+
     def read_index_from_zero(self, row: Any) -> Any:
         return row[0]
 

@@ -162,9 +162,11 @@ def test_rows_become_actions(space: spaces.Space[Any], row: Any, expected: Any) 
     action = actions.read(cells)
     assert space.contains(action), (space, action)
     assert np.array_equal(action, expected)
+    (of_all,) = actions.read_all(cells[None])
+    assert space.contains(of_all) and type(of_all) is type(action) and np.array_equal(of_all, expected)
     # It is the environment's to keep.
     cells[:] = 0
-    assert np.array_equal(action, expected)
+    assert np.array_equal(action, expected) and np.array_equal(of_all, expected)
 
 
 def test_a_structure_of_reals_is_one_action() -> None:
@@ -288,6 +290,19 @@ def test_vectors_of_others_are_read_in_every_mode(mode: str) -> None:
         one = [*one[:2], (1, TERMINATED, 3.0), (0, CONTINUES, 0.0)]
     assert [step[:3] for step in seen] == (one * 3)[:8]
     assert all(final == 3.0 for _, end, _, final in seen if end == TERMINATED)
+
+
+def test_a_vector_of_its_own_kind_is_seeded_as_one() -> None:
+    observations = []
+    for seeds in ([5, 6], [5, 7], [6, 6]):
+        rows = attach(host := Vector(config(id="CartPole-v1")))
+        assert (host.mode, host.takes_seeds) == ("next_step", False)
+        rows.seeds[:] = seeds
+        host.reset(seeded=True)
+        rows.actions[:] = [[0], [1]]
+        host.step()
+        observations.append(rows.observations.copy())
+    assert np.array_equal(observations[0], observations[1]) and not np.array_equal(observations[0], observations[2])
 
 
 def test_a_vector_that_says_nothing_of_its_episodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
