@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
 use crate::tidy;
 
@@ -24,12 +25,23 @@ pub(crate) fn run() -> Result<()> {
         cargo_step(&["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"])
     })?;
     step("build", || cargo_step(&["build", "--release", "--workspace", "--all-targets"]))?;
-    if has_nextest() {
-        step("tests", || cargo_step(&["nextest", "run", "--release", "--workspace"]))?;
-    } else {
-        step("tests", || cargo_step(&["test", "--release", "--workspace", "--all-targets"]))?;
-    }
-    for isa in other_instruction_sets(&Workspace::load()?)? {
+    let workspace = Workspace::load()?;
+    let mut python = None;
+    step("Gymnasium", || {
+        python = gymnasium::interpreter(&workspace)?;
+        python.as_deref().map_or(Ok(()), |python| gymnasium::python_tests(&workspace, python))
+    })?;
+    step("tests", || {
+        let arguments: &[&str] = if has_nextest() {
+            &["nextest", "run", "--release", "--workspace"]
+        } else {
+            &["test", "--release", "--workspace", "--all-targets"]
+        };
+        let mut tests = Command::new(cargo());
+        tests.args(arguments).envs(python.as_ref().map(|python| (gymnasium::VARIABLE, python)));
+        execute(&mut tests)
+    })?;
+    for isa in other_instruction_sets(&workspace)? {
         let which = if isa == "portable" { PORTABLE_TESTS } else { "all()" };
         step(&format!("tests with {isa}"), || {
             let mut tests = Command::new(cargo());
@@ -49,7 +61,6 @@ pub(crate) fn run() -> Result<()> {
         doc.args(["doc", "--no-deps", "--workspace", "--release"]).env("RUSTDOCFLAGS", "-D warnings");
         execute(&mut doc)
     })?;
-    let workspace = Workspace::load()?;
     let examples = workspace.packages.iter().find(|p| p.name == "examples");
     for name in &examples.context("the workspace has no package named examples")?.examples {
         step(&format!("example {name}"), || {
@@ -95,7 +106,7 @@ fn cargo_step(args: &[&str]) -> Result<()> {
     execute(Command::new(cargo()).args(args))
 }
 
-fn execute(command: &mut Command) -> Result<()> {
+pub(crate) fn execute(command: &mut Command) -> Result<()> {
     let shown = shown(command);
     let status = command.status().with_context(|| format!("cannot start `{shown}`"))?;
     ensure!(status.success(), "`{shown}` failed ({status})");
@@ -108,7 +119,7 @@ fn shown(command: &Command) -> String {
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-fn succeeds(command: &mut Command) -> bool {
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
@@ -119,25 +130,26 @@ fn has_nextest() -> bool {
 /// Reads what runs leave with TensorBoard's own reader, in a virtual environment kept under the target directory.
 fn tensorboard(workspace: &Workspace) -> Result<()> {
     let python = virtual_environment(&workspace.target.join("ci-venv"))?;
+    if !succeeds(Command::new(&python).args(["-c", "import tensorboard"])) {
+        execute(Command::new(&python).args(["-m", "pip", "install", "--quiet", TENSORBOARD]))
+            .context("pip cannot install TensorBoard (no network?)")?;
+    }
     let rl = workspace.target.join("release").join(format!("rl{}", std::env::consts::EXE_SUFFIX));
     ensure!(rl.is_file(), "there is no {} although the workspace was built", rl.display());
     let script = workspace.root.join("tests").join("tensorboard_check.py");
     execute(Command::new(python).arg(script).arg(rl))
 }
 
-fn virtual_environment(dir: &Path) -> Result<PathBuf> {
+/// The interpreter of a virtual environment, which is made where it is missing.
+pub(crate) fn virtual_environment(dir: &Path) -> Result<PathBuf> {
     let python = dir.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
     if !succeeds(Command::new(&python).args(["-m", "pip", "--version"])) {
         if !succeeds(Command::new("python3").arg("--version")) {
-            bail!("there is no python3, which the TensorBoard check needs");
+            bail!("there is no python3, which this step needs");
         }
         execute(Command::new("python3").args(["-m", "venv", "--clear"]).arg(dir)).context(
             "python3 cannot make a virtual environment with pip (on Debian: apt install python3-venv)",
         )?;
-    }
-    if !succeeds(Command::new(&python).args(["-c", "import tensorboard"])) {
-        execute(Command::new(&python).args(["-m", "pip", "install", "--quiet", TENSORBOARD]))
-            .context("pip cannot install TensorBoard (no network?)")?;
     }
     Ok(python)
 }

@@ -7,6 +7,7 @@
 mod bench;
 mod ci;
 mod golden;
+mod gymnasium;
 mod metadata;
 mod tidy;
 

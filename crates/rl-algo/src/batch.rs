@@ -2,11 +2,12 @@
 
 use rl_gae::{Trajectories, gae};
 use rl_nn::{ActionsRef, NnError, Shards, States};
-use rl_rollout::Rollout;
+use rl_rollout::{Rollout, keep};
 
 use crate::{ActorCritic, AlgoError};
 
-/// A rollout with values, advantages and returns; it keeps its `[T, N]` shape.
+/// A rollout with values, advantages and returns. It keeps its `[T, N]` shape, but for rows that are no transitions
+/// ([`Rollout::valid`]), which are left out once the advantages are estimated.
 ///
 /// # Shapes
 ///
@@ -94,7 +95,21 @@ impl Batch {
         gae(&trajectories, gamma, gae_lambda, &mut self.advantages)?;
         self.returns.clear();
         self.returns.extend(self.advantages.iter().zip(&self.values).map(|(a, v)| a + v));
+        self.keep_transitions();
         Ok(())
+    }
+
+    /// Leaves out the rows that are no transitions: nothing that follows may learn from them. Traces end before them, so no advantage has.
+    fn keep_transitions(&mut self) {
+        let valid = std::mem::take(&mut self.rollout.valid);
+        if valid.is_empty() {
+            return;
+        }
+        for array in [&mut self.values, &mut self.final_values, &mut self.advantages, &mut self.returns] {
+            keep(array, &valid);
+        }
+        self.rollout.valid = valid;
+        self.rollout.keep_transitions();
     }
 
     /// What a policy step needs of the batch, with the advantages given (normalised or not).

@@ -25,8 +25,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
-    /// List the environments.
-    Envs,
+    /// List the environments; `rl envs gym` those of Python's Gymnasium.
+    Envs(EnvsArgs),
     /// Put an environment through its contract and print what it breaks; exit code 1 when it breaks anything.
     CheckEnv(CheckEnvArgs),
     /// List the presets.
@@ -39,7 +39,7 @@ pub(crate) enum Command {
 pub(crate) struct TrainArgs {
     /// The algorithm.
     pub(crate) algo: String,
-    /// The environment; `rl envs` lists them.
+    /// The environment; `rl envs` lists them. `gym:ID` is one of Python's Gymnasium.
     pub(crate) env: String,
     #[command(flatten)]
     pub(crate) run: RunArgs,
@@ -96,6 +96,37 @@ pub(crate) struct RunArgs {
     /// No progress.
     #[arg(long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
+}
+
+/// How environments of Python's Gymnasium (`gym:ID`, `gym:MODULE:ID`, `gymvec:ID`) are made.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Environments of Python's Gymnasium")]
+pub(crate) struct GymArgs {
+    /// The Python they run in. [default: that of the active virtual environment, else python3]
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// Keyword arguments they are made with, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) env_kwargs: Option<String>,
+    /// A wrapper around each, or `atari` for the usual preprocessing of Atari games. May be repeated, the innermost first.
+    #[arg(long, value_name = "MODULE:FUNCTION")]
+    pub(crate) env_wrapper: Vec<String>,
+    /// Processes that step them; results do not depend on it. [default: as many as pay]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) env_workers: Option<u64>,
+    /// Seconds without an answer after which an environment counts as hung.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) env_timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EnvsArgs {
+    /// `gym` for what Python's Gymnasium has registered, `gym:MODULE` for that with a module imported first. [default: the built-in ones]
+    pub(crate) whose: Option<String>,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
 }
 
 #[derive(Debug, Args)]
@@ -108,6 +139,8 @@ pub(crate) struct EvalArgs {
     /// Sample actions instead of taking the most probable ones.
     #[arg(long)]
     pub(crate) stochastic: bool,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
 }
 
 #[derive(Debug, Args)]
@@ -128,6 +161,8 @@ pub(crate) struct PlayArgs {
     /// Pictures a second in the GIF.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=50))]
     pub(crate) fps: u16,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
 }
 
 /// Where pictures go: files that do not exist yet.
@@ -146,6 +181,8 @@ pub(crate) struct PictureFiles {
 pub(crate) struct CheckEnvArgs {
     /// The environment; `rl envs` lists them.
     pub(crate) env: String,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
 }
 
 #[derive(Debug, Args)]
@@ -157,4 +194,6 @@ pub(crate) struct ShowConfigArgs {
     /// Named settings. [default: zoo where it exists, else sb3]
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
 }

@@ -14,7 +14,7 @@ use crate::plan::RunConfig;
 use crate::settings::{Given, Source};
 
 /// A file of settings; a table in it holds one algorithm's, as `ppo.clip_range` does on the command line.
-pub(crate) fn read(path: &Path, specs: &[&AlgorithmSpec], envs: &[&EnvSpec]) -> Result<Vec<Given>> {
+pub(crate) fn read(path: &Path, specs: &[&AlgorithmSpec], envs: &[EnvSpec]) -> Result<Vec<Given>> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
@@ -50,7 +50,7 @@ pub(crate) fn read(path: &Path, specs: &[&AlgorithmSpec], envs: &[&EnvSpec]) -> 
 
 /// A file that `--config` accepts and that gives this very run.
 pub(crate) fn write(run: &RunConfig) -> String {
-    let mut text = format!("# rl train {} {} --config THIS_FILE\n", run.algo.id, run.env.id);
+    let mut text = format!("# rl train {} {} --config THIS_FILE\n", run.algo.id, in_shell(&run.env.id));
     for (about, settings) in run.sections() {
         // Writing to a string cannot fail.
         let _ = write!(text, "\n# {about}\n");
@@ -59,6 +59,12 @@ pub(crate) fn write(run: &RunConfig) -> String {
         }
     }
     text
+}
+
+/// A name as a shell takes it.
+fn in_shell(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
+    if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
 
 /// A JSON value as TOML writes it, `"none"` for null.

@@ -26,6 +26,7 @@
 mod args;
 mod commands;
 mod config_file;
+mod environments;
 mod errors;
 mod output;
 mod plan;
@@ -106,7 +107,7 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Eval(args) => commands::eval(args, known, cli.json),
         Command::Play(args) => commands::play(args, known, cli.json),
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),
-        Command::Envs => commands::envs(known, cli.json),
+        Command::Envs(args) => commands::envs(args, known, cli.json),
         Command::Presets => commands::presets(known, cli.json),
         Command::ShowConfig(args) => commands::show_config(args, known, cli.json),
     }

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::args::RunArgs;
 use crate::config_file;
+use crate::environments;
 use crate::errors::{bad_algorithm, bad_setting, usage};
 use crate::settings::{self, Given, Selected, Source, apply, parse_set, parse_value};
 use crate::{Known, presets};
@@ -40,7 +41,7 @@ pub(crate) fn plan(
 ) -> Result<Vec<RunConfig>> {
     let specs =
         algos.iter().map(|id| known.algorithms.get(id)).collect::<Result<Vec<_>, _>>().map_err(usage)?;
-    let envs = envs.iter().map(|id| known.envs.get(id)).collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    let envs = environments::find_all(known, envs, &args.gym)?;
     for (what, names) in
         [("algorithm", algos), ("environment", &envs.iter().map(|e| e.id.clone()).collect::<Vec<_>>())]
     {
@@ -61,7 +62,7 @@ pub(crate) fn plan(
     let mut runs = Vec::new();
     for env in envs {
         for (spec, given) in selected.specs.iter().zip(&routed) {
-            runs.push(RunConfig::resolve(spec, env, args.preset.as_deref(), given.clone())?);
+            runs.push(RunConfig::resolve(spec, &env, args.preset.as_deref(), given.clone())?);
         }
     }
     Ok(runs)

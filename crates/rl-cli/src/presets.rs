@@ -10,7 +10,7 @@ pub(crate) const SB3: &str = "sb3";
 /// Tuned for an environment.
 const ZOO: &str = "zoo";
 
-const ZOO_TOML: &str = include_str!("../presets/zoo.toml");
+const ZOO_TOML: [&str; 2] = [include_str!("../presets/zoo.toml"), include_str!("../presets/gym.toml")];
 
 /// Settings tuned for one algorithm in one environment.
 pub(crate) struct Preset {
@@ -22,8 +22,11 @@ pub(crate) struct Preset {
 
 /// All presets but `sb3`.
 pub(crate) fn all() -> Result<Vec<Preset>> {
-    let algos: toml::Table = ZOO_TOML.parse().context("the zoo's presets")?;
     let mut presets = Vec::new();
+    let mut algos = Vec::new();
+    for text in ZOO_TOML {
+        algos.extend(text.parse::<toml::Table>().context("the zoo's presets")?);
+    }
     for (algo, envs) in algos {
         for (env, settings) in envs.try_into::<toml::Table>().context("the zoo's presets")? {
             let settings =
@@ -40,6 +43,7 @@ pub(crate) fn all() -> Result<Vec<Preset>> {
 ///
 /// For an unknown name, and for one without settings for this algorithm and environment.
 pub(crate) fn find(name: Option<&str>, algo: &str, env: &str) -> Result<(&'static str, Settings)> {
+    let env = base(env);
     let tuned = all()?.into_iter().find(|p| p.algo == algo && p.env == env);
     match (name, tuned) {
         (None | Some(ZOO), Some(preset)) => Ok((preset.name, preset.settings)),
@@ -55,8 +59,15 @@ pub(crate) fn find(name: Option<&str>, algo: &str, env: &str) -> Result<(&'stati
     }
 }
 
+/// The name that settings are tuned for: without the options that an environment of Gymnasium is made with.
+fn base(env: &str) -> String {
+    env.parse::<rl_gym::GymName>().map_or_else(|_| env.to_owned(), |name| name.base())
+}
+
 #[cfg(test)]
 mod tests {
+    use rl_env::{BoxSpace, EnvSpec, Space};
+
     use super::*;
 
     #[test]
@@ -64,12 +75,31 @@ mod tests {
         let known =
             crate::Known { envs: rl_env::Registry::builtin(), algorithms: crate::builtin_algorithms() };
         let presets = all().unwrap();
-        assert_eq!(presets.len(), 10);
+        assert_eq!(presets.len(), 10 + 18);
         for p in presets {
-            let (algo, env) = (known.algorithms.get(&p.algo).unwrap(), known.envs.get(&p.env).unwrap());
+            let algo = known.algorithms.get(&p.algo).unwrap();
+            let env = known.envs.get(&p.env).cloned().unwrap_or_else(|_| in_python(&p.env));
             for name in [Some(ZOO), Some(SB3), None] {
-                crate::plan::RunConfig::resolve(algo, env, name, Vec::new()).unwrap();
+                crate::plan::RunConfig::resolve(algo, &env, name, Vec::new()).unwrap();
             }
         }
+    }
+
+    /// An environment of Gymnasium as far as planning a run looks at it: its name and the kind of its spaces.
+    fn in_python(id: &str) -> EnvSpec {
+        let actions = match id {
+            "gym:LunarLander-v3" => Space::Discrete(4),
+            _ => BoxSpace::uniform(-1.0, 1.0, &[3]).into(),
+        };
+        let observations = BoxSpace::uniform(-1.0, 1.0, &[8]).into();
+        EnvSpec::from_vec(id, observations, actions, |_| Err(rl_env::EnvError::CannotRestore))
+    }
+
+    #[test]
+    fn options_of_an_environment_change_no_preset() {
+        let (name, settings) =
+            find(None, "trpo", r#"gym:gymnasium:Hopper-v5?{"kwargs":{"ctrl_cost_weight":0.1}}"#).unwrap();
+        assert_eq!((name, settings["cg_iters"].as_u64()), (ZOO, Some(25)));
+        assert_eq!(find(None, "trpo", "gymvec:Hopper-v5").unwrap().0, SB3);
     }
 }

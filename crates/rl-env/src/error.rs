@@ -90,7 +90,7 @@ impl EnvError {
 
     /// The same error, said of one environment among many.
     #[cold]
-    pub(crate) fn at(self, index: usize, step: u64) -> Self {
+    pub fn at(self, index: usize, step: u64) -> Self {
         EnvError::At { index, step, source: Box::new(self) }
     }
 

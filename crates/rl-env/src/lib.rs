@@ -32,7 +32,7 @@ pub use render::Frame;
 pub use rng::EnvRng;
 pub use space::{Action, BoxSpace, Space};
 pub use state::{EnvState, StateReader};
-pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState};
+pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState, check_actions, check_observations};
 pub use wrappers::TimeLimit;
 
 #[cfg(test)]

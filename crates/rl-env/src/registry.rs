@@ -6,36 +6,46 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::envs::{GridWorld, GridWorldParams};
+use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
-use crate::{CheckParams, DynEnv, Env, EnvError, Finding, SyncVecEnv, VecEnv, check_env, envs};
+use crate::{CheckParams, DynEnv, Env, EnvError, Finding, Space, SyncVecEnv, VecEnv, check_env, envs};
 
 /// What the registry knows of an environment.
 #[derive(Clone)]
 pub struct EnvSpec {
     /// Its identifier, `Name-vN`.
     pub id: String,
+    /// What observations look like.
+    pub observation_space: Space,
+    /// What actions look like.
+    pub action_space: Space,
     /// Steps after which an episode is truncated; `None` for no limit.
     pub max_episode_steps: Option<u32>,
     /// The mean return from which it counts as solved.
     pub reward_threshold: Option<f64>,
     make: Arc<Make>,
     make_vec: Arc<MakeVec>,
+    /// Whether neighbours may be made as vectors of their own.
+    divisible: bool,
 }
 
 type Make = dyn Fn() -> Box<dyn DynEnv> + Send + Sync;
 type MakeVec = dyn Fn(Range<usize>, usize) -> Result<Box<dyn VecEnv>, EnvError> + Send + Sync;
 
 impl EnvSpec {
-    /// An environment without a time limit.
+    /// An environment without a time limit. One is made at once, to ask for its spaces.
     pub fn new<E: Env + 'static>(id: &str, make: impl Fn() -> E + Send + Sync + 'static) -> Self {
         EnvSpec::guarded(id, move || Guard::new(make()))
     }
 
     fn guarded<E: Env + 'static>(id: &str, make: impl Fn() -> E + Send + Sync + 'static) -> Self {
+        let made = make();
         let make = Arc::new(make);
         let one = make.clone();
         EnvSpec {
             id: id.to_owned(),
+            observation_space: Env::observation_space(&made),
+            action_space: Env::action_space(&made),
             max_episode_steps: None,
             reward_threshold: None,
             make: Arc::new(move || Box::new(one())),
@@ -44,6 +54,7 @@ impl EnvSpec {
                 let envs = SyncVecEnv::numbered_from(first, numbers.map(|_| make()).collect())?;
                 Ok(Box::new(envs.with_threads(threads)?))
             }),
+            divisible: true,
         }
     }
 
@@ -57,9 +68,59 @@ impl EnvSpec {
         EnvSpec { max_episode_steps: Some(max_episode_steps), ..spec }
     }
 
+    /// An environment that is only made as a whole vector, as those in other processes are. Nothing is made yet: its spaces are given.
+    ///
+    /// `make_vec` gets the numbers of the environments to make, which are those of the streams they draw from. One alone
+    /// ([`make`](EnvSpec::make)) is a vector of one, and [`make_parts`](EnvSpec::make_parts) gives a single part.
+    ///
+    /// ```
+    /// use rl_env::{EnvSpec, SyncVecEnv, envs::CartPole, Registry};
+    ///
+    /// let known = Registry::builtin().get("CartPole-v1")?.clone();
+    /// let spec = EnvSpec::from_vec("Poles-v0", known.observation_space, known.action_space, |numbers| {
+    ///     let poles = numbers.clone().map(|_| CartPole::new()).collect();
+    ///     Ok(Box::new(SyncVecEnv::numbered_from(numbers.start, poles)?))
+    /// });
+    /// assert_eq!(spec.make_vec(3)?.n_envs(), 3);
+    /// # Ok::<(), rl_env::EnvError>(())
+    /// ```
+    pub fn from_vec(
+        id: &str,
+        observation_space: Space,
+        action_space: Space,
+        make_vec: impl Fn(Range<usize>) -> Result<Box<dyn VecEnv>, EnvError> + Send + Sync + 'static,
+    ) -> Self {
+        let make_vec = Arc::new(make_vec);
+        let (one, spaces) = (make_vec.clone(), (observation_space.clone(), action_space.clone()));
+        EnvSpec {
+            id: id.to_owned(),
+            observation_space,
+            action_space,
+            max_episode_steps: None,
+            reward_threshold: None,
+            make: Arc::new(move || {
+                let one = one.clone();
+                let (observation_space, action_space) = spaces.clone();
+                Box::new(OneOf::new(observation_space, action_space, Box::new(move || one(0..1))))
+            }),
+            make_vec: Arc::new(move |numbers, _| make_vec(numbers)),
+            divisible: false,
+        }
+    }
+
+    /// The same, one alone made by `make`: for an environment that can be told more when it stands alone.
+    pub fn with_make(self, make: impl Fn() -> Box<dyn DynEnv> + Send + Sync + 'static) -> Self {
+        EnvSpec { make: Arc::new(make), ..self }
+    }
+
     /// The same with a reward threshold.
     pub fn with_reward_threshold(self, reward_threshold: f64) -> Self {
         EnvSpec { reward_threshold: Some(reward_threshold), ..self }
+    }
+
+    /// The same, said to truncate its episodes by itself after so many steps.
+    pub fn with_own_time_limit(self, max_episode_steps: u32) -> Self {
+        EnvSpec { max_episode_steps: Some(max_episode_steps), ..self }
     }
 
     /// Makes one environment, its time limit included.
@@ -77,7 +138,7 @@ impl EnvSpec {
     }
 
     /// Makes `n` copies to be stepped together on `threads` threads, with the same results as on one; see
-    /// [`SyncVecEnv::with_threads`].
+    /// [`SyncVecEnv::with_threads`]. Environments made as a whole vector choose for themselves.
     ///
     /// # Errors
     ///
@@ -87,6 +148,7 @@ impl EnvSpec {
     }
 
     /// Makes `n` copies in vectors of `size` neighbours, the last perhaps smaller: together they do what one vector of `n` does.
+    /// Environments that are only made as a whole vector ([`from_vec`](EnvSpec::from_vec)) come as that one vector.
     ///
     /// # Errors
     ///
@@ -95,6 +157,7 @@ impl EnvSpec {
         if n == 0 || size == 0 {
             return Err(EnvError::Contract(format!("{n} environments cannot be made in vectors of {size}")));
         }
+        let size = if self.divisible { size } else { n };
         (0..n).step_by(size).map(|first| (self.make_vec)(first..n.min(first + size), 1)).collect()
     }
 
@@ -109,6 +172,8 @@ impl fmt::Debug for EnvSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EnvSpec")
             .field("id", &self.id)
+            .field("observation_space", &self.observation_space)
+            .field("action_space", &self.action_space)
             .field("max_episode_steps", &self.max_episode_steps)
             .field("reward_threshold", &self.reward_threshold)
             .finish_non_exhaustive()

@@ -2,10 +2,12 @@
 
 #![allow(clippy::float_cmp, clippy::unwrap_used, reason = "a test that compares bits")]
 
+use rand::RngCore;
+use rl_env::envs::CartPole;
 use rl_env::rng::stream;
 use rl_env::{
-    Action, ActionRef, ActionsRef, DynEnv, EnvError, NormalizeObservation, NormalizeReward, Registry, Space,
-    StepEnd, SyncVecEnv, TimeLimit, VecEnv, VecEnvState, envs,
+    Action, ActionRef, ActionsRef, DynEnv, EnvError, EnvSpec, NormalizeObservation, NormalizeReward,
+    Registry, Space, StepEnd, SyncVecEnv, TimeLimit, VecEnv, VecEnvState, envs,
 };
 use rl_test_support as _;
 
@@ -292,4 +294,41 @@ fn masks_follow_the_environments() {
     let mut unmasked = SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap();
     unmasked.reset(0, "env").unwrap();
     assert_eq!(unmasked.action_masks(), None);
+}
+
+/// An environment that is only made as a whole vector does alone, and in the one part it comes in, what the vector does.
+#[test]
+fn a_vector_of_one_stands_alone() {
+    let known = Registry::builtin().get("CartPole-v1").unwrap().clone();
+    let (observations, actions) = (known.observation_space.clone(), known.action_space.clone());
+    let spec = EnvSpec::from_vec("Poles-v0", observations, actions, |numbers| {
+        let poles = numbers.clone().map(|_| TimeLimit::new(CartPole::new(), 30)).collect();
+        Ok(Box::new(SyncVecEnv::numbered_from(numbers.start, poles)?))
+    });
+    assert_eq!(spec.make_parts(5, 2).unwrap().iter().map(|part| part.n_envs()).collect::<Vec<_>>(), [5]);
+
+    let mut rng = stream(3, "alone", 0);
+    let mut vector = spec.make_vec(1).unwrap();
+    vector.reset(rng.clone().next_u64(), "env").unwrap();
+    let mut alone = spec.make();
+    let mut obs = [0.0; 4];
+    let refused = alone.step(ActionRef::Discrete(&[0]), &mut rng.clone(), &mut obs);
+    assert!(matches!(refused, Err(EnvError::NeedsReset { .. })), "{refused:?}");
+    alone.reset(&mut rng, &mut obs).unwrap();
+    let mut ends = 0;
+    for t in 0..200 {
+        assert_eq!(obs, vector.observations(), "step {t}");
+        let action = [usize::from(obs[2] > 0.0)];
+        vector.step(ActionsRef::Discrete(&action)).unwrap();
+        let step = alone.step(ActionRef::Discrete(&action), &mut rng, &mut obs).unwrap();
+        assert_eq!((step.reward, step.end), (vector.rewards()[0], vector.ends()[0]));
+        if step.end.is_over() {
+            ends += 1;
+            assert_eq!(obs, vector.final_observations());
+            assert!(alone.step(ActionRef::Discrete(&action), &mut rng, &mut obs).is_err());
+            alone.reset(&mut rng, &mut obs).unwrap();
+        }
+    }
+    assert!(ends >= 5, "{ends} episodes");
+    assert_eq!(spec.check(), []);
 }

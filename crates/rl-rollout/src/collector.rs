@@ -189,6 +189,12 @@ impl Part {
         let n = env.n_envs();
         let obs_len = env.observation_space().flat_len();
         let action_len = env.action_space().action_len();
+        if env.valid().is_some() && n_steps < 2 {
+            return Err(EnvError::Contract(
+                "episodes begin in a step of their own: a rollout needs at least two".into(),
+            )
+            .into());
+        }
         let n_outputs = policy.network.n_outputs();
         let mismatch = |what, policy, env| Err(RolloutError::Mismatch { what, policy, env });
         if policy.network.n_inputs() != obs_len {
@@ -240,6 +246,8 @@ impl Episodes {
     fn record(&mut self, t: usize, env: &dyn VecEnv, rollout: &mut Rollout) {
         let (obs_len, n) = (env.observation_space().flat_len(), env.n_envs());
         let rewards = env.rewards().iter().zip(env.raw_rewards());
+        let (valid, told) = (env.valid(), env.told_episodes());
+        rollout.valid.extend_from_slice(valid.unwrap_or_default());
         for (i, ((&reward, &raw_reward), &end)) in rewards.zip(env.ends()).enumerate() {
             rollout.rewards.push(reward as f32);
             rollout.terminated.push(end == StepEnd::Terminated);
@@ -249,11 +257,20 @@ impl Episodes {
                 let last = &env.final_observations()[i * obs_len..(i + 1) * obs_len];
                 rollout.final_observations.extend_from_slice(last);
             }
+            if valid.is_some_and(|valid| !valid[i]) {
+                // No transition: the next row is the first of its episode as well.
+                continue;
+            }
             self.starts[i] = end.is_over();
             self.returns[i] += raw_reward;
             self.lens[i] += 1;
+            if let Some((ret, len)) = told.map(|told| told[i]).filter(|(_, len)| *len > 0) {
+                self.finished.push((t, Episode { ret, len }));
+            }
             if end.is_over() {
-                self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i] }));
+                if told.is_none() {
+                    self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i] }));
+                }
                 self.returns[i] = 0.0;
                 self.lens[i] = 0;
             }

@@ -15,7 +15,7 @@ mod rollout;
 pub use collector::{Collector, Episode};
 pub use error::RolloutError;
 pub use minibatches::Minibatches;
-pub use rollout::Rollout;
+pub use rollout::{Rollout, keep};
 
 #[cfg(test)]
 use rl_test_support as _;

@@ -31,6 +31,8 @@ pub struct Rollout {
     pub terminated: Vec<bool>,
     /// Whether the step ended its episode at a limit, `[B]`.
     pub truncated: Vec<bool>,
+    /// Whether the row is a transition, `[B]`; empty where every row is ([`VecEnv::valid`](rl_env::VecEnv::valid)).
+    pub valid: Vec<bool>,
     /// The observations after the last step, `[N, O]`.
     pub last_observations: Vec<f32>,
     /// The rows of truncated steps, ascending, `[K]`.
@@ -54,6 +56,7 @@ impl Rollout {
             episode_starts: Vec::new(),
             terminated: Vec::new(),
             truncated: Vec::new(),
+            valid: Vec::new(),
             last_observations: Vec::new(),
             truncated_rows: Vec::new(),
             final_observations: Vec::new(),
@@ -70,6 +73,36 @@ impl Rollout {
         self.len() == 0
     }
 
+    /// How many rows are transitions.
+    pub fn n_transitions(&self) -> usize {
+        if self.valid.is_empty() { self.len() } else { self.valid.iter().filter(|valid| **valid).count() }
+    }
+
+    /// Leaves out the rows that are no transitions. What is left is a plain list of transitions, `T = B` and `N = 1`: it no longer says
+    /// what followed what, so advantages are estimated before.
+    pub fn keep_transitions(&mut self) {
+        if self.valid.is_empty() {
+            return;
+        }
+        let valid = std::mem::take(&mut self.valid);
+        keep(&mut self.observations, &valid);
+        match &mut self.actions {
+            Actions::Discrete(actions) => keep(actions, &valid),
+            Actions::Continuous(actions) => keep(actions, &valid),
+        }
+        keep(&mut self.log_probs, &valid);
+        keep(&mut self.policy_outputs, &valid);
+        keep(&mut self.rewards, &valid);
+        keep(&mut self.episode_starts, &valid);
+        keep(&mut self.terminated, &valid);
+        keep(&mut self.truncated, &valid);
+        // A truncated row is a transition.
+        let places = self.truncated.iter().enumerate().filter(|(_, truncated)| **truncated);
+        self.truncated_rows.clear();
+        self.truncated_rows.extend(places.map(|(row, _)| row));
+        (self.n_steps, self.n_envs) = (self.rewards.len(), 1);
+    }
+
     /// Forgets the steps, keeping the memory.
     pub fn clear(&mut self) {
         self.n_steps = 0;
@@ -82,6 +115,7 @@ impl Rollout {
         self.episode_starts.clear();
         self.terminated.clear();
         self.truncated.clear();
+        self.valid.clear();
         self.last_observations.clear();
         self.truncated_rows.clear();
         self.final_observations.clear();
@@ -104,6 +138,7 @@ impl Rollout {
         interleave(&mut self.episode_starts, parts, |part| &part.episode_starts);
         interleave(&mut self.terminated, parts, |part| &part.terminated);
         interleave(&mut self.truncated, parts, |part| &part.truncated);
+        interleave(&mut self.valid, parts, |part| &part.valid);
         match &mut self.actions {
             Actions::Discrete(to) => interleave(to, parts, |part| match &part.actions {
                 Actions::Discrete(from) => from,
@@ -136,6 +171,17 @@ impl Rollout {
     }
 }
 
+/// Keeps the rows that are valid, of an array of as many rows.
+pub fn keep<T: Copy>(array: &mut Vec<T>, valid: &[bool]) {
+    let width = array.len() / valid.len().max(1);
+    let mut kept = 0;
+    for (row, _) in valid.iter().enumerate().filter(|(_, valid)| **valid) {
+        array.copy_within(row * width..(row + 1) * width, kept * width);
+        kept += 1;
+    }
+    array.truncate(kept * width);
+}
+
 /// Appends, step after step, what every part has of the step.
 fn interleave<'a, T: Copy + 'a>(
     to: &mut Vec<T>,
@@ -157,6 +203,26 @@ fn interleave<'a, T: Copy + 'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_that_are_no_transitions_are_left_out() {
+        let mut rollout = part(0, 2, &[(0, 1), (2, 0)]);
+        let whole = rollout.clone();
+        rollout.keep_transitions();
+        assert_eq!(rollout.rewards, whole.rewards, "all are, where nothing is said");
+        // Environment 1 began its next episode in step 1.
+        rollout.valid = vec![true, true, true, false, true, true];
+        assert_eq!(rollout.n_transitions(), 5);
+        rollout.keep_transitions();
+        assert_eq!((rollout.len(), rollout.n_transitions()), (5, 5));
+        assert_eq!(rollout.rewards, [0.0, 1.0, 100.0, 200.0, 201.0]);
+        assert_eq!(rollout.observations[4..8], [100.0, -100.0, 200.0, -200.0]);
+        assert_eq!(rollout.actions, Actions::Discrete(vec![0, 1, 100, 200, 201]));
+        assert_eq!(
+            (rollout.truncated_rows, rollout.final_observations),
+            (vec![1, 3], whole.final_observations)
+        );
+    }
 
     /// Numbers that tell part, step and environment.
     fn part(first: usize, n_envs: usize, truncated: &[(usize, usize)]) -> Rollout {

@@ -130,13 +130,21 @@ pub fn evaluate(
             Actions::Continuous(a) => rl_env::ActionsRef::Continuous(a),
         })?;
         for (i, (&reward, end)) in env.raw_rewards().iter().zip(env.ends()).enumerate() {
+            if env.valid().is_some_and(|valid| !valid[i]) {
+                continue;
+            }
             running[i].0 += reward;
             running[i].1 += 1;
+            let counted = end.is_over().then_some(running[i]);
+            let episode = match env.told_episodes() {
+                None => counted,
+                Some(told) => Some(told[i]).filter(|(_, len)| *len > 0),
+            };
+            if let Some(episode) = episode.filter(|_| quota[i] > 0) {
+                quota[i] -= 1;
+                finished.push(episode);
+            }
             if end.is_over() {
-                if quota[i] > 0 {
-                    quota[i] -= 1;
-                    finished.push(running[i]);
-                }
                 running[i] = (0.0, 0);
             }
         }

@@ -69,8 +69,17 @@ impl RunDir {
     }
 }
 
-/// A name as one component of a path: separators (as in `ALE/Pong-v5`) become `-`.
+/// A name as one component of a path: separators (as in `ALE/Pong-v5`) become `-`, options after a `?` a checksum of them.
 fn as_name(name: &str) -> String {
+    let name = match name.split_once('?') {
+        // FNV-1a.
+        Some((name, options)) => {
+            let hash =
+                options.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+            format!("{name}-{hash:08x}")
+        }
+        None => name.to_owned(),
+    };
     match name.replace(['/', '\\', ':'], "-") {
         dots if dots.chars().all(|c| c == '.') => format!("-{dots}"),
         name => name,
@@ -129,6 +138,8 @@ mod tests {
     fn a_name_is_one_component() {
         assert_eq!(as_name("ALE/Pong-v5"), "ALE-Pong-v5");
         assert_eq!(as_name(".."), "-..");
+        let (one, other) = (as_name(r#"gym:A-v0?{"a":1}"#), as_name(r#"gym:A-v0?{"a":2}"#));
+        assert!(one.starts_with("gym-A-v0-") && one.len() == 17 && one != other, "{one} {other}");
     }
 
     #[test]

@@ -48,9 +48,8 @@ pub struct Trainer {
 ///
 /// [`TrainError::Algo`] for unusable settings or an action space without a distribution.
 pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
-    let made = env.make();
     let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::mlp(&made.observation_space(), &made.action_space(), net, &mut rng)?)
+    Ok(ActorCritic::mlp(&env.observation_space, &env.action_space, net, &mut rng)?)
 }
 
 /// Checks that [`new_agent`] can make an agent, without drawing its weights.
@@ -211,7 +210,7 @@ impl Trainer {
         let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
         self.collector.collect(policy, theta, n_steps, &mut self.batch.rollout, &mut self.tally.finished)?;
-        self.tally.rollout_done(self.batch.len());
+        self.tally.rollout_done(self.batch.rollout.n_transitions());
         self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
         let report = self.update()?;
         self.emit(report)?;

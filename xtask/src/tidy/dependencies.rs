@@ -6,6 +6,7 @@ use crate::metadata::{Package, Workspace};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("rl-kernels", &[]),
     ("rl-env", &["rl-kernels"]),
+    ("rl-gym", &["rl-env"]),
     ("rl-gae", &["rl-kernels"]),
     ("rl-nn", &["rl-kernels"]),
     ("rl-optim", &["rl-kernels"]),
@@ -22,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rl-algo",
             "rl-env",
             "rl-gae",
+            "rl-gym",
             "rl-kernels",
             "rl-nn",
             "rl-optim",
@@ -35,7 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no tensors.
-const WITHOUT_CANDLE: &[&str] = &["rl-env", "rl-gae", "rl-optim", "rl-stats"];
+const WITHOUT_CANDLE: &[&str] = &["rl-env", "rl-gae", "rl-gym", "rl-optim", "rl-stats"];
 
 /// Packages that may use `anyhow`: those whose errors only people read.
 const WITH_ANYHOW: &[&str] = &["benches", "examples", "rl-cli", "rl-tests", "xtask"];

@@ -33,8 +33,8 @@ const PROCESSOR: &[&str] = &[
 /// The crate that chooses the instruction set.
 const MAY_CHOOSE: &[&str] = &["rl-kernels"];
 
-/// Libraries that may open files.
-const MAY_OPEN_FILES: &[&str] = &["rl-train", "rl-cli"];
+/// Libraries that may open files; `rl-gym` only anonymous memory, which is made by calls of the same names.
+const MAY_OPEN_FILES: &[&str] = &["rl-train", "rl-cli", "rl-gym"];
 /// Crates that may talk to people and read the environment.
 const MAY_TALK: &[&str] = &["rl-cli"];
 

@@ -6,11 +6,10 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::args::CheckEnvArgs;
-use crate::errors::usage;
-use crate::{Known, output};
+use crate::{Known, environments, output};
 
 pub(crate) fn check_env(args: &CheckEnvArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let env = known.envs.get(&args.env).map_err(usage)?;
+    let env = environments::find(known, &args.env, &args.gym)?;
     let findings = env.check();
     if json {
         let of =

@@ -7,13 +7,14 @@ use rl_train::{Acting, Policy};
 use serde_json::json;
 
 use crate::args::EvalArgs;
-use crate::{Known, output};
+use crate::{Known, environments, output};
 
 pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let policy = Policy::load(&args.run_dir)?;
-    let env = known.envs.get(policy.env()).with_context(|| args.run_dir.display().to_string())?;
+    let env = environments::find(known, policy.env(), &args.gym)
+        .with_context(|| args.run_dir.display().to_string())?;
     let acting = if args.stochastic { Acting::Stochastic } else { Acting::Deterministic };
-    let e = policy.evaluate(env, args.episodes as usize, acting)?;
+    let e = policy.evaluate(&env, args.episodes as usize, acting)?;
     if json {
         output::print_json(&json!({
             "run_dir": args.run_dir,

@@ -6,18 +6,20 @@ use anyhow::Result;
 use rl_train::reward_threshold;
 use serde_json::json;
 
-use crate::args::ShowConfigArgs;
+use crate::args::{EnvsArgs, ShowConfigArgs};
 use crate::errors::usage;
 use crate::plan::RunConfig;
-use crate::{Known, config_file, output, presets as named};
+use crate::{Known, config_file, environments, output, presets as named};
 
-pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
+pub(crate) fn envs(args: &EnvsArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    if let Some(whose) = &args.whose {
+        return gym_envs(&environments::registered(whose, &args.gym)?, json);
+    }
     let mut rows =
         vec![["id", "observations", "actions", "step limit", "threshold"].map(str::to_owned).to_vec()];
     let mut documents = Vec::new();
     for spec in known.envs.iter() {
-        let env = spec.make();
-        let (observations, actions) = (env.observation_space().to_string(), env.action_space().to_string());
+        let (observations, actions) = (spec.observation_space.to_string(), spec.action_space.to_string());
         let (limit, threshold) = (spec.max_episode_steps, reward_threshold(spec));
         documents.push(json!({
             "id": spec.id,
@@ -34,6 +36,23 @@ pub(crate) fn envs(known: &Known, json: bool) -> Result<ExitCode> {
             limit,
             threshold.map_or("-".to_owned(), |t| t.to_string()),
         ]);
+    }
+    print(json, &documents, &rows)
+}
+
+/// What Gymnasium knows without making any: no spaces.
+fn gym_envs(envs: &[rl_gym::Registered], json: bool) -> Result<ExitCode> {
+    let mut rows = vec![["id", "step limit", "threshold"].map(str::to_owned).to_vec()];
+    let mut documents = Vec::new();
+    for env in envs {
+        let id = format!("gym:{}", env.id);
+        documents.push(json!({
+            "id": id,
+            "max_episode_steps": env.max_episode_steps,
+            "reward_threshold": env.reward_threshold,
+        }));
+        let limit = env.max_episode_steps.map_or("-".to_owned(), |n| n.to_string());
+        rows.push(vec![id, limit, env.reward_threshold.map_or("-".to_owned(), |t| t.to_string())]);
     }
     print(json, &documents, &rows)
 }
@@ -56,8 +75,8 @@ pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
 
 pub(crate) fn show_config(args: &ShowConfigArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let algo = known.algorithms.get(&args.algo).map_err(usage)?;
-    let env = known.envs.get(&args.env).map_err(usage)?;
-    let run = RunConfig::resolve(algo, env, args.preset.as_deref(), Vec::new())?;
+    let env = environments::find(known, &args.env, &args.gym)?;
+    let run = RunConfig::resolve(algo, &env, args.preset.as_deref(), Vec::new())?;
     if json {
         output::print_json(&run.settings())?;
     } else {

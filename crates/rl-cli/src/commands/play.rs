@@ -7,7 +7,7 @@ use rl_train::{Gif, PlayParams, Policy, play as play_episodes, png, write_new};
 use serde_json::json;
 
 use crate::args::PlayArgs;
-use crate::{Known, output};
+use crate::{Known, environments, output};
 
 pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let (gif, png_file) = (args.files.gif.as_deref(), args.files.png.as_deref());
@@ -16,7 +16,8 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
         bail!("{} exists, and nothing is overwritten", file.display());
     }
     let mut policy = Policy::load(&args.run_dir)?;
-    let env = known.envs.get(policy.env()).with_context(|| args.run_dir.display().to_string())?;
+    let env = environments::find(known, policy.env(), &args.gym)
+        .with_context(|| args.run_dir.display().to_string())?;
     let params = PlayParams {
         seed: args.seed.unwrap_or(policy.seed()),
         episodes: args.episodes as usize,
@@ -25,7 +26,7 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
 
     let mut film = gif.map(|_| Gif::new(args.fps));
     let mut last = None;
-    let episodes = play_episodes(&mut policy, env, params, &mut |frame, is_last| {
+    let episodes = play_episodes(&mut policy, &env, params, &mut |frame, is_last| {
         if let Some(film) = &mut film {
             film.push(frame.clone(), is_last)?;
         }

@@ -99,6 +99,8 @@ pub struct NormalizeObservation<V> {
     space: Space,
     obs: Vec<f32>,
     final_obs: Vec<f32>,
+    /// The rows that go into the statistics, where those are not all.
+    kept: Vec<f32>,
 }
 
 impl<V: VecEnv> NormalizeObservation<V> {
@@ -122,7 +124,7 @@ impl<V: VecEnv> NormalizeObservation<V> {
         let clip = normalizer.clip as f32;
         let space = BoxSpace::uniform(-clip, clip, &inner.observation_space().flat_shape()).into();
         let (obs, final_obs) = (inner.observations().to_vec(), inner.final_observations().to_vec());
-        NormalizeObservation { inner, normalizer, training, space, obs, final_obs }
+        NormalizeObservation { inner, normalizer, training, space, obs, final_obs, kept: Vec::new() }
     }
 
     /// The statistics.
@@ -144,6 +146,20 @@ impl<V: VecEnv> NormalizeObservation<V> {
     /// What is normalised.
     pub fn inner(&self) -> &V {
         &self.inner
+    }
+
+    /// Takes the observations that actions are chosen from into the statistics. Where episodes begin in a step of their own, the one that
+    /// stands after an end is the final one, and none is.
+    fn update(&mut self) -> Result<(), EnvError> {
+        let observations = self.inner.observations();
+        if self.inner.valid().is_none() {
+            return self.normalizer.update(observations);
+        }
+        self.kept.clear();
+        let rows = observations.chunks_exact(self.normalizer.mean.len());
+        let kept = rows.zip(self.inner.ends()).filter(|(_, end)| !end.is_over());
+        kept.for_each(|(row, _)| self.kept.extend_from_slice(row));
+        self.normalizer.update(&self.kept)
     }
 
     fn refresh(&mut self) {
@@ -188,7 +204,7 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
     fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError> {
         self.inner.reset(seed, purpose)?;
         if self.training {
-            self.normalizer.update(self.inner.observations())?;
+            self.update()?;
         }
         self.refresh();
         Ok(())
@@ -197,7 +213,7 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
     fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         self.inner.step(actions)?;
         if self.training {
-            self.normalizer.update(self.inner.observations())?;
+            self.update()?;
         }
         self.refresh();
         Ok(())
@@ -217,6 +233,14 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
 
     fn final_observations(&self) -> &[f32] {
         &self.final_obs
+    }
+
+    fn valid(&self) -> Option<&[bool]> {
+        self.inner.valid()
+    }
+
+    fn told_episodes(&self) -> Option<&[(f64, u64)]> {
+        self.inner.told_episodes()
     }
 
     fn action_masks(&self) -> Option<&[bool]> {

@@ -55,6 +55,26 @@ impl RewardNormalizer {
         self.count += n;
     }
 
+    /// Takes the rewards of those environments that took a step of an episode.
+    ///
+    /// # Shapes
+    ///
+    /// `rewards` and `valid` are `[N]`; what is beyond is ignored.
+    pub fn update_where(&mut self, rewards: &[f64], valid: &[bool]) {
+        let mut n = 0.0;
+        for ((discounted, reward), valid) in self.returns.iter_mut().zip(rewards).zip(valid) {
+            if *valid {
+                *discounted = *discounted * self.gamma + reward;
+                n += 1.0;
+            }
+        }
+        if n > 0.0 {
+            let samples = self.returns.iter().zip(valid).filter(|(_, valid)| **valid).map(|(r, _)| *r);
+            merge(&mut self.mean, &mut self.var, self.count, samples, n);
+            self.count += n;
+        }
+    }
+
     /// One reward, normalised.
     pub fn normalize(&self, reward: f64) -> f64 {
         (reward / (self.var + self.epsilon).sqrt()).clamp(-self.clip, self.clip)
@@ -120,7 +140,10 @@ impl<V: VecEnv> VecEnv for NormalizeReward<V> {
     fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         self.inner.step(actions)?;
         if self.training {
-            self.normalizer.update(self.inner.rewards());
+            match self.inner.valid() {
+                None => self.normalizer.update(self.inner.rewards()),
+                Some(valid) => self.normalizer.update_where(self.inner.rewards(), valid),
+            }
         }
         for (i, end) in self.inner.ends().iter().enumerate() {
             self.rewards[i] = self.normalizer.normalize(self.inner.rewards()[i]);
@@ -145,6 +168,14 @@ impl<V: VecEnv> VecEnv for NormalizeReward<V> {
 
     fn final_observations(&self) -> &[f32] {
         self.inner.final_observations()
+    }
+
+    fn valid(&self) -> Option<&[bool]> {
+        self.inner.valid()
+    }
+
+    fn told_episodes(&self) -> Option<&[(f64, u64)]> {
+        self.inner.told_episodes()
     }
 
     fn action_masks(&self) -> Option<&[bool]> {

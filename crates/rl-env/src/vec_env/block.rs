@@ -1,3 +1,4 @@
+use super::checks::check_observations;
 use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, StepEnd};
 
 /// Neighbouring environments and their rows of every buffer.
@@ -48,20 +49,4 @@ impl<E: DynEnv> Block<'_, E> {
         }
         check_observations(obs, o, number, step)
     }
-}
-
-/// Where the first NaN or infinity stands. The common pass has no early exit, so that it vectorises.
-#[inline]
-pub(super) fn first_not_finite(xs: &[f32]) -> Option<usize> {
-    let bad = xs.iter().fold(false, |bad, x| bad | !x.is_finite());
-    if bad { xs.iter().position(|x| !x.is_finite()) } else { None }
-}
-
-#[inline]
-pub(super) fn check_observations(obs: &[f32], o: usize, first: usize, step: u64) -> Result<(), EnvError> {
-    let Some(k) = first_not_finite(obs) else {
-        return Ok(());
-    };
-    Err(EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
-        .at(first + k / o, step))
 }

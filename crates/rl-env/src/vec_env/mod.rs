@@ -1,9 +1,13 @@
 //! Many copies of an environment behind one step.
 
 mod block;
+mod checks;
+mod one;
 mod state;
 mod sync;
 
+pub use checks::{check_actions, check_observations};
+pub(crate) use one::OneOf;
 pub use state::VecEnvState;
 pub use sync::SyncVecEnv;
 
@@ -49,6 +53,12 @@ pub trait VecEnv: Send {
     /// The final observation of each episode that ended at the last step, `[N, O]`; other rows are stale.
     fn final_observations(&self) -> &[f32];
 
+    /// Which environments took a step of an episode at the last step, `[N]`; `None` where all did. Some vectors of others start the next
+    /// episode in a step of its own, in which the action is ignored and nothing is earned: that is no transition, and nothing may learn
+    /// from it or count it.
+    fn valid(&self) -> Option<&[bool]> {
+        None
+    }
     /// Which actions are allowed from [`observations`](VecEnv::observations), `[N, M]` with `M` the action space's
     /// [`flat_len`](Space::flat_len); `None` where all always are.
     fn action_masks(&self) -> Option<&[bool]> {
@@ -58,6 +68,12 @@ pub trait VecEnv: Send {
     /// [`rewards`](VecEnv::rewards) are normalised.
     fn raw_rewards(&self) -> &[f64] {
         self.rewards()
+    }
+    /// The whole episodes that ended at the last step as the environments themselves tell them, `[N]`: return and length, length 0 for none;
+    /// `None` where they tell nothing, and an episode is what lies between two ends. The two differ under wrappers that clip rewards or end
+    /// an episode with a life: what is reported then is the game's own.
+    fn told_episodes(&self) -> Option<&[(f64, u64)]> {
+        None
     }
     /// The statistics observations are normalised with, where they are: a saved policy needs them.
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
@@ -112,11 +128,17 @@ impl<V: VecEnv + ?Sized> VecEnv for Box<V> {
     fn final_observations(&self) -> &[f32] {
         (**self).final_observations()
     }
+    fn valid(&self) -> Option<&[bool]> {
+        (**self).valid()
+    }
     fn action_masks(&self) -> Option<&[bool]> {
         (**self).action_masks()
     }
     fn raw_rewards(&self) -> &[f64] {
         (**self).raw_rewards()
+    }
+    fn told_episodes(&self) -> Option<&[(f64, u64)]> {
+        (**self).told_episodes()
     }
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         (**self).observation_normalizer()

@@ -1,7 +1,8 @@
-use super::block::{Block, check_observations, first_not_finite};
+use super::block::Block;
+use super::checks::{check_actions, check_observations};
 use super::{VecEnv, VecEnvState};
 use crate::rng::stream;
-use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepEnd};
+use crate::{ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepEnd};
 
 /// Steps its environments in index order, on the calling thread or in blocks on several.
 ///
@@ -132,30 +133,6 @@ impl<E: DynEnv> SyncVecEnv<E> {
         if any { self.refresh_masks() } else { self.masks.clear() }
     }
 
-    /// Refuses actions of the wrong length or kind, indices out of range, and reals that are not finite.
-    fn check_actions(&self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
-        let (n, a) = (self.envs.len(), self.action_space.action_len());
-        if actions.len() != n * a {
-            return Err(EnvError::WrongLength { what: "the actions", got: actions.len(), expected: n * a });
-        }
-        let bad = match (&self.action_space, actions) {
-            (Space::Discrete(count), ActionsRef::Discrete(xs)) => first_not_below(xs, *count),
-            (Space::MultiBinary(_), ActionsRef::Discrete(xs)) => first_not_below(xs, 2),
-            (Space::MultiDiscrete(ns), ActionsRef::Discrete(xs)) => {
-                xs.iter().zip(ns.iter().cycle()).position(|(x, n)| x >= n)
-            }
-            (Space::Box(_), ActionsRef::Continuous(xs)) => first_not_finite(xs),
-            (Space::Box(_), other) => return Err(EnvError::action_kind("reals", other.row(0, a))),
-            (_, other) => return Err(EnvError::action_kind("indices", other.row(0, a))),
-        };
-        let Some(k) = bad else { return Ok(()) };
-        let error = match actions.row(k / a, a) {
-            ActionRef::Discrete(x) => EnvError::invalid_action(x, self.action_space.clone()),
-            ActionRef::Continuous(x) => EnvError::invalid_action(x, self.action_space.clone()),
-        };
-        Err(error.at(self.number + k / a, self.steps))
-    }
-
     /// The rows of all environments, in `blocks` blocks of neighbours.
     fn blocks(&mut self, blocks: usize) -> impl Iterator<Item = Block<'_, E>> {
         let (o, a) = (self.observation_space.flat_len(), self.action_space.action_len());
@@ -216,7 +193,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         if !self.started {
             return Err(EnvError::NeedsReset { when: "before the first reset" });
         }
-        self.check_actions(actions)?;
+        check_actions(&self.action_space, self.envs.len(), actions, self.number, self.steps)?;
         self.steps += 1;
         let Some(pool) = self.threads.take() else {
             self.blocks(1).try_for_each(|block| block.step(actions))?;
@@ -315,11 +292,4 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
     fn render(&self, index: usize) -> Option<Frame> {
         self.envs.get(index)?.render()
     }
-}
-
-/// Where the first index that is not below `bound` stands. The common pass has no early exit, so that it vectorises.
-#[inline]
-fn first_not_below(xs: &[usize], bound: usize) -> Option<usize> {
-    let bad = xs.iter().fold(false, |bad, &x| bad | (x >= bound));
-    if bad { xs.iter().position(|&x| x >= bound) } else { None }
 }

@@ -1,0 +1,67 @@
+//! What every vector of environments refuses, on its way in and on its way out.
+
+use crate::{ActionRef, ActionsRef, EnvError, Space};
+
+/// Refuses actions of the wrong length or kind, indices out of range, and reals that are not finite.
+///
+/// Errors name environment `number + i` for row `i`, and the step.
+///
+/// # Errors
+///
+/// [`EnvError::WrongLength`], [`EnvError::ActionKind`], and [`EnvError::At`] with an [`EnvError::InvalidAction`].
+pub fn check_actions(
+    space: &Space,
+    n_envs: usize,
+    actions: ActionsRef<'_>,
+    number: usize,
+    step: u64,
+) -> Result<(), EnvError> {
+    let a = space.action_len();
+    if actions.len() != n_envs * a {
+        return Err(EnvError::WrongLength { what: "the actions", got: actions.len(), expected: n_envs * a });
+    }
+    let bad = match (space, actions) {
+        (Space::Discrete(count), ActionsRef::Discrete(xs)) => first_not_below(xs, *count),
+        (Space::MultiBinary(_), ActionsRef::Discrete(xs)) => first_not_below(xs, 2),
+        (Space::MultiDiscrete(ns), ActionsRef::Discrete(xs)) => {
+            xs.iter().zip(ns.iter().cycle()).position(|(x, n)| x >= n)
+        }
+        (Space::Box(_), ActionsRef::Continuous(xs)) => first_not_finite(xs),
+        (Space::Box(_), other) => return Err(EnvError::action_kind("reals", other.row(0, a))),
+        (_, other) => return Err(EnvError::action_kind("indices", other.row(0, a))),
+    };
+    let Some(k) = bad else { return Ok(()) };
+    let error = match actions.row(k / a, a) {
+        ActionRef::Discrete(x) => EnvError::invalid_action(x, space.clone()),
+        ActionRef::Continuous(x) => EnvError::invalid_action(x, space.clone()),
+    };
+    Err(error.at(number + k / a, step))
+}
+
+/// Refuses observations, `o` elements each, that hold a NaN or an infinity; errors name environment `number + i` for row `i`, and the step.
+///
+/// # Errors
+///
+/// [`EnvError::At`] with an [`EnvError::Contract`].
+#[inline]
+pub fn check_observations(obs: &[f32], o: usize, number: usize, step: u64) -> Result<(), EnvError> {
+    let Some(k) = first_not_finite(obs) else {
+        return Ok(());
+    };
+    Err(EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
+        .at(number + k / o, step))
+}
+
+/// Where the first NaN or infinity stands. The common pass has no early exit, so that it vectorises.
+#[inline]
+fn first_not_finite(xs: &[f32]) -> Option<usize> {
+    let bad = xs.iter().fold(false, |bad, x| bad | !x.is_finite());
+    if bad { xs.iter().position(|x| !x.is_finite()) } else { None }
+}
+
+/// Where the first index that is not below `bound` stands. The common pass has no early exit, so that it vectorises.
+#[inline]
+fn first_not_below(xs: &[usize], bound: usize) -> Option<usize> {
+    let bad = xs.iter().fold(false, |bad, &x| bad | (x >= bound));
+    if bad { xs.iter().position(|&x| x >= bound) } else { None }
+}

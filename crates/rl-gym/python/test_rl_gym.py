@@ -1,0 +1,395 @@
+"""Tests of the Python side alone: spaces, environments stepped on command, and the errors it tells."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+import rl_gym_hosts
+import rl_gym_making
+from rl_gym_hosts import CONTINUES, TERMINATED, TRUNCATED, Singles, Vector
+from rl_gym_spaces import Actions, Observations, Refusal
+
+
+class Counting(gym.Env[Any, Any]):
+    """Counts its steps; terminates at `end`, and is truncated by its time limit where that comes first."""
+
+    observation_space = spaces.Box(0.0, 100.0, (1,), np.float64)
+    action_space = spaces.Discrete(2, start=5)
+
+    def __init__(self, end: int = 3, masked: bool = False) -> None:
+        self.end, self.masked, self.t = end, masked, 0
+        self.actions: list[Any] = []
+        self.seeds: list[int | None] = []
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.seeds.append(seed)
+        self.t = 0
+        return np.array([0.0]), self.info()
+
+    def step(self, action: Any) -> Any:
+        assert self.action_space.contains(action), action
+        self.actions.append(action)
+        self.t += 1
+        return np.array([float(self.t)]), self.t / 10, self.t == self.end, False, self.info()
+
+    def info(self) -> dict[str, Any]:
+        return {"action_mask": np.array([1, self.t % 2], np.int8)} if self.masked else {}
+
+
+@pytest.fixture(autouse=True)
+def registry() -> Iterator[None]:
+    gym.register("Counting-v0", lambda **kwargs: Counting(**kwargs), max_episode_steps=5, disable_env_checker=True)
+    yield
+    gym.registry.pop("Counting-v0")
+
+
+def config(**more: Any) -> dict[str, Any]:
+    basic: dict[str, Any] = {
+        "id": "Counting-v0",
+        "module": None,
+        "kwargs": {},
+        "wrappers": [],
+        "n": 2,
+        "autoreset": True,
+    }
+    return {**basic, "render": False, "measure": False, **more}
+
+
+def attach(host: Singles | Vector) -> Any:
+    """Memory as the other side lays it out, and the host's view of it."""
+    n, description = host_size(host), host.description
+    o = flat_len(description["observation_space"])
+    actions = description["action_space"]
+    a = (
+        len(actions["MultiDiscrete"])
+        if "MultiDiscrete" in actions
+        else 1
+        if "Discrete" in actions
+        else flat_len(actions)
+    )
+    m = 0 if "Box" in actions else flat_len(actions)
+    layout, size = {"n": n, "observation_len": o, "action_len": a, "mask_len": m}, 0
+    sizes = {"seeds": 8 * n, "actions": 8 * n * a, "observations": 4 * n * o, "final_observations": 4 * n * o}
+    sizes |= {"rewards": 8 * n, "ends": n, "valid": n, "masks": n * m, "has_masks": n, "episodes": 16 * n}
+    for name, length in sizes.items():
+        layout[name] = size
+        size += -(-length // 64) * 64
+    host.attach(memoryview(bytearray(size)), layout)
+    return host.rows
+
+
+def host_size(host: Singles | Vector) -> int:
+    return len(host.envs) if isinstance(host, Singles) else host.n
+
+
+def flat_len(space: dict[str, Any]) -> int:
+    if "Box" in space:
+        return int(np.prod(space["Box"]["shape"]))
+    if "MultiDiscrete" in space:
+        return sum(space["MultiDiscrete"])
+    return int(next(iter(space.values())))
+
+
+# ---- spaces
+
+
+def row_of(space: spaces.Space[Any], observation: Any) -> list[float]:
+    observations = Observations(space)
+    row = np.full(flat_len(observations.described), 9.0, np.float32)
+    observations.write(row.reshape(observations.shape or row.shape), observation)
+    return [float(x) for x in row]
+
+
+def test_observations_become_rows() -> None:
+    assert row_of(spaces.Box(0, 255, (2, 2), np.uint8), np.array([[0, 255], [1, 2]], np.uint8)) == [0, 255, 1, 2]
+    assert row_of(spaces.Box(-1.0, 1.0, (1,), np.float64), np.array([0.1])) == [float(np.float32(0.1))]
+    assert row_of(spaces.Discrete(3, start=-1), np.int64(1)) == [0, 0, 1]
+    assert row_of(spaces.MultiDiscrete([2, 3]), np.array([1, 0])) == [0, 1, 1, 0, 0]
+    assert row_of(spaces.MultiBinary(3), np.array([1, 0, 1], np.int8)) == [1, 0, 1]
+    nested = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.MultiBinary(1)))})
+    observation = {"a": 1, "b": (np.array([0.25, 0.5], np.float32), np.array([1], np.int8))}
+    assert row_of(nested, observation) == [0, 1, 0.25, 0.5, 1]
+
+
+def test_spaces_that_are_no_rows_are_named() -> None:
+    for space in (spaces.Text(5), spaces.Sequence(spaces.Discrete(2)), spaces.Dict({"t": spaces.Text(5)})):
+        with pytest.raises(Refusal, match=r"observation space.* has .*no form") as refusal:
+            Observations(space)
+        assert "Text" in str(refusal.value) or "Sequence" in str(refusal.value)
+    for other in (spaces.Box(0, 255, (2,), np.uint8), spaces.Tuple((spaces.Discrete(2), spaces.Discrete(3)))):
+        with pytest.raises(Refusal, match="action space"):
+            Actions(other)
+
+
+def test_observations_of_another_shape_are_refused() -> None:
+    box = spaces.Box(-1, 1, (2,))
+    for wrong in (np.zeros(3, np.float32), np.float32(0.0), np.zeros((1, 2)), [0.0]):
+        with pytest.raises(Refusal, match=r"has shape .* its space says \[2\]"):
+            row_of(box, wrong)
+    assert row_of(box, [0.5, 1.0]) == [0.5, 1.0]
+    for index in (3, -1):
+        with pytest.raises(Refusal, match="is not in Discrete"):
+            row_of(spaces.Discrete(3), index)
+
+
+@pytest.mark.parametrize(
+    ("space", "row", "expected"),
+    [
+        (spaces.Discrete(3), [2], 2),
+        (spaces.Discrete(3, start=-1), [2], 1),
+        (spaces.MultiDiscrete([2, 3], start=[0, 10]), [1, 2], [1, 12]),
+        (spaces.MultiDiscrete(np.array([[2, 3]])), [1, 2], [[1, 2]]),
+        (spaces.MultiBinary([2, 2]), [1, 0, 0, 1], [[1, 0], [0, 1]]),
+        (spaces.Box(-2, 2, (2, 1), np.float64), [0.5, 1.5], [[0.5], [1.5]]),
+    ],
+)
+def test_rows_become_actions(space: spaces.Space[Any], row: Any, expected: Any) -> None:
+    actions = Actions(space)
+    cells = np.array(row, np.int64 if actions.discrete else np.float32)
+    action = actions.read(cells)
+    assert space.contains(action), (space, action)
+    assert np.array_equal(action, expected)
+    (of_all,) = actions.read_all(cells[None])
+    assert space.contains(of_all) and type(of_all) is type(action) and np.array_equal(of_all, expected)
+    # It is the environment's to keep.
+    cells[:] = 0
+    assert np.array_equal(action, expected) and np.array_equal(of_all, expected)
+
+
+def test_a_structure_of_reals_is_one_action() -> None:
+    space = spaces.Dict({"x": spaces.Box(-1, 1, (2,)), "y": spaces.Box(0, 1, (1,))})
+    action = Actions(space).read(np.array([0.5, -0.5, 1.0], np.float32))
+    assert space.contains(action)
+    assert (action["x"].tolist(), action["y"].tolist()) == ([0.5, -0.5], [1.0])
+
+
+def test_bounds_are_told_in_single_precision() -> None:
+    box = spaces.Box(np.array([-np.inf, -1.7e308]), np.array([0.1, 2.0]), dtype=np.float64)
+    told = Observations(box).described["Box"]
+    assert told["low"] == "-inf"
+    assert np.array(told["high"].split(), np.float32).tolist() == [np.float32(0.1), 2.0]
+
+
+# ---- environments
+
+
+def test_episodes_begin_by_themselves_and_are_seeded_once() -> None:
+    host = Singles(config(kwargs={"end": 3}))
+    assert (host.description["max_episode_steps"], host.description["draws"]) == (5, False)
+    rows = attach(host)
+    rows.seeds[:] = [7, 8]
+    host.reset(seeded=True)
+    assert rows.observations[:, 0].tolist() == [0, 0]
+    rows.actions[:] = [[0], [1]]
+    for t in range(1, 7):
+        host.step()
+        assert rows.rewards.tolist() == [((t - 1) % 3 + 1) / 10] * 2
+        if t % 3 == 0:
+            assert rows.ends.tolist() == [TERMINATED] * 2
+            assert rows.final_observations[:, 0].tolist() == [3, 3]
+            assert rows.observations[:, 0].tolist() == [0, 0]
+        else:
+            assert rows.ends.tolist() == [CONTINUES] * 2
+            assert rows.observations[:, 0].tolist() == [t % 3] * 2
+    assert [env.unwrapped.seeds for env in host.envs] == [[7, None, None], [8, None, None]]
+    assert [env.unwrapped.actions for env in host.envs] == [[5] * 6, [6] * 6]
+
+
+def test_a_time_limit_truncates() -> None:
+    rows = attach(host := Singles(config(kwargs={"end": 9})))
+    host.reset(seeded=True)
+    for _ in range(5):
+        host.step()
+    assert rows.ends.tolist() == [TRUNCATED] * 2
+    # The limit on the very step that terminates: terminated.
+    rows = attach(host := Singles(config(kwargs={"end": 5})))
+    host.reset(seeded=True)
+    for _ in range(5):
+        host.step()
+    assert rows.ends.tolist() == [TERMINATED] * 2
+
+
+def test_alone_it_stays_where_its_episode_ends() -> None:
+    rows = attach(host := Singles(config(n=1, autoreset=False)))
+    host.reset(seeded=True)
+    for _ in range(3):
+        host.step()
+    assert (rows.ends.tolist(), rows.observations.tolist()) == ([TERMINATED], [[3.0]])
+    host.reset(seeded=False)
+    assert (rows.ends.tolist(), rows.observations.tolist()) == ([CONTINUES], [[0.0]])
+
+
+def test_masks_are_carried() -> None:
+    rows = attach(host := Singles(config(kwargs={"masked": True})))
+    host.reset(seeded=True)
+    assert (rows.has_masks.tolist(), rows.masks.tolist()) == ([1, 1], [[1, 0], [1, 0]])
+    host.step()
+    assert rows.masks.tolist() == [[1, 1], [1, 1]]
+
+
+class Methodical(gym.Wrapper[Any, Any, Any, Any]):
+    """Masks by a method, as sb3-contrib's MaskablePPO asks for them."""
+
+    def action_masks(self) -> Any:
+        return np.array([False, True])
+
+
+def test_masks_may_come_from_a_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rl_gym_making, "find", lambda name, what: Methodical)
+    rows = attach(host := Singles(config(wrappers=["here:Methodical"])))
+    host.reset(seeded=True)
+    host.step()
+    assert (rows.has_masks.tolist(), rows.masks.tolist()) == ([1, 1], [[0, 1], [0, 1]])
+
+
+def test_returns_of_whole_episodes_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def clipped(env: Any) -> Any:
+        return gym.wrappers.TransformReward(
+            gym.wrappers.RecordEpisodeStatistics(env), lambda reward: np.sign(float(reward))
+        )
+
+    monkeypatch.setattr(rl_gym_making, "find", lambda name, what: clipped)
+    host = Singles(config(wrappers=["here:clipped"]))
+    assert host.description["statistics"]
+    rows = attach(host)
+    host.reset(seeded=True)
+    told = []
+    for _ in range(4):
+        host.step()
+        assert rows.rewards.tolist() == [1.0, 1.0]
+        told.append(rows.episodes[0].tolist())
+    assert told == [[0, 0], [0, 0], [pytest.approx(0.6), 3], [0, 0]]
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
+def test_vectors_of_others_are_read_in_every_mode(mode: str) -> None:
+    host = Vector(config(n=3, kwargs={"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": mode}}))
+    rows = attach(host)
+    rows.seeds[:] = [1, 2, 3]
+    host.reset(seeded=True)
+    seen = []
+    for _ in range(8):
+        host.step()
+        seen.append((rows.valid[0], rows.ends[0], rows.observations[0, 0], rows.final_observations[0, 0]))
+    one = [(1, CONTINUES, 1.0), (1, CONTINUES, 2.0), (1, TERMINATED, 0.0)]
+    if mode == "NextStep":
+        # The final observation stands where the next first one does elsewhere, and a step passes that is none.
+        one = [*one[:2], (1, TERMINATED, 3.0), (0, CONTINUES, 0.0)]
+    assert [step[:3] for step in seen] == (one * 3)[:8]
+    assert all(final == 3.0 for _, end, _, final in seen if end == TERMINATED)
+
+
+def test_a_vector_of_its_own_kind_is_seeded_as_one() -> None:
+    observations = []
+    for seeds in ([5, 6], [5, 7], [6, 6]):
+        rows = attach(host := Vector(config(id="CartPole-v1")))
+        assert (host.mode, host.takes_seeds) == ("next_step", False)
+        rows.seeds[:] = seeds
+        host.reset(seeded=True)
+        rows.actions[:] = [[0], [1]]
+        host.step()
+        observations.append(rows.observations.copy())
+    assert np.array_equal(observations[0], observations[1]) and not np.array_equal(observations[0], observations[2])
+
+
+def test_a_vector_that_says_nothing_of_its_episodes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def silent(**kwargs: Any) -> Any:
+        env = gym.make_vec("Counting-v0", **kwargs)
+        env.metadata = {}
+        return env
+
+    module = type(sys)("silent_module")
+    module.make = silent  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "silent_module", module)
+    with pytest.raises(Refusal, match="autoreset_mode"):
+        Vector(config(module="silent_module", id="make"))
+
+
+# ---- errors of making
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "part"),
+    [
+        ({"id": "Countin-v0"}, "unknown", "did you mean 'Counting-v0'"),
+        ({"id": "Counting-v7"}, "unknown", "Counting-v0"),
+        ({"module": "no_such_module"}, "module", "no module 'no_such_module'"),
+        ({"wrappers": ["nothing"]}, "module", "expected module:function"),
+        ({"wrappers": ["json:nothing"]}, "module", "has no function 'nothing'"),
+    ],
+)
+def test_what_cannot_be_made_is_said(more: dict[str, Any], kind: str, part: str) -> None:
+    with pytest.raises(Refusal, match=part) as refusal:
+        Singles(config(**more))
+    assert refusal.value.kind == kind
+
+
+def test_a_missing_dependency_is_said_in_its_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> Any:
+        raise gym.error.DependencyNotInstalled("Box2D is not installed, you can install it by `pip install swig`")
+
+    monkeypatch.setattr(gym, "make", missing)
+    with pytest.raises(Refusal, match="pip install swig") as refusal:
+        Singles(config())
+    assert refusal.value.kind == "dependency"
+
+
+def test_other_spaces_than_the_first_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+
+    def changing(_: dict[str, Any]) -> Any:
+        env = Counting()
+        env.action_space = spaces.Discrete(2 + len(made))
+        made.append(env)
+        return env
+
+    monkeypatch.setattr(rl_gym_hosts, "make_single", changing)
+    with pytest.raises(Refusal, match="other spaces"):
+        Singles(config())
+
+
+# ---- the process
+
+
+def start() -> subprocess.Popen[bytes]:
+    main = "import rl_gym_worker; rl_gym_worker.main()"
+    here = Path(__file__).parent
+    return subprocess.Popen(
+        [sys.executable, "-c", main], cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+
+
+def message(content: Any) -> bytes:
+    data = json.dumps(content).encode()
+    return struct.pack("=I", len(data)) + data
+
+
+def test_the_process_lists_what_is_registered_and_ends() -> None:
+    worker = start()
+    out, _ = worker.communicate(message(config(task="list", vector=False)), timeout=60)
+    (length,) = struct.unpack("=I", out[1:5])
+    listed = json.loads(out[5 : 5 + length])["envs"]
+    assert out[:1] == b"{" and worker.returncode == 0
+    assert {"id": "CartPole-v1", "max_episode_steps": 500, "reward_threshold": 475.0} in listed
+
+
+def test_the_process_ends_when_nobody_listens() -> None:
+    worker = start()
+    assert worker.stdin is not None and worker.stdout is not None
+    os.write(worker.stdin.fileno(), message(config(task="make", vector=False, id="CartPole-v1")))
+    assert worker.stdout.read(1) == b"{"
+    worker.stdin.close()
+    assert worker.wait(timeout=20) == 0
