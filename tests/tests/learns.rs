@@ -42,12 +42,12 @@ fn echo() -> EnvSpec {
 }
 
 fn test() -> Learns {
-    let train = TrainConfig { n_envs: 8, n_steps: 32, total_steps: 8_192, ..TrainConfig::default() };
+    let train = TrainConfig { n_envs: 8, n_steps: 32, total_steps: 16_384, ..TrainConfig::default() };
     Learns { threshold: 0.99, train, net: NetConfig::default(), ..Learns::default() }
 }
 
 fn ppo() -> Result<Box<dyn Algorithm>, AlgoError> {
-    let config = PpoConfig { learning_rate: 3e-3.into(), batch_size: 64, ..PpoConfig::default() };
+    let config = PpoConfig { learning_rate: 1e-3.into(), batch_size: 64, ..PpoConfig::default() };
     Ok(Box::new(Ppo::new(config)?))
 }
 

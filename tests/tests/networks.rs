@@ -73,10 +73,19 @@ fn forward_and_gradient_equal_candles() {
 
             let (y, grad) = products(net, &theta64, &x64, &dy64);
             assert_near("forward in f64", &y, &y_expected, 1e-14);
-            assert_near("vjp in f64", &grad, &grad_expected, 1e-14);
+            // candle's own slope of gelu has constants of f32.
+            let tolerance = if activation == Activation::Gelu { 1e-6 } else { 1e-14 };
+            assert_near(&format!("vjp in f64 of {activation:?}"), &grad, &grad_expected, tolerance);
             let (y, grad) = products(net, &theta, &x, &dy);
             assert_near("forward", &y, &y_expected, 1e-6);
-            assert_near("vjp", &grad, &grad_expected, 2e-6);
+            // A chain of single neurons has a gradient of five slopes 1 − a² in a row, each of which cancels where a neuron saturates.
+            let tolerance = if sizes.iter().all(|&n| n == 1) { 1e-5 } else { 2e-6 };
+            assert_near(
+                &format!("vjp of {sizes:?}, {activation:?}, {rows} rows"),
+                &grad,
+                &grad_expected,
+                tolerance,
+            );
         }
     }
 }
