@@ -1,6 +1,7 @@
 //! Intervals that are looked at again and again while runs are added, and are believed when they are narrow enough, still hold
 //! the truth as often as they say.
 
+#![allow(clippy::disallowed_methods, reason = "the system's functions are good enough here")]
 use rand::Rng;
 use rand_xoshiro::{Xoshiro256PlusPlus, rand_core::SeedableRng};
 use rl_stats::{Interval, SequentialIqm, bootstrap_interval, iqm, mean_confidence_sequence};
