@@ -140,7 +140,8 @@ unsafe fn run_rows<E: Element, S: Simd, const ROWS: usize, const COLS: usize>(
     }
 }
 
-/// Panels of `ROWS` rows of A, a panel's column after column.
+/// Panels of `ROWS` rows of A, a panel's column after column. A is read as it lies in memory; what is copied at once has a length that the compiler
+/// knows, for a call of the system's copy function would take longer than the few elements.
 #[inline(always)]
 fn pack_rows<E: Element, const ROWS: usize>(
     a: MatRef<'_, E>,
@@ -148,31 +149,33 @@ fn pack_rows<E: Element, const ROWS: usize>(
     (k0, depth): (usize, usize),
     out: &mut [E],
 ) {
-    for (p, panel) in out.chunks_exact_mut(ROWS * depth).take(height.div_ceil(ROWS)).enumerate() {
-        let i = i0 + p * ROWS;
-        let rows = ROWS.min(i0 + height - i);
-        let first = i * a.row_stride + k0 * a.col_stride;
-        if rows < ROWS {
-            panel.fill(E::zero());
+    let first = i0 * a.row_stride + k0 * a.col_stride;
+    let whole = height / ROWS;
+    if a.row_stride == 1 {
+        for k in 0..depth {
+            let column = a.data[first + k * a.col_stride..][..height].as_chunks::<ROWS>().0;
+            for (p, column) in column.iter().enumerate() {
+                out[(p * depth + k) * ROWS..][..ROWS].copy_from_slice(column);
+            }
         }
-        if a.row_stride == 1 {
-            for (k, column) in panel.chunks_exact_mut(ROWS).enumerate() {
-                let at = first + k * a.col_stride;
-                column[..rows].copy_from_slice(&a.data[at..at + rows]);
-            }
-        } else if a.col_stride == 1 && rows == ROWS {
-            let row = |r: usize| &a.data[first + r * a.row_stride..][..depth];
+    } else {
+        for (p, panel) in out.chunks_exact_mut(ROWS * depth).take(whole).enumerate() {
+            let row = |r: usize| &a.data[first + (p * ROWS + r) * a.row_stride..];
             let rows: [&[E]; ROWS] = std::array::from_fn(row);
-            for (k, column) in panel.chunks_exact_mut(ROWS).enumerate() {
+            for (k, column) in panel.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
                 for (r, x) in column.iter_mut().enumerate() {
-                    *x = rows[r][k];
+                    *x = rows[r][k * a.col_stride];
                 }
             }
-        } else {
-            for r in 0..rows {
-                for k in 0..depth {
-                    panel[k * ROWS + r] = a.data[first + r * a.row_stride + k * a.col_stride];
-                }
+        }
+    }
+    let rest = height % ROWS;
+    if rest > 0 {
+        let panel = &mut out[whole * ROWS * depth..][..ROWS * depth];
+        for (k, column) in panel.as_chunks_mut::<ROWS>().0.iter_mut().enumerate() {
+            for (r, x) in column.iter_mut().enumerate() {
+                let at = first + (whole * ROWS + r) * a.row_stride + k * a.col_stride;
+                *x = if r < rest { a.data[at] } else { E::zero() };
             }
         }
     }
@@ -181,18 +184,18 @@ fn pack_rows<E: Element, const ROWS: usize>(
 /// Panels of `width` columns of B, a panel's row after row.
 #[inline(always)]
 fn pack_columns<E: Element>(b: MatRef<'_, E>, k0: usize, depth: usize, width: usize, out: &mut [E]) {
-    for (p, panel) in out.chunks_exact_mut(width * depth).take(b.cols.div_ceil(width)).enumerate() {
-        let j = p * width;
-        let columns = width.min(b.cols - j);
-        for (k, row) in panel.chunks_exact_mut(width).enumerate() {
-            let first = (k0 + k) * b.row_stride + j * b.col_stride;
-            let (row, padding) = row.split_at_mut(columns);
-            if b.col_stride == 1 {
-                row.copy_from_slice(&b.data[first..first + columns]);
-            } else {
-                row.iter_mut().enumerate().for_each(|(j, x)| *x = b.data[first + j * b.col_stride]);
+    for k in 0..depth {
+        let first = (k0 + k) * b.row_stride;
+        for (p, panel) in out.chunks_exact_mut(width * depth).take(b.cols.div_ceil(width)).enumerate() {
+            let (j, row) = (p * width, &mut panel[k * width..][..width]);
+            let columns = width.min(b.cols - j);
+            if b.col_stride == 1 && columns == width {
+                row.copy_from_slice(&b.data[first + j..][..width]);
+                continue;
             }
-            padding.fill(E::zero());
+            for (c, x) in row.iter_mut().enumerate() {
+                *x = if c < columns { b.data[first + (j + c) * b.col_stride] } else { E::zero() };
+            }
         }
     }
 }

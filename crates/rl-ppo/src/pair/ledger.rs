@@ -9,6 +9,8 @@ pub(super) enum Way {
     Alone,
     /// The owner and its helper, at the same time.
     Together,
+    /// The owner and whichever thread of the pool takes one half: for work that is long beside the waking of a thread.
+    Pooled,
 }
 
 /// An account of the time a helper has saved and lost, and with it the decision whether there is to be one.
@@ -48,6 +50,10 @@ const LOSS_WEIGHT: i64 = 4;
 /// A pause is at least so many times what the trial before it lost, every loss counted [`LOSS_WEIGHT`] times.
 const PAUSE_SHARE: i64 = 20 / LOSS_WEIGHT;
 
+/// From this length on (nanoseconds) waking a thread of the pool, some 10 to 70 µs, is a small part of a join; and a helper that comes within it would
+/// find that nothing is left to do, and be gone before the next.
+const LONG: i64 = 500_000;
+
 const MS: i64 = 1_000_000;
 
 impl Default for Ledger {
@@ -67,7 +73,7 @@ impl Default for Ledger {
 impl Ledger {
     /// How the next join is to be done.
     pub(super) fn way(&self) -> Way {
-        self.way
+        if self.way == Way::Together && self.median() >= LONG { Way::Pooled } else { self.way }
     }
 
     /// A join was done in this way, and took so long.
@@ -76,6 +82,13 @@ impl Ledger {
         match way {
             Way::Alone => self.record_alone(time),
             Way::Together => self.record_together(time),
+            // A thread that sleeps costs nobody anything, so there is no balance; how long one takes alone is taken anew now and then.
+            Way::Pooled => {
+                self.joins = self.joins.saturating_sub(1);
+                if self.joins == 0 {
+                    (self.way, self.joins) = (Way::Alone, SAMPLES);
+                }
+            }
         }
     }
 

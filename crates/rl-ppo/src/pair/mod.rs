@@ -68,11 +68,19 @@ impl Pair<'_> {
     }
 
     /// Runs both closures, at the same time when a helper pays and is there.
-    pub fn join<A, B: Send>(&mut self, a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+    pub fn join<A: Send, B: Send>(
+        &mut self,
+        a: impl FnOnce() -> A + Send,
+        b: impl FnOnce() -> B + Send,
+    ) -> (A, B) {
         let Pair { helped: Some(helped), ledger } = self else { return (a(), b()) };
         let begun = Instant::now();
         let (a, b, way) = match ledger.way() {
             Way::Alone => (a(), b(), Some(Way::Alone)),
+            Way::Pooled => {
+                let (a, b) = rayon::join(a, b);
+                (a, b, Some(Way::Pooled))
+            }
             Way::Together => {
                 if helped.owner.call() {
                     (helped.send)();

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,14 @@ fn in_time<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
 
 /// A join that does nothing but meet: with the helper beside, the two halves see each other at work.
 fn meet(pair: &mut Pair<'_>) -> bool {
+    meet_and(pair, || {})
+}
+
+/// The same; each half looks around first.
+fn meet_and(pair: &mut Pair<'_>, look: impl Fn() + Sync) -> bool {
     let (inside, met) = (AtomicUsize::new(0), AtomicBool::new(false));
     let half = || {
+        look();
         inside.fetch_add(1, Ordering::SeqCst);
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_millis(2) && !met.load(Ordering::SeqCst) {
@@ -84,12 +90,18 @@ fn both_halves_run_once_with_and_without_a_helper() {
 #[test]
 fn the_halves_run_on_two_threads_of_the_pool() {
     let at = || (thread::current().id(), rayon::current_thread_index(), rayon::current_num_threads());
-    let seen: HashSet<_> = in_pool(2, || {
+    let seen = Mutex::new(HashSet::new());
+    in_pool(2, || {
         with(|mut pair| {
             until_helped(&mut pair);
-            (0..100).flat_map(|_| <[_; 2]>::from(pair.join(at, at))).collect()
-        })
+            for _ in 0..100 {
+                meet_and(&mut pair, || {
+                    seen.lock().unwrap().insert(at());
+                });
+            }
+        });
     });
+    let seen = seen.into_inner().unwrap();
     assert_eq!(seen.len(), 2, "{seen:?}");
     assert!(seen.iter().all(|(_, index, threads)| index.is_some() && *threads == 2), "{seen:?}");
 }
