@@ -99,11 +99,9 @@ pub fn minibatch_loss<F: Real + Element>(
             Ok::<_, AlgoError>((loss, vector::sum_of_squares(grad)))
         },
         || {
-            // Copies: what lies on the other thread's stack is written around.
-            let (batch, config) = (*batch, *config);
             valuer.take_step()?;
             let Learner { theta, grad, scratch, .. } = valuer;
-            let loss = critic_loss(reducer, critic, theta, &batch, &config, grad, scratch)?;
+            let loss = critic_loss(reducer, critic, theta, batch, config, grad, scratch)?;
             Ok::<_, AlgoError>((loss, vector::sum_of_squares(grad)))
         },
     );
