@@ -83,13 +83,15 @@ def survival_case(n, budget, scale, distinct):
     edges = np.append(table.index.to_numpy(float), budget)
     areas = np.cumsum((s * np.diff(edges))[::-1])[::-1]
     terms = [a * a * d / (n * (n - d)) if n > d else 0. for a, n, d in zip(areas, n_i, d_i)]
-    inside = s > 1e-12  # lifelines has no interval where S is 0
-    median_ci = median_survival_times(ci).iloc[0]
+    # Where S is 0 the formula has no value, and lifelines takes the bounds as 0: that row is left out, of the median's ends too.
+    inside = s > 1e-12
+    median_ci = median_survival_times(ci[S.to_numpy() > 1e-12]).iloc[0]
+    known = time.max() >= budget or s.min(initial=1.) <= 1e-12  # else nobody knows what lies between the last time and the budget
     return dict(time=lst(time), reached=[bool(r) for r in reached], budget=float(budget),
                 times=lst(table.index), survival=lst(s), at_risk=lst(n_i), events=lst(d_i),
                 low=lst(ci.iloc[:, 0].loc[table.index][inside]), high=lst(ci.iloc[:, 1].loc[table.index][inside]),
                 median=num(km.median_survival_time_), median_low=num(median_ci.iloc[0]), median_high=num(median_ci.iloc[1]),
-                restricted_mean=mean, restricted_error=math.sqrt(sum(terms)))
+                restricted_mean=mean if known else None, restricted_error=math.sqrt(sum(terms)) if known else None)
 
 # ---- paired tests
 def paired_case(n, kind):

@@ -154,7 +154,7 @@ impl KaplanMeier {
     /// # Source
     ///
     /// Kalbfleisch and Prentice, "The Statistical Analysis of Failure Time Data", 1980, the log-log interval; lifelines'
-    /// `confidence_interval_` (which has no bound where `S` is 0).
+    /// `confidence_interval_` (which takes both ends as 0 where `S` is 0).
     ///
     /// # Errors
     ///
