@@ -53,8 +53,8 @@ pub(crate) struct CompareArgs {
     /// An environment; may be repeated.
     #[arg(long = "env", value_name = "ENV", default_values_t = ["CartPole-v1".to_owned()])]
     pub(crate) envs: Vec<String>,
-    /// How many seeds, from --seed on.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    /// How many seeds, from --seed on; intervals need five.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub(crate) seeds: u64,
     #[command(flatten)]
     pub(crate) run: RunArgs,
