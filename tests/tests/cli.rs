@@ -51,6 +51,8 @@ fn a_run_leaves_what_it_should_and_overwrites_nothing() {
     let others = ["config.toml", events, "policy.json", "policy.safetensors", "progress.csv", "summary.json"];
     assert_eq!(names, [&best[..], &others[..]].concat());
     assert_eq!(progress(&dir).len(), 1 + 4);
+    let summary: Value = serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap();
+    assert_eq!(summary["reproducible"], "everywhere");
 
     // The file it leaves gives the same run again, beside the first.
     let again = place.train("trpo", "CartPole-v1", &["--config", "runs/CartPole-v1/trpo/s3/config.toml"]);

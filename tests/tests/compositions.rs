@@ -7,7 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rl_env::EnvRng;
-use rl_nn::{Activation, Chain, Fork, Forward, Linearized, Mlp, Network, NnError, States, Workspace};
+use rl_nn::{
+    Activation, Carry, Chain, Fork, Forward, Linearized, Mlp, Network, NnError, Reproducible, Shape, States,
+    Workspace,
+};
 use rl_test_support::{assert_near, distance};
 
 fn draw(rng: &mut EnvRng, n: usize) -> Vec<f64> {
@@ -133,6 +136,73 @@ fn names_and_ranges_of_parts() {
     assert_eq!(names, expected);
     assert_eq!(net.trunk_theta(), 0..layout.params()[6].offset);
     assert_eq!(net.head(1), (layout.params()[10].offset..layout.n_params(), 3..4));
+}
+
+/// The weakest part counts for the whole.
+#[test]
+fn a_composition_is_as_reproducible_as_its_weakest_part() {
+    assert_eq!(tree(Activation::Tanh, 4).reproducible(), Reproducible::Everywhere);
+    let net = || arc(Mlp::new(&[2, 2], Activation::Tanh).unwrap());
+    let foreign =
+        || -> Arc<dyn Network<f64>> { Arc::new(Foreign(Mlp::new(&[2, 2], Activation::Tanh).unwrap())) };
+    let chain = Chain::new(vec![("ours".into(), net()), ("theirs".into(), foreign())]).unwrap();
+    assert_eq!(chain.reproducible(), Reproducible::ThisProcessor);
+    for fork in [
+        Fork::new(net(), vec![("a".into(), net()), ("b".into(), foreign())]),
+        Fork::new(foreign(), vec![("a".into(), net())]),
+    ] {
+        assert_eq!(fork.unwrap().reproducible(), Reproducible::ThisProcessor);
+    }
+}
+
+/// A perceptron that says that it calls somebody else's code.
+struct Foreign(Mlp);
+
+impl Network<f64> for Foreign {
+    fn shape(&self) -> &Shape {
+        Network::<f64>::shape(&self.0)
+    }
+    fn reproducible(&self) -> Reproducible {
+        Reproducible::ThisProcessor
+    }
+    fn prepare(&self, theta: &[f64], ws: &mut Workspace<f64>) -> Result<(), NnError> {
+        self.0.prepare(theta, ws)
+    }
+    fn forward(
+        &self,
+        theta: &[f64],
+        x: &States<'_, f64>,
+        carry: &mut Carry<f64>,
+        y: &mut [f64],
+        ws: &mut Workspace<f64>,
+    ) -> Result<(), NnError> {
+        self.0.forward(theta, x, carry, y, ws)
+    }
+    fn record(&self, theta: &[f64], x: &States<'_, f64>, ws: &mut Workspace<f64>) -> Result<(), NnError> {
+        self.0.record(theta, x, ws)
+    }
+    fn vjp(
+        &self,
+        theta: &[f64],
+        x: &States<'_, f64>,
+        ws: &mut Workspace<f64>,
+        dy: &[f64],
+        grad: &mut [f64],
+        dx: Option<&mut [f64]>,
+    ) -> Result<(), NnError> {
+        self.0.vjp(theta, x, ws, dy, grad, dx)
+    }
+    fn jvp(
+        &self,
+        theta: &[f64],
+        x: &States<'_, f64>,
+        ws: &mut Workspace<f64>,
+        v: &[f64],
+        dx: Option<&[f64]>,
+        dy: &mut [f64],
+    ) -> Result<(), NnError> {
+        self.0.jvp(theta, x, ws, v, dx, dy)
+    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use rand::RngCore;
 use rl_env::Space;
 use rl_kernels::elementary;
-use rl_nn::{Activation, DistributionSpec, Mlp, Network, NnError, PolicyModel, PolicySpec, TrainedPolicy};
+use rl_nn::{
+    Activation, DistributionSpec, Mlp, Network, NnError, PolicyModel, PolicySpec, Reproducible, TrainedPolicy,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{AlgoError, ConfigError, check_setting};
@@ -170,6 +172,11 @@ impl ActorCritic {
     /// The value function as a function of [`critic_theta`](Self::critic_theta).
     pub fn critic(&self) -> &dyn Network<f32> {
         &*self.critic
+    }
+
+    /// Where the results of both networks come out the same.
+    pub fn reproducible(&self) -> Reproducible {
+        self.policy.network.reproducible().min(self.critic.reproducible())
     }
 
     /// All parameters.

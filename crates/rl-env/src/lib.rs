@@ -29,6 +29,7 @@ pub use error::EnvError;
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer, RewardNormalizer};
 pub use registry::{EnvSpec, Registry};
 pub use render::Frame;
+pub use rl_kernels::Reproducible;
 pub use rng::EnvRng;
 pub use space::{Action, BoxSpace, Space};
 pub use state::{EnvState, StateReader};

@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use rl_kernels::Reproducible;
+
 use crate::envs::{GridWorld, GridWorldParams};
 use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
@@ -23,6 +25,8 @@ pub struct EnvSpec {
     pub max_episode_steps: Option<u32>,
     /// The mean return from which it counts as solved.
     pub reward_threshold: Option<f64>,
+    /// Where its transitions come out the same.
+    pub reproducible: Reproducible,
     make: Arc<Make>,
     make_vec: Arc<MakeVec>,
     /// Whether neighbours may be made as vectors of their own.
@@ -48,6 +52,7 @@ impl EnvSpec {
             action_space: Env::action_space(&made),
             max_episode_steps: None,
             reward_threshold: None,
+            reproducible: Reproducible::Everywhere,
             make: Arc::new(move || Box::new(one())),
             make_vec: Arc::new(move |numbers, threads| {
                 let first = numbers.start;
@@ -98,6 +103,7 @@ impl EnvSpec {
             action_space,
             max_episode_steps: None,
             reward_threshold: None,
+            reproducible: Reproducible::Everywhere,
             make: Arc::new(move || {
                 let one = one.clone();
                 let (observation_space, action_space) = spaces.clone();
@@ -111,6 +117,11 @@ impl EnvSpec {
     /// The same, one alone made by `make`: for an environment that can be told more when it stands alone.
     pub fn with_make(self, make: impl Fn() -> Box<dyn DynEnv> + Send + Sync + 'static) -> Self {
         EnvSpec { make: Arc::new(make), ..self }
+    }
+
+    /// The same, for an environment that calls what is not ours: other processes, the system's mathematics library, a simulator.
+    pub fn with_reproducible(self, reproducible: Reproducible) -> Self {
+        EnvSpec { reproducible, ..self }
     }
 
     /// The same with a reward threshold.

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rl_env::EnvSpec;
+use rl_env::{EnvSpec, Reproducible};
 use serde::{Deserialize, Serialize};
 
 use crate::description::Description;
@@ -83,7 +83,9 @@ pub fn spec(name: &GymName, interpreter: &Interpreter) -> Result<EnvSpec, GymErr
         EnvSpec::from_vec(&program.id, observation_space.clone(), action_space.clone(), move |numbers| {
             let n_workers = n_workers(&vector, numbers.len());
             Ok(Box::new(GymVec::new(&vector, numbers, n_workers)?))
-        });
+        })
+        // Python, NumPy and the simulators call what their own builds chose.
+        .with_reproducible(Reproducible::ThisProcessor);
     if !name.is_vector {
         let single = program.clone();
         spec = spec.with_make(move || Box::new(GymEnv::new(single.clone())));

@@ -16,6 +16,7 @@ mod mat;
 mod normal;
 mod product;
 mod real;
+mod reproducible;
 mod sums;
 mod transpose;
 
@@ -24,6 +25,7 @@ pub use isa::{Isa, IsaError, dispatch, vectorize};
 pub use mat::{Finish, Init, MatRef};
 pub use normal::StandardNormal;
 pub use real::Real;
+pub use reproducible::Reproducible;
 pub use sums::{dot, max, sum, sum_of_squares};
 
 /// The partial sums of every sum in `f32`: one register of AVX-512, two of AVX2, four of NEON.

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rl_kernels::Reproducible;
+
 use crate::network::check;
 use crate::{Carry, Layout, Network, NnError, Real, Shape, States, Workspace};
 
@@ -73,6 +75,10 @@ fn input<'a, F: Real>(
 impl<F: Real> Network<F> for Chain<F> {
     fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    fn reproducible(&self) -> Reproducible {
+        self.parts.iter().map(|(part, _)| part.reproducible()).min().unwrap_or_default()
     }
 
     fn prepare(&self, theta: &[F], ws: &mut Workspace<F>) -> Result<(), NnError> {

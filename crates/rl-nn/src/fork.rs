@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rl_kernels::Reproducible;
+
 use crate::network::check;
 use crate::{Carry, Layout, Network, NnError, Real, Shape, States, Workspace};
 
@@ -97,6 +99,11 @@ fn take_columns<F: Copy>(from: &[F], columns: &Range<usize>, width: usize, to: &
 impl<F: Real> Network<F> for Fork<F> {
     fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    fn reproducible(&self) -> Reproducible {
+        let heads = self.heads.iter().map(|head| head.network.reproducible());
+        heads.fold(self.trunk.reproducible(), Ord::min)
     }
 
     fn prepare(&self, theta: &[F], ws: &mut Workspace<F>) -> Result<(), NnError> {

@@ -43,7 +43,7 @@ pub use mirror::Mirror;
 pub use mlp::Mlp;
 pub use network::{Network, Shape, TensorNetwork, Workspace};
 pub use policy::PolicyModel;
-pub use rl_kernels::{Finish, Init, MatRef, Real};
+pub use rl_kernels::{Finish, Init, MatRef, Real, Reproducible};
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
 pub use states::{Carry, States};
 pub use trained::{PolicySpec, TrainedPolicy};

@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use candle_core::Tensor;
+use rl_kernels::Reproducible;
 
 use crate::{Carry, Layout, NnError, Real, SHARD_ROWS, States};
 
@@ -105,6 +106,11 @@ pub trait Network<F: Real>: Send + Sync {
     fn shard_rows(&self) -> usize {
         // Larger networks have larger shards, for every shard's gradient must be added up.
         SHARD_ROWS * (1 + self.n_params() / (1 << 16)).min(4)
+    }
+
+    /// Where its results come out the same: everywhere, unless it calls what is not ours.
+    fn reproducible(&self) -> Reproducible {
+        Reproducible::Everywhere
     }
 
     /// The number of parameters.

@@ -23,6 +23,9 @@ pub struct Summary {
     pub algo: String,
     /// The environment's identifier.
     pub env: String,
+    /// Where the same revision, settings and seed give the same bits, by what environment and networks declare: "everywhere", "this processor" or
+    /// "no".
+    pub reproducible: String,
     /// The seed.
     pub seed: u64,
     /// How the run ended.

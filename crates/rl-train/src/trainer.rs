@@ -9,7 +9,7 @@ use rl_algo::{
     ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings,
 };
 use rl_env::rng::stream;
-use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, VecEnv};
+use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Reproducible, VecEnv};
 use rl_nn::Shards;
 use rl_rollout::Collector;
 
@@ -39,6 +39,7 @@ pub struct Trainer {
     sinks: Vec<Box<dyn Sink>>,
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
+    reproducible: Reproducible,
     tally: Tally,
 }
 
@@ -123,6 +124,7 @@ impl Trainer {
             sinks: Vec::new(),
             stop: Arc::default(),
             threshold: reward_threshold(env),
+            reproducible: env.reproducible,
             tally: Tally::new(),
             config,
             agent,
@@ -312,6 +314,7 @@ impl Trainer {
         Summary {
             algo: info.algo.clone(),
             env: info.env.clone(),
+            reproducible: self.reproducible.min(self.agent.reproducible()).to_string(),
             seed: info.seed,
             status,
             error: error.map(TrainError::to_string),

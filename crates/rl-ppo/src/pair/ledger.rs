@@ -17,11 +17,11 @@ pub(super) enum Way {
 ///
 /// A helper costs where its core is also wanted by somebody else: a task it does not come to run keeps its owner waiting, in the worst case for
 /// whole slices of the scheduler. So it works on credit. It begins with a *stake*; every join that is faster than one thread is paid in, up to a
-/// *limit*; every join that is slower is paid out, [several times](LOSS_WEIGHT). When nothing is left one thread works for a *pause* of at least
-/// [twenty times](PAUSE_SHARE) what was lost, twice as long after every trial in a row that did not come off. So what trials lose is less than a twentieth of
+/// *limit*; every join that is slower is paid out, several times (`LOSS_WEIGHT`). When nothing is left one thread works for a *pause* of at least
+/// twenty times (`PAUSE_SHARE`) what was lost, twice as long after every trial in a row that did not come off. So what trials lose is less than a twentieth of
 /// the time, and a helper that pays is noticed within a second.
 ///
-/// What one thread needs is the median of the last joins without a helper, taken anew [now and then](TRUST).
+/// What one thread needs is the median of the last joins without a helper, taken anew now and then (`TRUST`).
 ///
 /// Times say who computes, never what.
 #[derive(Clone, Debug)]
