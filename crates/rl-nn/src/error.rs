@@ -41,6 +41,9 @@ pub enum NnError {
     /// A saved policy that does not fit its description.
     #[error("saved policy: {0}")]
     Saved(String),
+    /// A description of a network that cannot be built.
+    #[error("network description: {0}")]
+    Description(String),
     /// candle's own error.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

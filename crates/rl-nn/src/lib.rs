@@ -13,11 +13,13 @@
 
 mod activation;
 mod buffer;
+mod builders;
 mod chain;
 pub mod dist;
 mod error;
 mod fork;
 mod gather;
+mod identity;
 mod init;
 mod layout;
 mod linearized;
@@ -26,17 +28,20 @@ mod mlp;
 mod network;
 mod policy;
 mod shards;
+mod spec;
 mod states;
 mod trained;
 
 pub use activation::Activation;
 pub use buffer::{APART, Buffer};
+pub use builders::{Builders, NetworkBuilder};
 pub use chain::Chain;
 pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
 pub use error::NnError;
 pub use fork::Fork;
 pub use gather::gather;
-pub use init::orthogonal;
+pub use identity::Identity;
+pub use init::{Initialization, orthogonal};
 pub use layout::{Layout, Param};
 pub use linearized::{Forward, Linearized};
 pub use mirror::Mirror;
@@ -45,6 +50,7 @@ pub use network::{Network, Shape, TensorNetwork, Workspace};
 pub use policy::PolicyModel;
 pub use rl_kernels::{Finish, Init, MatRef, Real, Reproducible};
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
+pub use spec::{FreeParameters, NetworkSpec};
 pub use states::{Carry, States};
 pub use trained::{PolicySpec, TrainedPolicy};
 
