@@ -140,8 +140,13 @@ fn trajectory(spec: &EnvSpec) -> Fingerprint {
     let mut hash = Fingerprint::default().floats(envs.observations());
     for _ in 0..500 {
         let (mut discrete, mut continuous) = (Vec::new(), Vec::new());
-        for rng in &mut rngs {
-            match space.sample(rng) {
+        for (i, rng) in rngs.iter_mut().enumerate() {
+            let m = space.mask_len();
+            let action = match envs.action_masks() {
+                Some(masks) => space.sample_allowed(&masks[i * m..(i + 1) * m], rng).unwrap(),
+                None => space.sample(rng),
+            };
+            match action {
                 Action::Discrete(a) => discrete.extend(a),
                 Action::Continuous(a) => continuous.extend(a),
             }

@@ -3,7 +3,6 @@
 mod document;
 mod files;
 mod results;
-mod worst;
 
 use std::fmt::Write;
 use std::path::Path;

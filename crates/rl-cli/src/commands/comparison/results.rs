@@ -10,7 +10,6 @@ use rl_stats::{EventTime, Interval, KaplanMeier, MedianInterval, RestrictedMean}
 use rl_train::{RunDir, Status, Summary};
 use serde_json::Value;
 
-use super::worst::worst_return;
 use crate::plan::RunConfig;
 
 pub(super) const CONFIDENCE: f64 = 0.95;
@@ -22,6 +21,7 @@ pub(crate) struct Group<'a> {
     pub(super) env: &'a str,
     pub(super) preset: &'a str,
     pub(super) threshold: Option<f64>,
+    worst_return: Option<f64>,
     budget: u64,
     evaluates: bool,
     pub(crate) runs: Vec<Run<'a>>,
@@ -65,6 +65,7 @@ impl<'a> Group<'a> {
             env: &config.env.id,
             preset: config.preset,
             threshold: rl_train::reward_threshold(&config.env),
+            worst_return: config.env.worst_return,
             budget: config.train.total_steps,
             evaluates: config.eval.is_some(),
             runs,
@@ -85,7 +86,7 @@ impl<'a> Group<'a> {
 
     /// What a failed run counts as, where one failed.
     pub(super) fn failed_counts_as(&self) -> Option<f64> {
-        worst_return(self.env).filter(|_| self.n_failed() > 0 && self.evaluates)
+        self.worst_return.filter(|_| self.n_failed() > 0 && self.evaluates)
     }
 
     /// Whether scores are withheld because of failed runs.
