@@ -3,7 +3,7 @@
 use rl_nn::Activation;
 use serde::{Deserialize, Serialize};
 
-use crate::{ConfigError, check_setting};
+use crate::{Bounds, Config, ConfigError, Kind, Schema, Setting};
 
 /// The shape of the networks and their initialisation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +31,27 @@ impl Default for NetConfig {
     }
 }
 
+const WIDTH: Kind = Kind::Integer { from: 1, to: 65_536 };
+const ACTIVATIONS: &[&str] = &["tanh", "relu", "elu", "gelu", "silu", "leaky_relu"];
+
+impl Config for NetConfig {
+    fn schema() -> Schema {
+        let widths = Kind::List { of: &WIDTH, at_most: 64 };
+        let log_std = Kind::Real(Bounds::closed(-20.0, 2.0));
+        let settings = vec![
+            Setting::new("net_arch", widths, "Widths of the hidden layers, of actor and critic alike."),
+            Setting::new("activation", Kind::Choice(ACTIVATIONS), "The function between layers."),
+            Setting::new(
+                "ortho_init",
+                Kind::Bool,
+                "Orthogonal initial weights; otherwise PyTorch's uniform ones.",
+            ),
+            Setting::new("log_std_init", log_std, "The initial log standard deviation of a Gaussian policy."),
+        ];
+        Schema::of(&NetConfig::default(), "Stable-Baselines3", settings)
+    }
+}
+
 impl NetConfig {
     /// Checks every setting.
     ///
@@ -38,14 +59,22 @@ impl NetConfig {
     ///
     /// [`ConfigError`] with the first that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let widths = format!("{:?}", self.net_arch);
-        let sane = self.net_arch.iter().all(|w| (1..=65_536).contains(w)) && self.net_arch.len() <= 64;
-        check_setting("net_arch", widths, "at most 64 widths from 1 to 65536", sane)?;
-        check_setting(
-            "log_std_init",
-            self.log_std_init,
-            "a number from -20 to 2",
-            (-20.0..=2.0).contains(&self.log_std_init),
-        )
+        self.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_that_of_the_struct() {
+        assert_eq!(NetConfig::schema().differs_from(&NetConfig::default()), None);
+        for name in ACTIVATIONS {
+            let activation: Activation = serde_json::from_value((*name).into()).unwrap();
+            assert!(NetConfig { activation, ..NetConfig::default() }.validate().is_ok());
+        }
+        let error = NetConfig { net_arch: vec![64, 0], ..NetConfig::default() }.validate().unwrap_err();
+        assert_eq!((&*error.key, &*error.value), ("net_arch", "[64, 0]"));
     }
 }
