@@ -134,11 +134,73 @@ fn a_shown_config_is_a_config() {
         );
         let left = fs::read_to_string(dir.join("config.toml")).unwrap();
         let settings = |text: &str| -> Vec<String> {
-            let changed = ["eval_freq", "total_steps", "#"];
-            text.lines().filter(|l| !changed.iter().any(|c| l.starts_with(c))).map(str::to_owned).collect()
+            let changed = ["eval_freq", "total_steps", "preset", "#"];
+            let lines = text.lines().filter(|l| !changed.iter().any(|c| l.starts_with(c)));
+            lines.map(|l| l.split("  # ").next().unwrap().trim_end().to_owned()).collect()
         };
         assert_eq!(settings(&left), settings(&String::from_utf8(shown).unwrap()));
     }
+}
+
+/// Every value is shown with who said it last.
+#[test]
+fn a_shown_config_says_where_values_come_from() {
+    let place = Place::new();
+    fs::write(place.path().join("mine.toml"), "gae_lambda = 0.5\n[trpo]\nmax_kl = 0.03\n").unwrap();
+    let args =
+        ["show-config", "trpo", "CartPole-v1", "--config", "mine.toml", "--set", "gamma=1", "--seed", "4"];
+    let text = String::from_utf8(place.run(&args).stdout).unwrap();
+    let document = place.json(&args);
+    for (key, value, source) in [
+        ("max_kl", "0.03", "mine.toml"),
+        ("gae_lambda", "0.5", "mine.toml"),
+        ("gamma", "1.0", "--set"),
+        ("seed", "4", "--seed"),
+        ("cg_damping", "0.001", "preset zoo"),
+        ("cg_iters", "15", "default of sb3-contrib"),
+        ("net_arch", "[64, 64]", "default of Stable-Baselines3"),
+        ("eval_freq", "10000", "default"),
+    ] {
+        let line = text.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        let (set, comment) = line.split_once("  # ").unwrap();
+        assert_eq!((set.trim_end(), comment), (&*format!("{key} = {value}"), source));
+        assert_eq!(document["sources"][key], source);
+        assert_eq!(document["settings"][key].to_string().replace(',', ", "), value);
+    }
+    assert_eq!((&document["algo"], &document["preset"]), (&Value::from("trpo"), &Value::from("zoo")));
+}
+
+/// What can be set is listed, for a user's own algorithm too.
+#[test]
+fn settings_are_listed() {
+    let place = Place::new();
+    let of = |algo: &str, key: &str| {
+        let settings = place.json(&["settings", algo]);
+        let found = settings.as_array().unwrap().iter().find(|setting| setting["key"] == key);
+        found.unwrap_or_else(|| panic!("no {key}")).clone()
+    };
+    let clip = of("ppo", "clip_range");
+    assert_eq!((&clip["default"], &clip["source"]), (&Value::from(0.2), &Value::from("Stable-Baselines3")));
+    assert_eq!((&clip["kind"]["type"], &clip["scale"]), (&Value::from("schedule"), &Value::from("log")));
+    assert_eq!(of("trpo", "max_kl")["aliases"], serde_json::json!(["target_kl"]));
+    assert_eq!(of("ppo", "gamma")["allowed"], "a number from 0 to 1");
+    assert_eq!(of("lazy", "ambition")["kind"]["type"], "real");
+    assert_eq!(of("lazy", "seed")["default"], 0);
+    let text = String::from_utf8(place.run(&["settings", "trpo"]).stdout).unwrap();
+    let line = text.lines().find(|line| line.starts_with("backtrack_coeff ")).unwrap();
+    for part in ["0.8", "sb3-contrib", "a number between 0 and 1", "line_search_shrinking_factor"] {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+/// A label tells runs apart, in the directory and in a file that gives the run again.
+#[test]
+fn a_label_names_the_directory() {
+    let place = Place::new();
+    let dir = place.train("lazy", "CartPole-v1", &[SHORT, &["--label", "a/b"]].concat());
+    assert_eq!(dir, place.path().join("runs/CartPole-v1/lazy-a-b/s0"));
+    let again = place.train("lazy", "CartPole-v1", &["--config", dir.join("config.toml").to_str().unwrap()]);
+    assert_eq!(again, place.path().join("runs/CartPole-v1/lazy-a-b/s0-2"));
 }
 
 /// What one run of a comparison gives is what it gives alone.

@@ -97,7 +97,6 @@ pub fn distribution_for(
         }
         Space::Box(_) if squashed => Arc::new(FreeGaussian::new(dim).squashed(true)),
         Space::Box(_) => Arc::new(DiagGaussian { dim }),
-        #[allow(unreachable_patterns, reason = "spaces of observations alone")]
         other => return Err(AlgoError::ActionSpace(other.to_string())),
     })
 }

@@ -21,6 +21,7 @@ mod net_config;
 mod reducer;
 mod registry;
 mod report;
+mod schema;
 
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
 pub use algorithm::{Algorithm, UpdateContext};
@@ -32,8 +33,9 @@ pub use error::{AlgoError, ConfigError, check_setting};
 pub use fisher::{Fisher, LinearizedPolicy};
 pub use net_config::{EachArch, LogStd, NetArch, NetConfig};
 pub use reducer::Reducer;
-pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, from_settings, nearest, to_settings};
+pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, nearest};
 pub use report::{Outcome, Report};
+pub use schema::{Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings};
 
 #[cfg(test)]
 use rl_test_support as _;

@@ -10,8 +10,8 @@
 //! ```
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Outcome, Report, UpdateContext,
-    check_setting, policy_change,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Outcome, Report,
+    UpdateContext, check_setting, policy_change,
 };
 use rl_nn::{DistParams, Shards};
 use rl_optim::{Adam, AdamParams, clip_scale};
@@ -56,6 +56,7 @@ impl Ppo {
 pub fn spec() -> AlgorithmSpec {
     let about = "Proximal Policy Optimization, clipped (Schulman et al. 2017)";
     AlgorithmSpec::new("ppo", about, |config: PpoConfig| Ok(Ppo::new(config)?))
+        .with_schema(PpoConfig::schema())
 }
 
 /// Sums over the minibatches of an update.

@@ -35,7 +35,7 @@ pub fn play(
     let (mut envs, mut rng) = (env.make(), stream(params.seed, "eval", 0));
     let mut obs = vec![0.0; envs.observation_space().flat_len()];
     let no_picture = || TrainError::NoPicture { env: env.id.clone() };
-    let mut mask = vec![true; envs.action_space().flat_len()];
+    let mut mask = vec![true; envs.action_space().mask_len()];
     let mut played = Vec::new();
     for _ in 0..params.episodes.max(1) {
         envs.reset(&mut rng, &mut obs)?;

@@ -10,8 +10,8 @@
 //! what only values depend on, so that the trust region holds for the update as a whole.
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, CriticFit, Outcome, Parts, Report,
-    UpdateContext, check_setting, fit_critic,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, Outcome, Parts,
+    Report, UpdateContext, check_setting, fit_critic,
 };
 use rl_nn::{Shards, States};
 use rl_optim::{Adam, AdamParams};
@@ -41,14 +41,14 @@ impl Trpo {
 /// TRPO by name, with sb3-contrib's names of its settings as aliases.
 pub fn spec() -> AlgorithmSpec {
     let make = |config: TrpoConfig| Ok(Trpo::new(config)?);
-    AlgorithmSpec::new("trpo", "Trust Region Policy Optimization (Schulman et al. 2015)", make).with_aliases(
-        &[
+    AlgorithmSpec::new("trpo", "Trust Region Policy Optimization (Schulman et al. 2015)", make)
+        .with_schema(TrpoConfig::schema())
+        .with_aliases(&[
             ("target_kl", "max_kl"),
             ("cg_max_steps", "cg_iters"),
             ("line_search_shrinking_factor", "backtrack_coeff"),
             ("line_search_max_iter", "backtrack_iters"),
-        ],
-    )
+        ])
 }
 
 impl Algorithm for Trpo {
