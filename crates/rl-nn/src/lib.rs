@@ -14,6 +14,7 @@
 mod activation;
 mod buffer;
 mod builders;
+mod candle_network;
 mod chain;
 mod check;
 mod cnn;
@@ -38,6 +39,7 @@ mod trained;
 pub use activation::Activation;
 pub use buffer::{APART, Buffer};
 pub use builders::{Builders, NetworkBuilder};
+pub use candle_network::CandleNetwork;
 pub use chain::Chain;
 pub use check::{CheckConfig, Finding, Property, check_network};
 pub use cnn::{Cnn, CnnSpec, Convolution};
