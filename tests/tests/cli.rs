@@ -42,13 +42,8 @@ fn a_run_leaves_what_it_should_and_overwrites_nothing() {
     let names: Vec<String> =
         files(&dir).iter().map(|f| f.strip_prefix(&dir).unwrap().display().to_string()).collect();
     let events = names.iter().find(|name| name.starts_with("events.out.tfevents.")).unwrap();
-    let best = [
-        "checkpoints",
-        "checkpoints/best",
-        "checkpoints/best/policy.json",
-        "checkpoints/best/policy.safetensors",
-    ];
-    let others = ["config.toml", events, "policy.json", "policy.safetensors", "progress.csv", "summary.json"];
+    let best = ["checkpoints", "checkpoints/best", "checkpoints/best/policy.safetensors"];
+    let others = ["config.toml", events, "policy.safetensors", "progress.csv", "summary.json"];
     assert_eq!(names, [&best[..], &others[..]].concat());
     assert_eq!(progress(&dir).len(), 1 + 4);
     let summary: Value = serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap();
@@ -139,11 +134,73 @@ fn a_shown_config_is_a_config() {
         );
         let left = fs::read_to_string(dir.join("config.toml")).unwrap();
         let settings = |text: &str| -> Vec<String> {
-            let changed = ["eval_freq", "total_steps", "#"];
-            text.lines().filter(|l| !changed.iter().any(|c| l.starts_with(c))).map(str::to_owned).collect()
+            let changed = ["eval_freq", "total_steps", "preset", "#"];
+            let lines = text.lines().filter(|l| !changed.iter().any(|c| l.starts_with(c)));
+            lines.map(|l| l.split("  # ").next().unwrap().trim_end().to_owned()).collect()
         };
         assert_eq!(settings(&left), settings(&String::from_utf8(shown).unwrap()));
     }
+}
+
+/// Every value is shown with who said it last.
+#[test]
+fn a_shown_config_says_where_values_come_from() {
+    let place = Place::new();
+    fs::write(place.path().join("mine.toml"), "gae_lambda = 0.5\n[trpo]\nmax_kl = 0.03\n").unwrap();
+    let args =
+        ["show-config", "trpo", "CartPole-v1", "--config", "mine.toml", "--set", "gamma=1", "--seed", "4"];
+    let text = String::from_utf8(place.run(&args).stdout).unwrap();
+    let document = place.json(&args);
+    for (key, value, source) in [
+        ("max_kl", "0.03", "mine.toml"),
+        ("gae_lambda", "0.5", "mine.toml"),
+        ("gamma", "1.0", "--set"),
+        ("seed", "4", "--seed"),
+        ("cg_damping", "0.001", "preset zoo"),
+        ("cg_iters", "15", "default of sb3-contrib"),
+        ("net_arch", "[64, 64]", "default of Stable-Baselines3"),
+        ("eval_freq", "10000", "default"),
+    ] {
+        let line = text.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        let (set, comment) = line.split_once("  # ").unwrap();
+        assert_eq!((set.trim_end(), comment), (&*format!("{key} = {value}"), source));
+        assert_eq!(document["sources"][key], source);
+        assert_eq!(document["settings"][key].to_string().replace(',', ", "), value);
+    }
+    assert_eq!((&document["algo"], &document["preset"]), (&Value::from("trpo"), &Value::from("zoo")));
+}
+
+/// What can be set is listed, for a user's own algorithm too.
+#[test]
+fn settings_are_listed() {
+    let place = Place::new();
+    let of = |algo: &str, key: &str| {
+        let settings = place.json(&["settings", algo]);
+        let found = settings.as_array().unwrap().iter().find(|setting| setting["key"] == key);
+        found.unwrap_or_else(|| panic!("no {key}")).clone()
+    };
+    let clip = of("ppo", "clip_range");
+    assert_eq!((&clip["default"], &clip["source"]), (&Value::from(0.2), &Value::from("Stable-Baselines3")));
+    assert_eq!((&clip["kind"]["type"], &clip["scale"]), (&Value::from("schedule"), &Value::from("log")));
+    assert_eq!(of("trpo", "max_kl")["aliases"], serde_json::json!(["target_kl"]));
+    assert_eq!(of("ppo", "gamma")["allowed"], "a number from 0 to 1");
+    assert_eq!(of("lazy", "ambition")["kind"]["type"], "real");
+    assert_eq!(of("lazy", "seed")["default"], 0);
+    let text = String::from_utf8(place.run(&["settings", "trpo"]).stdout).unwrap();
+    let line = text.lines().find(|line| line.starts_with("backtrack_coeff ")).unwrap();
+    for part in ["0.8", "sb3-contrib", "a number between 0 and 1", "line_search_shrinking_factor"] {
+        assert!(line.contains(part), "no {part:?} in {line}");
+    }
+}
+
+/// A label tells runs apart, in the directory and in a file that gives the run again.
+#[test]
+fn a_label_names_the_directory() {
+    let place = Place::new();
+    let dir = place.train("lazy", "CartPole-v1", &[SHORT, &["--label", "a/b"]].concat());
+    assert_eq!(dir, place.path().join("runs/CartPole-v1/lazy-a-b/s0"));
+    let again = place.train("lazy", "CartPole-v1", &["--config", dir.join("config.toml").to_str().unwrap()]);
+    assert_eq!(again, place.path().join("runs/CartPole-v1/lazy-a-b/s0-2"));
 }
 
 /// What one run of a comparison gives is what it gives alone.
@@ -231,7 +288,7 @@ fn an_interrupted_run_is_saved() {
         child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let dir = place.path().join("runs/CartPole-v1/ppo/s0");
     let started = std::time::Instant::now();
-    while !dir.join("checkpoints/best/policy.json").exists() {
+    while !dir.join("checkpoints/best/policy.safetensors").exists() {
         assert!(started.elapsed().as_secs() < 60, "no evaluation within a minute");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -242,8 +299,7 @@ fn an_interrupted_run_is_saved() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["eval"], Value::Null);
     assert_eq!(progress(&dir).len() as u64, 1 + document["updates"].as_u64().unwrap());
-    let policy: Value = serde_json::from_slice(&fs::read(dir.join("policy.json")).unwrap()).unwrap();
-    assert_eq!(policy["steps"], document["total_steps"]);
+    assert_eq!(document["total_steps"], rl_train::Policy::load(&dir).unwrap().steps());
     place.json(&["eval", "runs/CartPole-v1/ppo/s0", "--episodes", "2"]);
 }
 

@@ -21,6 +21,8 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("train ppo CartPole-v1 --config broken.toml", &["broken.toml, line 2"]),
     ("train ppo CartPole-v1 --config other.toml", &["algo = \"trpo\" (other.toml)", "says ppo"]),
     ("show-config ppo Pendulum", &["Pendulum", "did you mean \"Pendulum-v1\""]),
+    ("train ppo CartPole-v1 --config number.toml", &["algo = 3 (number.toml)", "a name"]),
+    ("settings pppo", &["pppo", "did you mean \"ppo\""]),
     // Keys.
     ("train ppo CartPole-v1 --set clip_rnge=0.1", &["clip_rnge = 0.1", "did you mean \"clip_range\""]),
     ("train trpo CartPole-v1 --set clip_range=0.1", &["clip_range = 0.1", "a setting of ppo", "max_kl"]),
@@ -32,21 +34,29 @@ const MISUSE: &[(&str, &[&str])] = &[
         "compare --set target_kl=0.02",
         &["target_kl = 0.02", "max_kl = trpo.target_kl", "target_kl = ppo.target_kl"],
     ),
-    ("compare ppo ppo", &["\"ppo\" is given twice"]),
+    ("compare ppo ppo", &["\"ppo\" is given twice", "ppo:label="]),
+    // Variants.
+    ("compare ppo:clip_rnge=0.1", &["clip_rnge = 0.1 (ppo:clip_rnge=0.1)", "did you mean \"clip_range\""]),
+    ("compare ppo:clip_range=-1", &["clip_range = -1: expected a positive number"]),
+    ("compare ppo: trpo", &["ppo:", "ALGO:key=value"]),
+    ("compare ppo:gamma", &["ppo:gamma", "expected key=value"]),
+    ("compare ppo@zo", &["\"zo\"", "did you mean \"zoo\""]),
+    ("compare ppo:label=a ppo:label=a,gamma=0.9", &["\"ppo-a\" is given twice"]),
     // Values.
     ("train ppo CartPole-v1 --set learning_rate=-0.001", &["learning_rate = -0.001", "positive"]),
     (
         "train ppo CartPole-v1 --set learning_rate=exp_1",
-        &["learning_rate = \"exp_1\": expected a number", "lin_"],
+        &["learning_rate = \"exp_1\": expected a positive number", "lin_"],
     ),
     ("train ppo CartPole-v1 --set batch_size=300", &["batch_size = 300", "256"]),
-    ("train ppo CartPole-v1 --set batch_size=many", &["batch_size = \"many\"", "non-negative integer"]),
-    ("train ppo CartPole-v1 --set n_epochs=1.5", &["n_epochs = 1.5", "non-negative integer"]),
+    ("train ppo CartPole-v1 --set batch_size=many", &["batch_size = \"many\"", "an integer from 1 up"]),
+    ("train ppo CartPole-v1 --set n_epochs=1.5", &["n_epochs = 1.5", "an integer from 1 up"]),
     ("train ppo CartPole-v1 --set gamma=1.5", &["gamma = 1.5", "from 0 to 1"]),
-    ("train ppo CartPole-v1 --set gamma=none", &["gamma", "a number"]),
+    ("train ppo CartPole-v1 --set gamma=none", &["gamma = none", "a number from 0 to 1"]),
     ("train ppo CartPole-v1 --set gamma=nan", &["gamma = \"nan\"", "a number"]),
     ("train ppo CartPole-v1 --set normalize_advantage=3", &["normalize_advantage = 3", "true or false"]),
-    ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch", "[64, 0]"]),
+    ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch = [64, 0]", "integers from 1 to 65536"]),
+    ("train lazy CartPole-v1 --set ambition=much", &["ambition = \"much\"", "a number"]),
     ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
     ("train ppo CartPole-v1 --set normalize_observation=1", &["normalize_observation = 1", "true or false"]),
     (
@@ -55,7 +65,7 @@ const MISUSE: &[(&str, &[&str])] = &[
     ),
     // Flags.
     ("train ppo CartPole-v1 --n-envs 0", &["n_envs = 0", "from 1 to 65536"]),
-    ("train ppo CartPole-v1 --total-steps -5", &["total_steps = -5", "non-negative integer"]),
+    ("train ppo CartPole-v1 --total-steps -5", &["total_steps = -5", "an integer from 1 to 10^15"]),
     ("train ppo CartPole-v1 --seed x", &["seed = \"x\"", "an integer from 0"]),
     ("train ppo CartPole-v1 --eval-freq 0", &["eval_freq = 0", "from 1 up"]),
     ("train ppo CartPole-v1 --threads 0", &["--threads", "0"]),
@@ -74,6 +84,7 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("bad.toml"), "gamma = 0.9\nclip_rnge = 0.1\n").unwrap();
     fs::write(place.path().join("broken.toml"), "gamma = 0.9\nn_envs = = 2\n").unwrap();
     fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
+    fs::write(place.path().join("number.toml"), "algo = 3\n").unwrap();
     for (args, expected) in MISUSE {
         let args: Vec<&str> = args.split_whitespace().collect();
         let line = place.refuses(2, &args);

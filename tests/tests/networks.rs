@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rl_algo::LinearizedPolicy;
 use rl_env::EnvRng;
-use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::distribution::{Categorical, DiagGaussian};
 use rl_nn::{
     Activation, Cnn, CnnSpec, Convolution, DistGrad, DistParams, Distribution, Forward, Identity, LayerNorm,
     Linearized, Mirror, Mlp, Network, PolicyModel, Real, SHARD_ROWS, Shards, States, TensorNetwork,

@@ -13,23 +13,29 @@ mod actor_critic;
 mod algorithm;
 mod batch;
 mod critic;
+mod design;
 mod diagnostics;
 mod error;
 mod fisher;
+mod net_config;
 mod reducer;
 mod registry;
 mod report;
+mod schema;
 
-pub use actor_critic::{ActorCritic, NetConfig};
+pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
 pub use algorithm::{Algorithm, UpdateContext};
 pub use batch::{Batch, PolicyBatch};
 pub use critic::{CriticFit, CriticReport, fit_critic};
+pub use design::{Design, bounding_for, design, distribution_for};
 pub use diagnostics::{PolicyChange, policy_change};
 pub use error::{AlgoError, ConfigError, check_setting};
 pub use fisher::{Fisher, LinearizedPolicy};
+pub use net_config::{EachArch, LogStd, NetArch, NetConfig};
 pub use reducer::Reducer;
-pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, from_settings, nearest, to_settings};
+pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, nearest};
 pub use report::{Outcome, Report};
+pub use schema::{Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings};
 
 #[cfg(test)]
 use rl_test_support as _;

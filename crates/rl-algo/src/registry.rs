@@ -8,36 +8,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{AlgoError, Algorithm, ConfigError};
+use crate::{AlgoError, Algorithm, Schema, from_settings};
 
 /// Settings by key: numbers, strings, booleans, lists, and null for "none".
 pub type Settings = Map<String, Value>;
-
-/// A config struct as settings, every field present.
-///
-/// # Panics
-///
-/// If `config` does not serialise to a map of plain values, which a config struct always does.
-pub fn to_settings<C: Serialize>(config: &C) -> Settings {
-    match serde_json::to_value(config) {
-        Ok(Value::Object(map)) => map,
-        other => panic!("a config struct serialises to a map, not to {other:?}"),
-    }
-}
-
-/// A config struct from settings.
-///
-/// # Errors
-///
-/// [`ConfigError`] naming the key whose value is of the wrong type, or that the struct does not have.
-pub fn from_settings<C: DeserializeOwned>(settings: &Settings) -> Result<C, ConfigError> {
-    serde_path_to_error::deserialize(Value::Object(settings.clone())).map_err(|e| {
-        let key = e.path().to_string();
-        let value =
-            settings.get(key.split(['[', '.']).next().unwrap_or_default()).map_or(Value::Null, Value::clone);
-        ConfigError { key, value: value.to_string(), allowed: e.into_inner().to_string() }
-    })
-}
 
 /// The known name nearest to one that is not known, if any is near.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
@@ -58,15 +32,16 @@ pub struct AlgorithmSpec {
     pub id: String,
     /// One line about it.
     pub about: String,
-    /// Its settings with their defaults; a key that is not here is not one of its settings.
-    pub defaults: Settings,
+    /// Its settings; a key that is not here is not one of them.
+    pub schema: Schema,
     /// Other names of its settings: (alias, name).
     pub aliases: Vec<(&'static str, &'static str)>,
     make: Arc<Make>,
 }
 
 impl AlgorithmSpec {
-    /// An algorithm made from a config struct, whose `Default` gives the keys and their defaults.
+    /// An algorithm made from a config struct, whose `Default` gives the keys, their defaults and their types as far as those show them;
+    /// [`with_schema`](Self::with_schema) says more.
     ///
     /// ```
     /// use rl_algo::{ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Outcome, Report, UpdateContext};
@@ -83,7 +58,7 @@ impl AlgorithmSpec {
     /// }
     ///
     /// let spec = AlgorithmSpec::new("lazy", "does nothing", |config: LazyConfig| Ok(Lazy(config)));
-    /// assert_eq!(spec.defaults["learning_rate"], 0.0);
+    /// assert_eq!(spec.schema.defaults()["learning_rate"], 0.0);
     /// ```
     pub fn new<C, A>(
         id: &str,
@@ -97,7 +72,7 @@ impl AlgorithmSpec {
         AlgorithmSpec {
             id: id.to_owned(),
             about: about.to_owned(),
-            defaults: to_settings(&C::default()),
+            schema: Schema::derived(&C::default()),
             aliases: Vec::new(),
             make: Arc::new(move |settings| Ok(Box::new(make(from_settings(settings)?)?))),
         }
@@ -108,12 +83,18 @@ impl AlgorithmSpec {
         AlgorithmSpec { aliases: aliases.to_vec(), ..self }
     }
 
+    /// The same with a schema that says what each value may be: that of its config struct ([`crate::Config::schema`]).
+    pub fn with_schema(self, schema: Schema) -> Self {
+        AlgorithmSpec { schema, ..self }
+    }
+
     /// Makes the algorithm.
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] for a setting that cannot be used.
+    /// [`crate::ConfigError`] for a setting that cannot be used.
     pub fn make(&self, settings: &Settings) -> Result<Box<dyn Algorithm>, AlgoError> {
+        self.schema.check(settings)?;
         (self.make)(settings)
     }
 }
@@ -122,7 +103,7 @@ impl fmt::Debug for AlgorithmSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AlgorithmSpec")
             .field("id", &self.id)
-            .field("defaults", &self.defaults)
+            .field("schema", &self.schema)
             .finish_non_exhaustive()
     }
 }

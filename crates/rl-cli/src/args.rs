@@ -31,7 +31,9 @@ pub(crate) enum Command {
     CheckEnv(CheckEnvArgs),
     /// List the presets.
     Presets,
-    /// Print a run's settings, resolved, as `--config` accepts them.
+    /// List every setting of an algorithm's runs: what it may be, its default and where that comes from.
+    Settings(SettingsArgs),
+    /// Print a run's settings, resolved, with where each comes from, as `--config` accepts them.
     ShowConfig(ShowConfigArgs),
 }
 
@@ -47,11 +49,11 @@ pub(crate) struct TrainArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
-    /// The algorithms.
+    /// The algorithms, each perhaps with a preset and settings of its own: ALGO, ALGO@PRESET, ALGO:key=value,key=value.
     #[arg(value_name = "ALGO", default_values_t = ["trpo".to_owned(), "ppo".to_owned()])]
-    pub(crate) algos: Vec<String>,
-    /// An environment; may be repeated.
-    #[arg(long = "env", value_name = "ENV", default_values_t = ["CartPole-v1".to_owned()])]
+    pub(crate) variants: Vec<String>,
+    /// An environment; may be repeated. [default: that of --config, else CartPole-v1]
+    #[arg(long = "env", value_name = "ENV")]
     pub(crate) envs: Vec<String>,
     /// How many seeds, from --seed on; intervals need five.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
@@ -60,9 +62,9 @@ pub(crate) struct CompareArgs {
     pub(crate) run: RunArgs,
 }
 
-/// What `train` and `compare` share. Later wins: defaults, preset, --config, --set, the other flags.
+/// What a run's settings are made of. Later wins: defaults, preset, --config, --set, the other flags.
 #[derive(Debug, Args)]
-pub(crate) struct RunArgs {
+pub(crate) struct SettingArgs {
     /// Named settings; `rl presets` lists them. [default: zoo where it exists, else sb3]
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
@@ -81,23 +83,33 @@ pub(crate) struct RunArgs {
     /// Environments stepped together.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) n_envs: Option<String>,
-    /// Threads, over all runs; results do not depend on them. [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
-    pub(crate) threads: Option<u64>,
-    /// Where the runs' directories go.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    pub(crate) out: PathBuf,
     /// Environment steps between evaluations. [default: a tenth of the run]
     #[arg(long, value_name = "N", conflicts_with = "no_eval", allow_negative_numbers = true)]
     pub(crate) eval_freq: Option<String>,
     /// No evaluation at all.
     #[arg(long)]
     pub(crate) no_eval: bool,
+    /// What tells the run from others of its algorithm: its directory is ALGO-LABEL.
+    #[arg(long)]
+    pub(crate) label: Option<String>,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
+}
+
+/// What `train` and `compare` share.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// Threads, over all runs; results do not depend on them. [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    pub(crate) threads: Option<u64>,
+    /// Where the runs' directories go.
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
     /// No progress.
     #[arg(long)]
     pub(crate) quiet: bool,
-    #[command(flatten)]
-    pub(crate) gym: GymArgs,
 }
 
 /// How environments of Python's Gymnasium (`gym:ID`, `gym:MODULE:ID`, `gymvec:ID`) are made.
@@ -186,14 +198,17 @@ pub(crate) struct CheckEnvArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct SettingsArgs {
+    /// The algorithm.
+    pub(crate) algo: String,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ShowConfigArgs {
     /// The algorithm.
     pub(crate) algo: String,
     /// The environment.
     pub(crate) env: String,
-    /// Named settings. [default: zoo where it exists, else sb3]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) preset: Option<String>,
     #[command(flatten)]
-    pub(crate) gym: GymArgs,
+    pub(crate) settings: SettingArgs,
 }

@@ -5,57 +5,85 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use rl_algo::AlgorithmSpec;
-use rl_env::EnvSpec;
+use rl_algo::{AlgorithmRegistry, shown};
 use serde_json::Value;
 
 use crate::errors::usage;
-use crate::plan::RunConfig;
-use crate::settings::{Given, Source};
+use crate::run_config::RunConfig;
+use crate::settings::{Given, Source, sections};
 
-/// A file of settings; a table in it holds one algorithm's, as `ppo.clip_range` does on the command line.
-pub(crate) fn read(path: &Path, specs: &[&AlgorithmSpec], envs: &[EnvSpec]) -> Result<Vec<Given>> {
+/// What a file says.
+#[derive(Default)]
+pub(crate) struct ConfigFile {
+    /// The file, as it was named.
+    pub(crate) name: String,
+    /// The algorithm whose run left it.
+    pub(crate) algo: Option<String>,
+    pub(crate) env: Option<String>,
+    pub(crate) preset: Option<String>,
+    pub(crate) given: Vec<Given>,
+}
+
+/// A file of settings. A table in it holds one algorithm's, as `ppo.clip_range` does on the command line; where the file says `algo`, so do its
+/// settings of that algorithm alone.
+///
+/// # Errors
+///
+/// When it cannot be read, and an error of usage when it is no TOML.
+pub(crate) fn read(path: &Path, algorithms: &AlgorithmRegistry) -> Result<ConfigFile> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         usage(format!("{name}, line {line}: {}", e.message()))
     })?;
-    let mut given = Vec::new();
+    let mut file = ConfigFile { name: name.clone(), ..ConfigFile::default() };
+    let given = |key: String, value: Value| Given { key, value, source: Source::File(name.clone()) };
     for (key, value) in table {
         let value: Value = value.try_into().with_context(|| name.clone())?;
-        let selected: Option<Vec<&String>> = match key.as_str() {
-            "algo" => Some(specs.iter().map(|s| &s.id).collect()),
-            "env" => Some(envs.iter().map(|e| &e.id).collect()),
+        let about = match key.as_str() {
+            "algo" => Some(&mut file.algo),
+            "env" => Some(&mut file.env),
+            "preset" => Some(&mut file.preset),
             _ => None,
         };
-        match (selected, value) {
-            (Some(ids), value) => {
-                if ids.iter().any(|id| value != ***id) {
-                    let ids = ids.into_iter().cloned().collect::<Vec<_>>().join(", ");
-                    bail!(usage(format!("{key} = {value} ({name}): the command line says {ids}")));
-                }
+        match (about, value) {
+            (Some(slot), Value::String(name)) => *slot = Some(name),
+            (Some(_), value) => {
+                bail!(usage(format!("{key} = {} ({name}): expected a name", shown(&value))))
             }
-            (None, Value::Object(of_algorithm)) => {
-                given.extend(of_algorithm.into_iter().map(|(inner, value)| {
-                    let key = format!("{key}.{inner}");
-                    Given { key, value, source: Source::File(name.clone()) }
-                }))
+            (None, Value::Object(of_algorithm)) if algorithms.get(&key).is_ok() => {
+                let inner = of_algorithm.into_iter();
+                file.given.extend(inner.map(|(inner, value)| given(format!("{key}.{inner}"), value)));
             }
-            (None, value) => given.push(Given { key, value, source: Source::File(name.clone()) }),
+            (None, value) => file.given.push(given(key, value)),
         }
     }
-    Ok(given)
+    if let Some(spec) = file.algo.as_deref().and_then(|id| algorithms.get(id).ok()) {
+        let [.., own] = sections(spec);
+        for given in file.given.iter_mut().filter(|given| own.schema.get(&given.key).is_some()) {
+            given.key = format!("{}.{}", spec.id, given.key);
+        }
+    }
+    Ok(file)
 }
 
-/// A file that `--config` accepts and that gives this very run.
-pub(crate) fn write(run: &RunConfig) -> String {
-    let mut text = format!("# rl train {} {} --config THIS_FILE\n", run.algo.id, in_shell(&run.env.id));
-    for (about, settings) in run.sections() {
+/// A file that `--config` accepts and that gives this very run; with where every value comes from, if wanted.
+pub(crate) fn write(run: &RunConfig, with_sources: bool) -> String {
+    let (algo, env) = (&run.algo.id, &run.env.id);
+    let mut text = format!("# rl train {algo} {} --config THIS_FILE\n\n", in_shell(env));
+    for (key, value) in [("algo", algo.as_str()), ("env", env), ("preset", run.preset)] {
         // Writing to a string cannot fail.
-        let _ = write!(text, "\n# {about}\n");
-        for (key, value) in settings {
-            let _ = writeln!(text, "{key} = {}", in_toml(&value));
+        let _ = writeln!(text, "{key} = {}", in_toml(&Value::from(value)));
+    }
+    for section in run.sections() {
+        let _ = write!(text, "\n# {}\n", section.about);
+        for (key, value) in section.values {
+            let line = format!("{key} = {}", in_toml(&value));
+            let _ = match run.sources.get(&key).filter(|_| with_sources) {
+                Some(source) => writeln!(text, "{line:32}  # {source}"),
+                None => writeln!(text, "{line}"),
+            };
         }
     }
     text
@@ -67,12 +95,7 @@ fn in_shell(name: &str) -> String {
     if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
 
-/// A JSON value as TOML writes it, `"none"` for null.
+/// A value as TOML has it, which knows no null.
 fn in_toml(value: &Value) -> String {
-    match value {
-        Value::Null => "\"none\"".to_owned(),
-        Value::Array(list) => format!("[{}]", list.iter().map(in_toml).collect::<Vec<_>>().join(", ")),
-        // Numbers and strings are written alike; serde_json escapes what TOML escapes.
-        value => value.to_string(),
-    }
+    if value.is_null() { "\"none\"".to_owned() } else { shown(value) }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use rl_algo::{AlgoError, ConfigError};
-
 /// A command line that cannot be used: exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(String);
@@ -19,27 +17,6 @@ impl std::error::Error for Usage {}
 /// An error of usage with this message.
 pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
     Usage(message.to_string()).into()
-}
-
-/// A setting that cannot be used, said in the user's terms rather than serde's.
-pub(crate) fn bad_setting(e: ConfigError) -> anyhow::Error {
-    let allowed = match e.allowed.rsplit_once("expected ") {
-        Some((_, "usize" | "u64" | "u32" | "u16" | "u8")) => "a non-negative integer".to_owned(),
-        Some((_, "f64" | "f32")) => "a number".to_owned(),
-        Some((_, "a boolean")) => "true or false".to_owned(),
-        Some((_, "a sequence")) => "a list such as [64, 64]".to_owned(),
-        Some((_, expected)) => expected.replace('`', "\""),
-        None => e.allowed.clone(),
-    };
-    usage(ConfigError { allowed, ..e })
-}
-
-/// An algorithm that cannot be made: a matter of its settings, or of the environment's action space.
-pub(crate) fn bad_algorithm(e: AlgoError) -> anyhow::Error {
-    match e {
-        AlgoError::Config(e) => bad_setting(e),
-        e => usage(e),
-    }
 }
 
 /// An error and its causes in one line; a cause that its effect already tells is not repeated.

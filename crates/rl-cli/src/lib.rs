@@ -31,8 +31,11 @@ mod errors;
 mod output;
 mod plan;
 mod presets;
+mod routing;
 mod run;
+mod run_config;
 mod settings;
+mod variants;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -109,6 +112,7 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),
         Command::Envs(args) => commands::envs(args, known, cli.json),
         Command::Presets => commands::presets(known, cli.json),
+        Command::Settings(args) => commands::settings(args, known, cli.json),
         Command::ShowConfig(args) => commands::show_config(args, known, cli.json),
     }
 }

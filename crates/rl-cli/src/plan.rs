@@ -1,75 +1,106 @@
 //! Arguments, presets and files become runs: resolved, checked, and nothing done yet.
 
 use anyhow::{Result, bail};
-use rl_algo::{Algorithm, AlgorithmSpec, NetConfig, Settings, check_setting, from_settings, to_settings};
-use rl_env::EnvSpec;
-use rl_train::{EvalConfig, TrainConfig, TrainError, check_agent};
 use serde_json::Value;
 
-use crate::args::RunArgs;
-use crate::config_file;
+use crate::Known;
+use crate::args::SettingArgs;
+use crate::config_file::{self, ConfigFile};
 use crate::environments;
-use crate::errors::{bad_algorithm, bad_setting, usage};
-use crate::settings::{self, Given, Selected, Source, apply, parse_set, parse_value};
-use crate::{Known, presets};
+use crate::errors::usage;
+use crate::routing::Selected;
+use crate::run_config::RunConfig;
+use crate::settings::{Given, NEVER, Source, parse_set, parse_value};
+use crate::variants::Variant;
 
-/// One run, every setting resolved and checked.
-#[derive(Clone)]
-pub(crate) struct RunConfig {
-    pub(crate) algo: AlgorithmSpec,
-    pub(crate) env: EnvSpec,
-    /// The preset it started from; everything it said is in the other fields.
-    pub(crate) preset: &'static str,
-    pub(crate) seed: u64,
-    pub(crate) eval: Option<EvalConfig>,
-    pub(crate) train: TrainConfig,
-    pub(crate) net: NetConfig,
-    /// The algorithm's own settings.
-    pub(crate) algorithm: Settings,
+/// The run of one algorithm in one environment.
+///
+/// # Errors
+///
+/// Those of [`plan`].
+pub(crate) fn plan_one(known: &Known, algo: &str, env: &str, args: &SettingArgs) -> Result<RunConfig> {
+    let runs = plan(known, &[Variant::plain(algo)], &[env.to_owned()], args)?;
+    runs.into_iter().next().ok_or_else(|| usage("no run"))
 }
 
-/// Runs of every algorithm in every environment, in this order: environments outside, algorithms inside.
+/// Runs of every variant in every environment, in this order: environments outside, variants inside. Without an environment it is that of the
+/// file of settings, and CartPole-v1 where there is none.
 ///
 /// # Errors
 ///
 /// An error of usage for whatever cannot be used; a file that cannot be read is an error of its own.
 pub(crate) fn plan(
     known: &Known,
-    algos: &[String],
+    variants: &[Variant],
     envs: &[String],
-    args: &RunArgs,
+    args: &SettingArgs,
 ) -> Result<Vec<RunConfig>> {
-    let specs =
-        algos.iter().map(|id| known.algorithms.get(id)).collect::<Result<Vec<_>, _>>().map_err(usage)?;
-    let envs = environments::find_all(known, envs, &args.gym)?;
-    for (what, names) in
-        [("algorithm", algos), ("environment", &envs.iter().map(|e| e.id.clone()).collect::<Vec<_>>())]
-    {
-        if let Some((i, name)) = names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)) {
-            bail!(usage(format!("{what} {name:?} is given twice (number {})", i + 1)));
-        }
+    let specs = variants.iter().map(|variant| known.algorithms.get(&variant.algo));
+    let specs = specs.collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    let file = match &args.config {
+        Some(path) => config_file::read(path, &known.algorithms)?,
+        None => ConfigFile::default(),
+    };
+    let default_env = [file.env.clone().unwrap_or_else(|| "CartPole-v1".to_owned())];
+    let envs = environments::find_all(known, if envs.is_empty() { &default_env } else { envs }, &args.gym)?;
+    let ids: Vec<&str> = envs.iter().map(|env| env.id.as_str()).collect();
+    if let Some((i, id)) = ids.iter().enumerate().find(|(i, id)| ids[..*i].contains(id)) {
+        bail!(usage(format!("environment {id:?} is given twice (number {})", i + 1)));
     }
-    let mut given = Vec::new();
-    if let Some(path) = &args.config {
-        given.extend(config_file::read(path, &specs, &envs)?);
-    }
+    let algos: Vec<&str> = specs.iter().map(|spec| spec.id.as_str()).collect();
+    fits(&file, "algo", file.algo.as_deref(), &algos, |algo| algos.contains(&algo))?;
+    fits(&file, "env", file.env.as_deref(), &ids, |env| ids.iter().all(|id| *id == env))?;
+
+    let mut given = file.given.clone();
     for set in &args.set {
         given.push(parse_set(set)?);
     }
     given.extend(flags(args));
     let selected = Selected { specs, all: &known.algorithms };
-    let routed = selected.route(&given)?;
-    let mut runs = Vec::new();
+    let mut routed = selected.route(&given)?;
+    for ((routed, variant), spec) in routed.iter_mut().zip(variants).zip(&selected.specs) {
+        let alone = Selected { specs: vec![*spec], all: &known.algorithms };
+        routed.extend(alone.route(&variant.given)?.into_iter().flatten());
+    }
+
+    let mut runs: Vec<RunConfig> = Vec::new();
     for env in envs {
-        for (spec, given) in selected.specs.iter().zip(&routed) {
-            runs.push(RunConfig::resolve(spec, &env, args.preset.as_deref(), given.clone())?);
+        for ((spec, variant), given) in selected.specs.iter().zip(variants).zip(&routed) {
+            let of_file = file.preset.as_ref().filter(|_| file.algo.as_ref().is_none_or(|id| *id == spec.id));
+            let preset = variant.preset.as_ref().or(args.preset.as_ref()).or(of_file);
+            let run = RunConfig::resolve(spec, &env, preset.map(String::as_str), given.clone())?;
+            if let Some(twin) = runs.iter().find(|r| r.env.id == run.env.id && r.name() == run.name()) {
+                bail!(usage(format!(
+                    "{:?} is given twice; tell them apart, as {}:label=other or with settings of its own",
+                    twin.name(),
+                    spec.id
+                )));
+            }
+            runs.push(run);
         }
     }
     Ok(runs)
 }
 
+/// Checks that what the file says is what the command line says.
+fn fits(
+    file: &ConfigFile,
+    key: &str,
+    value: Option<&str>,
+    said: &[&str],
+    holds: impl Fn(&str) -> bool,
+) -> Result<()> {
+    match value {
+        Some(value) if !holds(value) => {
+            let said = said.join(", ");
+            bail!(usage(format!("{key} = {value:?} ({}): the command line says {said}", file.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The dedicated flags as settings.
-fn flags(args: &RunArgs) -> Vec<Given> {
+fn flags(args: &SettingArgs) -> Vec<Given> {
     let flags = [
         ("seed", "--seed", &args.seed),
         ("total_steps", "--total-steps", &args.total_steps),
@@ -80,126 +111,12 @@ fn flags(args: &RunArgs) -> Vec<Given> {
         let value = parse_value(text.as_ref()?);
         Some(Given { key: key.to_owned(), value, source: Source::Flag(flag) })
     });
-    let no_eval = args.no_eval.then(|| {
-        let (key, value) = ("eval_freq".to_owned(), Value::String("never".to_owned()));
-        Given { key, value, source: Source::Flag("--no-eval") }
-    });
-    given.chain(no_eval).collect()
-}
-
-impl RunConfig {
-    /// Lays the given settings over a preset over the defaults, and checks them as a whole.
-    ///
-    /// # Errors
-    ///
-    /// An error of usage that names the setting, its value and what is allowed.
-    pub(crate) fn resolve(
-        algo: &AlgorithmSpec,
-        env: &EnvSpec,
-        preset: Option<&str>,
-        given: Vec<(String, Value)>,
-    ) -> Result<Self> {
-        let (preset, tuned) = presets::find(preset, &algo.id, &env.id)?;
-        let source = Source::Preset(preset.to_owned());
-        let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
-        let mut registry = rl_algo::AlgorithmRegistry::new();
-        registry.register(algo.clone()).map_err(usage)?;
-        let alone = Selected { specs: vec![algo], all: &registry };
-        let mut settings = settings::defaults(algo);
-        for layer in alone.route(&tuned.collect::<Vec<_>>())? {
-            apply(&mut settings, layer);
-        }
-        apply(&mut settings, given);
-
-        let train: TrainConfig = part(&settings, &to_settings(&TrainConfig::default()))?;
-        train.validate().map_err(bad_setting)?;
-        let net: NetConfig = part(&settings, &to_settings(&NetConfig::default()))?;
-        net.validate().map_err(bad_setting)?;
-        let run = RunConfig {
-            seed: seed(&settings["seed"])?,
-            eval: evaluation(&settings["eval_freq"], train.total_steps)?,
-            algorithm: restricted(&settings, &algo.defaults),
-            algo: algo.clone(),
-            env: env.clone(),
-            preset,
-            train,
-            net,
-        };
-        run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(bad_setting)?;
-        check_agent(&run.env, &run.net).map_err(|e| match e {
-            TrainError::Algo(e) => bad_algorithm(e),
-            e => usage(e),
-        })?;
-        Ok(run)
-    }
-
-    /// A new instance of the algorithm.
-    ///
-    /// # Errors
-    ///
-    /// An error of usage for settings that cannot be used.
-    pub(crate) fn make_algorithm(&self) -> Result<Box<dyn Algorithm>> {
-        self.algo.make(&self.algorithm).map_err(bad_algorithm)
-    }
-
-    /// The same run with another seed.
-    pub(crate) fn with_seed(&self, seed: u64) -> Self {
-        RunConfig { seed, ..self.clone() }
-    }
-
-    /// Every setting by its key, in sections.
-    pub(crate) fn sections(&self) -> [(String, Settings); 4] {
-        let eval_freq = self.eval.map_or(Value::from("never"), |e| Value::from(e.freq));
-        let own = [
-            ("algo".to_owned(), Value::from(self.algo.id.as_str())),
-            ("env".to_owned(), Value::from(self.env.id.as_str())),
-            ("seed".to_owned(), Value::from(self.seed)),
-            ("eval_freq".to_owned(), eval_freq),
-        ];
-        let (train, net) = (to_settings(&self.train), to_settings(&self.net));
-        let is_elsewhere = |key: &String| train.contains_key(key) || net.contains_key(key);
-        let algorithm = self.algorithm.iter().filter(|(key, _)| !is_elsewhere(key));
-        let algorithm = algorithm.map(|(k, v)| (k.clone(), v.clone())).collect();
-        [
-            (format!("The preset {} and what was set.", self.preset), own.into_iter().collect()),
-            ("The training loop.".to_owned(), train),
-            ("The networks.".to_owned(), net),
-            (format!("Settings of {}.", self.algo.id), algorithm),
-        ]
-    }
-
-    /// Every setting by its key.
-    pub(crate) fn settings(&self) -> Settings {
-        self.sections().into_iter().flat_map(|(_, settings)| settings).collect()
-    }
-}
-
-/// The settings with these keys.
-fn restricted(settings: &Settings, keys: &Settings) -> Settings {
-    settings.iter().filter(|(key, _)| keys.contains_key(*key)).map(|(k, v)| (k.clone(), v.clone())).collect()
-}
-
-fn part<C: serde::de::DeserializeOwned>(settings: &Settings, keys: &Settings) -> Result<C> {
-    from_settings(&restricted(settings, keys)).map_err(bad_setting)
-}
-
-fn seed(value: &Value) -> Result<u64> {
-    // What TOML can hold.
-    let seed = value.as_u64().filter(|seed| i64::try_from(*seed).is_ok());
-    check_setting("seed", value, "an integer from 0 to 2^63 - 1", seed.is_some()).map_err(bad_setting)?;
-    Ok(seed.unwrap_or_default())
-}
-
-/// Evaluations every so many steps, by default in tenths of the run; `"never"` for none.
-fn evaluation(value: &Value, total_steps: u64) -> Result<Option<EvalConfig>> {
-    if value.is_null() {
-        return Ok(Some(EvalConfig::tenths(total_steps)));
-    }
-    if value == "never" {
-        return Ok(None);
-    }
-    let freq = value.as_u64().filter(|freq| *freq >= 1);
-    check_setting("eval_freq", value, "an integer from 1 up, or \"never\"", freq.is_some())
-        .map_err(bad_setting)?;
-    Ok(freq.map(EvalConfig::every))
+    let text = |key: &str, value: &str, flag| Given {
+        key: key.to_owned(),
+        value: Value::from(value),
+        source: Source::Flag(flag),
+    };
+    let no_eval = args.no_eval.then(|| text("eval_freq", NEVER, "--no-eval"));
+    let label = args.label.as_ref().map(|label| text("label", label, "--label"));
+    given.chain(no_eval).chain(label).collect()
 }

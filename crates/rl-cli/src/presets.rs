@@ -80,7 +80,7 @@ mod tests {
             let algo = known.algorithms.get(&p.algo).unwrap();
             let env = known.envs.get(&p.env).cloned().unwrap_or_else(|_| in_python(&p.env));
             for name in [Some(ZOO), Some(SB3), None] {
-                crate::plan::RunConfig::resolve(algo, &env, name, Vec::new()).unwrap();
+                crate::run_config::RunConfig::resolve(algo, &env, name, Vec::new()).unwrap();
             }
         }
     }

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use rl_train::{Csv, Progress, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads};
 
 use crate::config_file;
-use crate::plan::RunConfig;
+use crate::run_config::RunConfig;
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
 pub(crate) enum Screen {
@@ -50,11 +50,11 @@ pub(crate) fn run(
     stop: &Arc<AtomicBool>,
 ) -> Result<Summary> {
     let train = || -> Result<Summary> {
-        dir.write("config.toml", &config_file::write(config))?;
+        dir.write("config.toml", &config_file::write(config, false))?;
         let agent = new_agent(&config.env, &config.net, config.seed)?;
         let mut trainer =
             Trainer::new(&config.env, config.train, agent, config.make_algorithm()?, config.seed)?
-                .named(&config.algo.id, config.settings())
+                .named(&config.name(), config.settings())
                 .with_sink(TensorBoard::create(dir.path())?)
                 .with_sink(Csv::create(&dir.file("progress.csv"))?)
                 .saving_in(dir.clone())

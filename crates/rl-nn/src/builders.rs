@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Network, NnError};
+use crate::{Distribution, Network, NnError};
 
 /// Makes a network of the value that its description holds. Whatever the value is, it must answer with an error and not panic: it may come from
 /// anybody's file.
 pub type NetworkBuilder = fn(&serde_json::Value) -> Result<Arc<dyn Network<f32>>, NnError>;
+
+/// Makes a distribution of the value that its description holds, on the same terms.
+pub type DistributionBuilder = fn(&serde_json::Value) -> Result<Arc<dyn Distribution<f32>>, NnError>;
 
 /// The builders of what this crate does not know, by name: [`NetworkSpec::build_with`](crate::NetworkSpec::build_with).
 ///
@@ -27,6 +30,7 @@ pub type NetworkBuilder = fn(&serde_json::Value) -> Result<Arc<dyn Network<f32>>
 #[derive(Clone, Debug, Default)]
 pub struct Builders {
     networks: BTreeMap<String, NetworkBuilder>,
+    distributions: BTreeMap<String, DistributionBuilder>,
 }
 
 impl Builders {
@@ -37,6 +41,25 @@ impl Builders {
         self
     }
 
+    /// Adds the builder of distributions that call themselves `name`, in place of an earlier one.
+    #[must_use]
+    pub fn distribution(mut self, name: impl Into<String>, build: DistributionBuilder) -> Self {
+        self.distributions.insert(name.into(), build);
+        self
+    }
+
+    /// Builds a distribution of a user's own.
+    pub(crate) fn build_distribution(
+        &self,
+        name: &str,
+        value: &serde_json::Value,
+    ) -> Result<Arc<dyn Distribution<f32>>, NnError> {
+        match self.distributions.get(name) {
+            Some(build) => build(value),
+            None => Err(unknown("distributions", name, &self.distributions)),
+        }
+    }
+
     /// Builds a network of a user's own.
     pub(crate) fn build_network(
         &self,
@@ -45,12 +68,13 @@ impl Builders {
     ) -> Result<Arc<dyn Network<f32>>, NnError> {
         match self.networks.get(name) {
             Some(build) => build(value),
-            None => {
-                let known: Vec<&str> = self.networks.keys().map(String::as_str).collect();
-                let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
-                let message = format!("no builder of networks is called {name:?}; registered: {known}");
-                Err(NnError::Description(message))
-            }
+            None => Err(unknown("networks", name, &self.networks)),
         }
     }
+}
+
+fn unknown<T>(what: &str, name: &str, builders: &BTreeMap<String, T>) -> NnError {
+    let known: Vec<&str> = builders.keys().map(String::as_str).collect();
+    let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+    NnError::Description(format!("no builder of {what} is called {name:?}; registered: {known}"))
 }

@@ -32,6 +32,15 @@ pub enum NnError {
         /// The number of actions.
         n: usize,
     },
+    /// A row whose mask allows no action.
+    #[error("the mask of row {row} allows no action at all")]
+    NoAction {
+        /// The row.
+        row: usize,
+    },
+    /// A mask for actions that cannot be masked.
+    #[error("these actions cannot be masked: only choices can")]
+    Unmaskable,
     /// Numbers that are not finite.
     #[error("{what} is not finite")]
     NonFinite {

@@ -9,16 +9,18 @@
 //! # Invariant
 //!
 //! This crate knows neither environments nor algorithms, draws only from generators passed in, and touches no file:
-//! a [`TrainedPolicy`] turns into bytes and back.
+//! a [`TrainedPolicy`] goes into an [`Archive`] and comes out again, and that turns into bytes and back.
 
 mod activation;
+mod archive;
+mod bounding;
 mod buffer;
 mod builders;
 mod candle_network;
 mod chain;
 mod check;
 mod cnn;
-pub mod dist;
+pub mod distribution;
 mod error;
 mod fork;
 mod gather;
@@ -37,13 +39,17 @@ mod states;
 mod trained;
 
 pub use activation::Activation;
+pub use archive::{Archive, Array, Data};
+pub use bounding::Bounding;
 pub use buffer::{APART, Buffer};
-pub use builders::{Builders, NetworkBuilder};
+pub use builders::{Builders, DistributionBuilder, NetworkBuilder};
 pub use candle_network::CandleNetwork;
 pub use chain::Chain;
 pub use check::{CheckConfig, Finding, Property, check_network};
 pub use cnn::{Cnn, CnnSpec, Convolution};
-pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
+pub use distribution::{
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, Noise,
+};
 pub use error::NnError;
 pub use fork::Fork;
 pub use gather::gather;

@@ -163,28 +163,31 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
     /// The Gauss-Newton product `out ← Σ_b J_bᵀ M_b J_b v`, with `M_b` a metric on the outputs of a row and on free parameters that all rows
     /// share: forward product, metric and backward product of a shard one after another, all shards side by side.
     ///
-    /// `metric(y, t)` is given the outputs `y` of some rows and their tangent, and replaces the tangent by its product with the metric; every row
-    /// sees the same tangent of the free parameters, and the sum over these rows is what it leaves there.
+    /// `metric(y, t)` is given the rows of `y` that a shard has, and the tangent of its outputs, which it replaces by its product with the metric;
+    /// every row sees the same tangent of the free parameters, and the sum over these rows is what it leaves there. `y` is what the metric depends
+    /// on: the [outputs](Self::output), or what was made of them.
     ///
     /// # Shapes
     ///
-    /// `v` and `out` are `[network parameters | free parameters]`.
+    /// `y` is `[rows, n_outputs]`, `v` and `out` are `[network parameters | free parameters]`.
     ///
     /// # Errors
     ///
     /// [`NnError::Shape`] for slices that do not fit; the metric's own.
     pub fn gauss_newton(
         &mut self,
+        y: &[F],
         metric: impl Fn(&[F], DistGrad<'_, F>) -> Result<(), NnError> + Sync,
         v: &[F],
         out: &mut [F],
     ) -> Result<(), NnError> {
         let n_params = self.n_params;
         NnError::check("the product", out.len(), v.len())?;
+        NnError::check("the outputs", y.len(), self.output.len())?;
         let Some((v_network, v_globals)) = v.split_at_checked(n_params) else {
             return Err(NnError::Shape { what: "the tangent", got: v.len(), expected: n_params });
         };
-        self.parts.par_iter_mut().zip(self.output.par_chunks(self.width)).try_for_each(|(part, y)| {
+        self.parts.par_iter_mut().zip(y.par_chunks(self.width)).try_for_each(|(part, y)| {
             let Products { grad, tangent } = &mut *part.products;
             grad.resize(n_params, F::zero());
             tangent.resize(y.len() + v_globals.len(), F::zero());

@@ -1,6 +1,6 @@
 //! How long and in what portions a run collects experience, and how often it is evaluated.
 
-use rl_algo::{ConfigError, check_setting};
+use rl_algo::{Bounds, Config, ConfigError, Kind, Schema, Setting, check_setting};
 use serde::{Deserialize, Serialize};
 
 /// The settings of the training loop, whatever the algorithm.
@@ -46,6 +46,37 @@ impl Default for TrainConfig {
     }
 }
 
+impl Config for TrainConfig {
+    fn schema() -> Schema {
+        let unit = Kind::Real(Bounds::closed(0.0, 1.0));
+        let settings = vec![
+            Setting::new("n_envs", Kind::Integer { from: 1, to: 65_536 }, "Environments stepped together.")
+                .log(),
+            Setting::new("n_steps", Kind::integer_from(1), "Steps of each environment in a rollout.").log(),
+            Setting::new("gamma", unit, "The discount factor."),
+            Setting::new("gae_lambda", unit, "The decay of generalised advantage estimation."),
+            Setting::new(
+                "normalize_observation",
+                Kind::Bool,
+                "Whether observations are normalised by their running mean and variance.",
+            ),
+            Setting::new(
+                "normalize_reward",
+                Kind::Bool,
+                "Whether rewards are divided by the running standard deviation of the discounted return.",
+            ),
+            Setting::new(
+                "total_steps",
+                Kind::Integer { from: 1, to: 1_000_000_000_000_000 },
+                "Environment steps of the run, over all environments.",
+            )
+            .log()
+            .from_source("Stable-Baselines3's examples"),
+        ];
+        Schema::of(&TrainConfig::default(), "Stable-Baselines3", settings)
+    }
+}
+
 impl TrainConfig {
     /// Steps in a rollout, `n_envs · n_steps`.
     pub fn rollout_len(&self) -> usize {
@@ -59,25 +90,9 @@ impl TrainConfig {
     /// [`ConfigError`] for `n_envs` outside 1..=65536, `n_steps` 0 or so large that a rollout has more than 2²⁸ steps,
     /// `gamma` or `gae_lambda` outside `[0, 1]`, `total_steps` outside 1..=10¹⁵.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let unit = "a number from 0 to 1";
-        check_setting(
-            "n_envs",
-            self.n_envs,
-            "an integer from 1 to 65536",
-            (1..=65_536).contains(&self.n_envs),
-        )?;
-        check_setting("n_steps", self.n_steps, "an integer from 1 up", self.n_steps >= 1)?;
+        self.check()?;
         let fits = self.rollout_len() <= 1 << 28;
-        check_setting("n_steps", self.n_steps, "n_envs · n_steps at most 2^28", fits)?;
-        check_setting("gamma", self.gamma, unit, (0.0..=1.0).contains(&self.gamma))?;
-        check_setting("gae_lambda", self.gae_lambda, unit, (0.0..=1.0).contains(&self.gae_lambda))?;
-        let total = "an integer from 1 to 10^15";
-        check_setting(
-            "total_steps",
-            self.total_steps,
-            total,
-            (1..=1_000_000_000_000_000).contains(&self.total_steps),
-        )
+        check_setting("n_steps", self.n_steps, "n_envs · n_steps at most 2^28", fits)
     }
 }
 
@@ -101,5 +116,17 @@ impl EvalConfig {
     /// Every `freq` environment steps with 20 episodes, and at the end with 100.
     pub fn every(freq: u64) -> Self {
         EvalConfig { freq, episodes: 20, final_episodes: 100 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_that_of_the_struct() {
+        assert_eq!(TrainConfig::schema().differs_from(&TrainConfig::default()), None);
+        let large = TrainConfig { n_envs: 1 << 16, n_steps: 1 << 13, ..TrainConfig::default() };
+        assert_eq!(large.validate().unwrap_err().key, "n_steps");
     }
 }

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings,
+    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext,
+    bounding_for, to_settings,
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Reproducible, VecEnv};
-use rl_nn::Shards;
+use rl_nn::{Bounding, Shards};
 use rl_rollout::Collector;
 
 use crate::evaluator::Evaluator;
@@ -43,14 +44,14 @@ pub struct Trainer {
     tally: Tally,
 }
 
-/// Perceptrons for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
+/// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
 /// # Errors
 ///
 /// [`TrainError::Algo`] for unusable settings or an action space without a distribution.
 pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
     let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::mlp(&env.observation_space, &env.action_space, net, &mut rng)?)
+    Ok(ActorCritic::for_spaces(&env.observation_space, &env.action_space, net, &mut rng)?)
 }
 
 /// Checks that [`new_agent`] can make an agent, without drawing its weights.
@@ -59,8 +60,8 @@ pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCriti
 ///
 /// Those of [`new_agent`].
 pub fn check_agent(env: &EnvSpec, net: &NetConfig) -> Result<(), TrainError> {
-    let made = env.make();
-    Ok(ActorCritic::check_mlp(&made.observation_space(), &made.action_space(), net)?)
+    rl_algo::design(&env.observation_space, &env.action_space, net)?;
+    Ok(())
 }
 
 /// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
@@ -106,6 +107,11 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         algorithm.check_rollout(config.rollout_len())?;
+        let agent = match agent.policy().bounding {
+            // One put together by hand: its samples are limited to the bounds of the space, where there are any.
+            Bounding::Free => agent.with_bounding(bounding_for(&env.action_space, &NetConfig::default())?)?,
+            _ => agent,
+        };
         let info = RunInfo {
             algo: "custom".to_owned(),
             env: env.id.clone(),
@@ -149,8 +155,8 @@ impl Trainer {
         Ok(self)
     }
 
-    /// Leaves `policy.*`, `checkpoints/best/policy.*` and `summary.json` in a directory: the policies at every evaluation
-    /// and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save ([`ActorCritic::new`]).
+    /// Leaves `policy.safetensors`, `checkpoints/best/policy.safetensors` and `summary.json` in a directory: the policies at every evaluation
+    /// and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save.
     pub fn saving_in(mut self, dir: RunDir) -> Self {
         self.dir = Some(dir);
         self

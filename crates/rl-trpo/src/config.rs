@@ -1,6 +1,6 @@
 //! TRPO's settings.
 
-use rl_algo::{ConfigError, check_setting};
+use rl_algo::{Bounds, Config, ConfigError, Kind, Schema, Setting};
 use rl_optim::{CgParams, LineSearchParams, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +60,55 @@ impl Default for TrpoConfig {
     }
 }
 
+impl Config for TrpoConfig {
+    fn schema() -> Schema {
+        let positive = Kind::Real(Bounds::POSITIVE);
+        let count = Kind::integer_from(1);
+        let settings = vec![
+            Setting::new("max_kl", positive, "The trust region: the largest mean KL of a step, in nats.")
+                .log(),
+            Setting::new("cg_iters", count, "The most iterations of conjugate gradient."),
+            Setting::new(
+                "cg_damping",
+                Kind::Real(Bounds::NON_NEGATIVE),
+                "What is added to the Fisher matrix's diagonal.",
+            )
+            .log(),
+            Setting::new(
+                "backtrack_coeff",
+                Kind::Real(Bounds::open(0.0, 1.0)),
+                "Each trial of the line search is this fraction of the one before.",
+            ),
+            Setting::new("backtrack_iters", count, "The most trials, the full step included."),
+            Setting::new(
+                "accept_ratio",
+                Kind::Real(Bounds::from_below(0.0, 1.0)),
+                "The share of the linear model's promise that a step must keep.",
+            ),
+            Setting::new(
+                "n_critic_updates",
+                Kind::integer_from(0),
+                "Passes of the critic over the batch in an update.",
+            ),
+            Setting::new("batch_size", count, "Rows of a step of the critic.").log(),
+            Setting::new(
+                "learning_rate",
+                Kind::Schedule(Bounds::POSITIVE),
+                "The learning rate of the critic's Adam.",
+            )
+            .log(),
+            Setting::new("normalize_advantage", Kind::Bool, "Whether each batch normalises its advantages."),
+            Setting::new(
+                "kl_reduction",
+                Kind::Choice(&["sum", "mean_per_dim"]),
+                "How the KL of a multi-dimensional action becomes one number.",
+            )
+            .from_source("Schulman et al. 2015"),
+        ];
+        Schema::of(&TrpoConfig::default(), "sb3-contrib", settings)
+    }
+}
+
 impl TrpoConfig {
     /// Checks every setting.
     ///
@@ -67,28 +116,7 @@ impl TrpoConfig {
     ///
     /// [`ConfigError`] with the first that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        let coeff = self.backtrack_coeff;
-        check_setting("max_kl", self.max_kl, "a positive number", positive(self.max_kl))?;
-        check_setting("cg_iters", self.cg_iters, "at least 1", self.cg_iters >= 1)?;
-        let damping = self.cg_damping;
-        check_setting(
-            "cg_damping",
-            damping,
-            "a number of at least 0",
-            damping >= 0.0 && damping.is_finite(),
-        )?;
-        check_setting("backtrack_coeff", coeff, "a number between 0 and 1", coeff > 0.0 && coeff < 1.0)?;
-        check_setting("backtrack_iters", self.backtrack_iters, "at least 1", self.backtrack_iters >= 1)?;
-        let ratio = self.accept_ratio;
-        check_setting("accept_ratio", ratio, "a number from 0 to below 1", (0.0..1.0).contains(&ratio))?;
-        check_setting("batch_size", self.batch_size, "at least 1", self.batch_size >= 1)?;
-        check_setting(
-            "learning_rate",
-            self.learning_rate,
-            "a positive number",
-            positive(self.learning_rate.initial()),
-        )
+        self.check()
     }
 
     /// The settings of conjugate gradient.
@@ -104,5 +132,36 @@ impl TrpoConfig {
             backtrack_iters: self.backtrack_iters,
             accept_ratio: self.accept_ratio,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_schema_is_that_of_the_struct() {
+        assert_eq!(TrpoConfig::schema().differs_from(&TrpoConfig::default()), None);
+        let reduced = TrpoConfig { kl_reduction: KlReduction::MeanPerDim, ..TrpoConfig::default() };
+        assert!(reduced.validate().is_ok());
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_refused() {
+        let valid = TrpoConfig::default;
+        for (key, config) in [
+            ("max_kl", TrpoConfig { max_kl: 0.0, ..valid() }),
+            ("cg_iters", TrpoConfig { cg_iters: 0, ..valid() }),
+            ("cg_damping", TrpoConfig { cg_damping: -1.0, ..valid() }),
+            ("backtrack_coeff", TrpoConfig { backtrack_coeff: 1.0, ..valid() }),
+            ("backtrack_iters", TrpoConfig { backtrack_iters: 0, ..valid() }),
+            ("accept_ratio", TrpoConfig { accept_ratio: 1.0, ..valid() }),
+            ("batch_size", TrpoConfig { batch_size: 0, ..valid() }),
+            ("learning_rate", TrpoConfig { learning_rate: Schedule::Linear(f64::NAN), ..valid() }),
+        ] {
+            assert_eq!(config.validate().unwrap_err().key, key);
+        }
+        let least = TrpoConfig { cg_damping: 0.0, accept_ratio: 0.0, n_critic_updates: 0, ..valid() };
+        assert!(least.validate().is_ok());
     }
 }

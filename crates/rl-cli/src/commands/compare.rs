@@ -11,8 +11,10 @@ use rl_train::{RunDir, Summary};
 use super::comparison::{Comparison, Ended, Group, Run};
 use crate::args::CompareArgs;
 use crate::errors::{message, usage};
-use crate::plan::{RunConfig, plan};
+use crate::plan::plan;
 use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
+use crate::run_config::RunConfig;
+use crate::variants::Variant;
 use crate::{Known, output};
 
 /// A run to do, and its place.
@@ -29,7 +31,8 @@ struct Share {
 }
 
 pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let runs = plan(known, &args.algos, &args.envs, &args.run)?;
+    let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
+    let runs = plan(known, &variants, &args.envs, &args.run.settings)?;
     let configs = with_seeds(&runs, args.seeds)?;
     let threads = threads(args.run.threads);
     let at_once = threads.min(configs.len()).max(1);
@@ -60,7 +63,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
 
 /// The jobs that are of this algorithm in this environment and were begun, with how they ended.
 fn group<'a>(config: &'a RunConfig, jobs: &'a [Job], outcomes: &'a [Option<Result<Summary>>]) -> Group<'a> {
-    let is_here = |job: &Job| job.config.algo.id == config.algo.id && job.config.env.id == config.env.id;
+    let is_here = |job: &Job| job.config.name() == config.name() && job.config.env.id == config.env.id;
     let run = |(job, outcome): (&'a Job, &'a Option<Result<Summary>>)| {
         let ended = match outcome.as_ref()? {
             Ok(summary) => Ended::Well(summary),
@@ -87,7 +90,7 @@ fn with_seeds(runs: &[RunConfig], seeds: u64) -> Result<Vec<RunConfig>> {
 fn make_places(configs: Vec<RunConfig>, args: &CompareArgs) -> Result<Vec<Job>> {
     let mut jobs: Vec<Job> = Vec::with_capacity(configs.len());
     for config in configs {
-        match RunDir::create(&args.run.out, &config.env.id, &config.algo.id, config.seed) {
+        match RunDir::create(&args.run.out, &config.env.id, &config.name(), config.seed) {
             Ok(dir) => jobs.push(Job { config, dir }),
             Err(error) => {
                 jobs.into_iter().for_each(|job| job.dir.discard_if_empty());

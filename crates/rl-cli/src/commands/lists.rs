@@ -1,4 +1,4 @@
-//! `rl envs`, `rl presets` and `rl show-config`
+//! `rl envs` and `rl presets`
 
 use std::process::ExitCode;
 
@@ -6,10 +6,8 @@ use anyhow::Result;
 use rl_train::reward_threshold;
 use serde_json::json;
 
-use crate::args::{EnvsArgs, ShowConfigArgs};
-use crate::errors::usage;
-use crate::plan::RunConfig;
-use crate::{Known, config_file, environments, output, presets as named};
+use crate::args::EnvsArgs;
+use crate::{Known, environments, output, presets as named};
 
 pub(crate) fn envs(args: &EnvsArgs, known: &Known, json: bool) -> Result<ExitCode> {
     if let Some(whose) = &args.whose {
@@ -71,18 +69,6 @@ pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
         rows.push(vec![named::SB3.to_owned(), spec.id.clone(), "any".to_owned(), "the defaults".to_owned()]);
     }
     print(json, &documents, &rows)
-}
-
-pub(crate) fn show_config(args: &ShowConfigArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let algo = known.algorithms.get(&args.algo).map_err(usage)?;
-    let env = environments::find(known, &args.env, &args.gym)?;
-    let run = RunConfig::resolve(algo, &env, args.preset.as_deref(), Vec::new())?;
-    if json {
-        output::print_json(&run.settings())?;
-    } else {
-        output::print(&config_file::write(&run))?;
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn print(json: bool, documents: &[serde_json::Value], rows: &[Vec<String>]) -> Result<ExitCode> {

@@ -6,11 +6,13 @@ mod comparison;
 mod eval;
 mod lists;
 mod play;
+mod settings;
 mod train;
 
 pub(crate) use check_env::check_env;
 pub(crate) use compare::compare;
 pub(crate) use eval::eval;
-pub(crate) use lists::{envs, presets, show_config};
+pub(crate) use lists::{envs, presets};
 pub(crate) use play::play;
+pub(crate) use settings::{settings, show_config};
 pub(crate) use train::train;

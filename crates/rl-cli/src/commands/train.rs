@@ -8,17 +8,15 @@ use rl_train::{RunDir, Status, Summary};
 use serde_json::{Value, json};
 
 use crate::args::TrainArgs;
-use crate::plan::plan;
+use crate::plan::plan_one;
 use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
 use crate::{Known, output};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let runs = plan(known, std::slice::from_ref(&args.algo), std::slice::from_ref(&args.env), &args.run)?;
-    let [config] = &runs[..] else { anyhow::bail!("one algorithm in one environment makes one run") };
-
-    let dir = RunDir::create(&args.run.out, &config.env.id, &config.algo.id, config.seed)?;
+    let config = plan_one(known, &args.algo, &args.env, &args.run.settings)?;
+    let dir = RunDir::create(&args.run.out, &config.env.id, &config.name(), config.seed)?;
     let stop = stop_on_interrupt()?;
-    let summary = run(config, &dir, threads(args.run.threads), &Screen::new(args.run.quiet), &stop)?;
+    let summary = run(&config, &dir, threads(args.run.threads), &Screen::new(args.run.quiet), &stop)?;
     if json {
         output::print_json(&document(&summary, &dir))?;
     } else {

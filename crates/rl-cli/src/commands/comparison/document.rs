@@ -37,13 +37,13 @@ impl Comparison<'_> {
         let envs = self.envs();
         let mut algos: Vec<&str> = Vec::new();
         for group in &self.groups {
-            if !algos.contains(&group.algo) {
-                algos.push(group.algo);
+            if !algos.contains(&&*group.name) {
+                algos.push(&group.name);
             }
         }
         let matrix = |algo: &str| -> Option<Vec<Vec<f64>>> {
             let of_env =
-                |env: &&str| self.groups.iter().find(|g| g.algo == algo && g.env == *env)?.scores().ok();
+                |env: &&str| self.groups.iter().find(|g| g.name == algo && g.env == *env)?.scores().ok();
             let tasks = envs.iter().map(of_env).collect::<Option<Vec<_>>>()?;
             let runs = tasks.first()?.len();
             let all_alike = tasks.iter().all(|task| task.len() == runs);
@@ -63,7 +63,7 @@ fn of_group(group: &Group<'_>) -> Value {
     };
     let steps = group.steps_to_threshold();
     json!({
-        "algo": group.algo,
+        "algo": group.name,
         "preset": group.preset,
         "runs": group.runs.len(),
         "failed": group.n_failed(),

@@ -105,7 +105,7 @@ impl Comparison<'_> {
             let mut algos = Map::new();
             for group in self.groups_in(env) {
                 group.scores().ok().filter(|_| group.n_interrupted() == 0)?;
-                algos.insert(group.algo.to_owned(), of_group(group)?);
+                algos.insert(group.name.clone(), of_group(group)?);
             }
             tasks.insert(env.to_owned(), Value::Object(algos));
         }
@@ -164,7 +164,7 @@ fn of_run(group: &Group<'_>, run: &Run<'_>) -> Vec<String> {
 }
 
 fn name(group: &Group<'_>, run: &Run<'_>) -> [String; 4] {
-    [group.env.to_owned(), group.algo.to_owned(), group.preset.to_owned(), run.seed.to_string()]
+    [group.env.to_owned(), group.name.clone(), group.preset.to_owned(), run.seed.to_string()]
 }
 
 /// A cell, empty where there is nothing.

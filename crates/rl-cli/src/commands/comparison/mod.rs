@@ -3,7 +3,6 @@
 mod document;
 mod files;
 mod results;
-mod worst;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -101,7 +100,7 @@ fn row(group: &Group<'_>) -> Vec<String> {
         Some(summary) => summary.eval.map_or("-".to_owned(), |e| format!("{:.d$}", e.mean)),
     };
     vec![
-        group.algo.to_owned(),
+        group.name.clone(),
         group.preset.to_owned(),
         evaluation,
         interval,
@@ -141,7 +140,7 @@ fn told(i: &Improvement<'_>) -> String {
 
 /// What must be known to read a group's row.
 fn notes(group: &Group<'_>) -> Vec<String> {
-    let (failed, runs, algo) = (group.n_failed(), group.runs.len(), group.algo);
+    let (failed, runs, algo) = (group.n_failed(), group.runs.len(), &group.name);
     let mut notes = Vec::new();
     if let Some(worst) = group.failed_counts_as() {
         notes.push(format!(

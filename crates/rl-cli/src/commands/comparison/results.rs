@@ -10,18 +10,19 @@ use rl_stats::{EventTime, Interval, KaplanMeier, MedianInterval, RestrictedMean}
 use rl_train::{RunDir, Status, Summary};
 use serde_json::Value;
 
-use super::worst::worst_return;
-use crate::plan::RunConfig;
+use crate::run_config::RunConfig;
 
 pub(super) const CONFIDENCE: f64 = 0.95;
 pub(super) const RESAMPLES: usize = 10_000;
 
 /// All seeds of one algorithm in one environment.
 pub(crate) struct Group<'a> {
-    pub(super) algo: &'a str,
+    /// The algorithm and its label.
+    pub(super) name: String,
     pub(super) env: &'a str,
     pub(super) preset: &'a str,
     pub(super) threshold: Option<f64>,
+    worst_return: Option<f64>,
     budget: u64,
     evaluates: bool,
     pub(crate) runs: Vec<Run<'a>>,
@@ -61,10 +62,11 @@ pub(super) struct Reaching {
 impl<'a> Group<'a> {
     pub(crate) fn new(config: &'a RunConfig, runs: Vec<Run<'a>>) -> Self {
         Group {
-            algo: &config.algo.id,
+            name: config.name(),
             env: &config.env.id,
             preset: config.preset,
             threshold: rl_train::reward_threshold(&config.env),
+            worst_return: config.env.worst_return,
             budget: config.train.total_steps,
             evaluates: config.eval.is_some(),
             runs,
@@ -85,7 +87,7 @@ impl<'a> Group<'a> {
 
     /// What a failed run counts as, where one failed.
     pub(super) fn failed_counts_as(&self) -> Option<f64> {
-        worst_return(self.env).filter(|_| self.n_failed() > 0 && self.evaluates)
+        self.worst_return.filter(|_| self.n_failed() > 0 && self.evaluates)
     }
 
     /// Whether scores are withheld because of failed runs.
@@ -250,12 +252,12 @@ pub(super) struct Improvement<'a> {
 }
 
 /// Every pair of algorithms.
-pub(super) fn improvements<'a>(groups: &[&Group<'a>]) -> Vec<Improvement<'a>> {
+pub(super) fn improvements<'g>(groups: &[&'g Group<'_>]) -> Vec<Improvement<'g>> {
     let pairs = groups.iter().enumerate().flat_map(|(i, x)| groups[i + 1..].iter().map(move |y| (x, y)));
     pairs.filter_map(|(x, y)| improvement(x, y)).collect()
 }
 
-fn improvement<'a>(x: &Group<'a>, y: &Group<'a>) -> Option<Improvement<'a>> {
+fn improvement<'g>(x: &'g Group<'_>, y: &'g Group<'_>) -> Option<Improvement<'g>> {
     let (a, b) = (x.ranked(), y.ranked());
     if a.is_empty() || b.is_empty() {
         return None;
@@ -263,15 +265,15 @@ fn improvement<'a>(x: &Group<'a>, y: &Group<'a>) -> Option<Improvement<'a>> {
     let rng = &mut resampling();
     let interval = rl_stats::probability_of_improvement_interval(&a, &b, CONFIDENCE, RESAMPLES, rng).ok();
     // Where scores are withheld there is no pair.
-    let score = |group: &Group<'a>, seed| group.score(group.runs.iter().find(|run| run.seed == seed)?);
+    let score = |group: &Group<'_>, seed| group.score(group.runs.iter().find(|run| run.seed == seed)?);
     let seeds = x.runs.iter().filter_map(|run| Some((score(x, run.seed)?, score(y, run.seed)?)));
     let are_known = x.scores().is_ok() && y.scores().is_ok();
     let (a_paired, b_paired): (Vec<f64>, Vec<f64>) = seeds.filter(|_| are_known).unzip();
     let differences = rl_stats::paired_differences(&a_paired, &b_paired).ok();
     let (mean, rng) = (rl_stats::mean, &mut resampling());
     Some(Improvement {
-        algo: x.algo,
-        over: y.algo,
+        algo: &x.name,
+        over: &y.name,
         probability: rl_stats::probability_of_improvement(&a, &b),
         interval,
         difference: differences.as_deref().map(mean),

@@ -2,7 +2,7 @@ use rand::Rng;
 use rl_kernels::vectorize;
 
 use super::{
-    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, Noise,
     check_params,
 };
 use crate::{NnError, Real};
@@ -110,6 +110,17 @@ impl<F: Real> LogSoftmax<F> {
     }
 }
 
+/// Inverse transform: the first action whose cumulated probability exceeds `u` in `[0, 1)`. Where rounding leaves none, the last one that is
+/// possible at all.
+fn chosen(n: usize, p: impl Fn(usize) -> f64, mut u: f64) -> usize {
+    let exceeds = |a: &usize| {
+        u -= p(*a);
+        u < 0.0
+    };
+    let last = || (0..n).rev().find(|a| p(*a) > 0.0).unwrap_or(n - 1);
+    (0..n - 1).find(exceeds).unwrap_or_else(last)
+}
+
 /// Adds `p log(p/q) + q − p`, whose sum over the actions is the divergence and whose terms are not negative: they do not cancel
 /// as those of `Σ p log(p/q)` do. `remainder` is `eᵈ − 1 − d` with `d = log q − log p`.
 fn add_kl_terms<F: Real>(out: &mut [F], (log_p, p): (&[F], &[F]), (log_q, q): (&[F], &[F]), remainder: &[F]) {
@@ -144,16 +155,12 @@ impl Categorical {
 }
 
 impl<F: Real> Distribution<F> for Categorical {
-    fn spec(&self) -> DistributionSpec {
-        DistributionSpec::Categorical { n: self.n }
+    fn spec(&self) -> Option<DistributionSpec> {
+        Some(DistributionSpec::Categorical { n: self.n })
     }
 
     fn n_outputs(&self) -> usize {
         self.n
-    }
-
-    fn n_globals(&self) -> usize {
-        0
     }
 
     fn action_len(&self) -> usize {
@@ -164,30 +171,38 @@ impl<F: Real> Distribution<F> for Categorical {
         Actions::Discrete(Vec::new())
     }
 
+    fn mask(&self, masks: &[bool], y: &mut [F]) -> Result<(), NnError> {
+        NnError::check("the masks of the actions", masks.len(), y.len())?;
+        for (row, (mask, y)) in masks.chunks_exact(self.n).zip(y.chunks_exact_mut(self.n)).enumerate() {
+            if !mask.contains(&true) {
+                return Err(NnError::NoAction { row });
+            }
+            y.iter_mut()
+                .zip(mask)
+                .filter(|(_, allowed)| !**allowed)
+                .for_each(|(y, _)| *y = F::neg_infinity());
+        }
+        Ok(())
+    }
+
     fn sample(
         &self,
         p: DistParams<'_, F>,
-        rngs: &mut [SampleRng],
+        noise: &mut Noise<F>,
         actions: &mut Actions<F>,
         log_prob: &mut [F],
     ) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
-        NnError::check("the generators", rngs.len(), rows)?;
+        NnError::check("the generators", noise.rngs.len(), rows)?;
         NnError::check("the log-probabilities", log_prob.len(), rows)?;
         let Actions::Discrete(actions) = actions else {
             return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
         };
         let pi = LogSoftmax::new(p.y, self.n);
         let first = actions.len();
-        for (b, rng) in rngs.iter_mut().enumerate() {
-            // Inverse transform: the first action whose cumulated probability exceeds u.
-            let mut u: f64 = rng.random();
-            let last = self.n - 1;
-            let chosen = (0..last).position(|a| {
-                u -= pi.p[a * rows + b].widen();
-                u < 0.0
-            });
-            actions.push(chosen.unwrap_or(last));
+        for (b, rng) in noise.rngs.iter_mut().enumerate() {
+            let p = |a: usize| pi.p[a * rows + b].widen();
+            actions.push(chosen(self.n, p, rng.random()));
         }
         pi.log_probs(&actions[first..], log_prob);
         Ok(())
@@ -396,6 +411,28 @@ mod tests {
         dist.kl(p, p, &mut kl).unwrap();
         dist.kl_grad(p, p, 1.0, DistGrad { y: &mut g, globals: &mut [] }).unwrap();
         assert_eq!((kl, g), ([0.0; 2], [0.0; 6]));
+    }
+
+    /// Not even for the largest `u` below 1, with probabilities that add up to less.
+    #[test]
+    fn an_impossible_action_is_never_chosen() {
+        let p = [0.3, 0.6999, 0.0];
+        assert_eq!(chosen(3, |a| p[a], 1.0 - 2.0_f64.powi(-53)), 1);
+        assert_eq!(chosen(3, |a| [0.0, 0.5, 0.5][a], 0.0), 1);
+        assert_eq!(chosen(3, |a| p[a], 0.0), 0);
+        let mut y = [1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let dist = Categorical { n: 3 };
+        dist.mask(&[true, true, false, false, true, false], &mut y).unwrap();
+        let inf = f64::INFINITY;
+        assert_eq!(y, [1.0, 2.0, -inf, -inf, 5.0, -inf]);
+        assert!(matches!(
+            dist.mask(&[true, true, true, false, false, false], &mut y),
+            Err(NnError::NoAction { row: 1 })
+        ));
+        let p = DistParams { y: &y, globals: &[] };
+        let mut h = [f64::NAN; 2];
+        dist.entropy(p, &mut h).unwrap();
+        assert!((h[0] - 0.582_203_1).abs() < 1e-6 && h[1] == 0.0, "{h:?}");
     }
 
     #[test]

@@ -1,0 +1,293 @@
+//! What settings there are: key, what the value may be, default and where it comes from, and one line about each.
+
+mod kind;
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+pub use kind::{Bounds, Kind};
+
+use crate::{ConfigError, Settings};
+
+/// On which scale a setting is varied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scale {
+    /// By differences.
+    Linear,
+    /// By factors.
+    Log,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setting {
+    /// Its name.
+    pub key: Cow<'static, str>,
+    /// What its value may be.
+    pub kind: Kind,
+    /// On which scale it is varied.
+    pub scale: Scale,
+    /// Its default, in its one form.
+    pub default: Value,
+    /// Where the default comes from, such as `Stable-Baselines3`.
+    pub source: Cow<'static, str>,
+    /// One line about it.
+    pub doc: Cow<'static, str>,
+}
+
+impl Setting {
+    /// A setting on a linear scale; [`Schema::of`] adds its default.
+    pub const fn new(key: &'static str, kind: Kind, doc: &'static str) -> Self {
+        Setting {
+            key: Cow::Borrowed(key),
+            kind,
+            scale: Scale::Linear,
+            default: Value::Null,
+            source: Cow::Borrowed(""),
+            doc: Cow::Borrowed(doc),
+        }
+    }
+
+    /// The same on a logarithmic scale.
+    pub fn log(self) -> Self {
+        Setting { scale: Scale::Log, ..self }
+    }
+
+    /// The same with a default that comes from elsewhere than those of the other settings.
+    pub fn from_source(self, source: &'static str) -> Self {
+        Setting { source: Cow::Borrowed(source), ..self }
+    }
+
+    /// The value in its one form.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a value that is not allowed.
+    pub fn read(&self, value: &Value) -> Result<Value, ConfigError> {
+        self.kind.read(value).ok_or_else(|| ConfigError {
+            key: self.key.clone().into_owned(),
+            value: shown(value),
+            allowed: self.kind.to_string(),
+        })
+    }
+}
+
+/// The settings of one config struct, in the order of its fields.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Schema {
+    settings: Vec<Setting>,
+}
+
+impl Schema {
+    /// The settings of a struct with these defaults, which come from `source` where a setting does not say otherwise.
+    pub fn of(defaults: &impl Serialize, source: &'static str, settings: Vec<Setting>) -> Self {
+        let defaults = to_settings(defaults);
+        let complete = |setting: Setting| {
+            let default = defaults.get(&*setting.key).cloned().unwrap_or_default();
+            let source = if setting.source.is_empty() { source.into() } else { setting.source };
+            Setting { default, source, ..setting }
+        };
+        Schema { settings: settings.into_iter().map(complete).collect() }
+    }
+
+    /// What a struct with these defaults says of its settings by itself: their names, and their types as far as the defaults show them.
+    pub fn derived(defaults: &impl Serialize) -> Self {
+        let setting = |(key, default): (String, Value)| Setting {
+            key: key.into(),
+            kind: Kind::like(&default),
+            default,
+            ..Setting::new("", Kind::Any, "")
+        };
+        Schema { settings: to_settings(defaults).into_iter().map(setting).collect() }
+    }
+
+    /// The setting of this name.
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        self.settings.iter().find(|setting| setting.key == key)
+    }
+
+    /// All settings, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.settings.iter()
+    }
+
+    /// Every key with its default.
+    pub fn defaults(&self) -> Settings {
+        self.iter().map(|setting| (setting.key.clone().into_owned(), setting.default.clone())).collect()
+    }
+
+    /// The same without the settings that `elsewhere` holds.
+    pub fn without(mut self, elsewhere: impl Fn(&str) -> bool) -> Self {
+        self.settings.retain(|setting| !elsewhere(&setting.key));
+        self
+    }
+
+    /// The same with another default where `defaults` has one, which comes from `source`.
+    pub fn with_defaults(mut self, defaults: &Settings, source: &str) -> Self {
+        for setting in &mut self.settings {
+            if let Some(default) = defaults.get(&*setting.key) {
+                (setting.default, setting.source) = (default.clone(), source.to_owned().into());
+            }
+        }
+        self
+    }
+
+    /// Checks every value by itself; keys that may be missing are the struct's to know.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first setting whose value is not allowed.
+    pub fn check(&self, settings: &Settings) -> Result<(), ConfigError> {
+        let mut given = self.iter().filter_map(|setting| Some((setting, settings.get(&*setting.key)?)));
+        given.try_for_each(|(setting, value)| setting.read(value).map(|_| ()))
+    }
+
+    /// Where the schema is not that of a struct with these defaults: a key that one of them lacks, or a default that is not allowed. For
+    /// tests.
+    pub fn differs_from(&self, defaults: &impl Serialize) -> Option<String> {
+        let defaults = to_settings(defaults);
+        let undescribed = defaults.keys().find(|key| self.get(key).is_none());
+        let unknown = self.iter().find(|setting| !defaults.contains_key(&*setting.key));
+        match (undescribed, unknown) {
+            (Some(key), _) => Some(format!("the schema lacks {key}")),
+            (None, Some(setting)) => Some(format!("the struct lacks {}", setting.key)),
+            (None, None) => self.check(&defaults).err().map(|e| format!("the default {e}")),
+        }
+    }
+}
+
+/// A config struct that says what settings it has.
+///
+/// ```
+/// use rl_algo::{Bounds, Config, Kind, Schema, Setting};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// #[serde(default, deny_unknown_fields)]
+/// struct TemperedConfig { temperature: f64 }
+///
+/// impl Default for TemperedConfig {
+///     fn default() -> Self { TemperedConfig { temperature: 1.0 } }
+/// }
+///
+/// impl Config for TemperedConfig {
+///     fn schema() -> Schema {
+///         let temperature = Setting::new("temperature", Kind::Real(Bounds::POSITIVE), "How even the choice is.");
+///         Schema::of(&TemperedConfig::default(), "our experiments", vec![temperature.log()])
+///     }
+/// }
+///
+/// let error = TemperedConfig { temperature: -1.0 }.check().unwrap_err();
+/// assert_eq!(error.to_string(), "temperature = -1.0: expected a positive number");
+/// ```
+pub trait Config: Default + Serialize + DeserializeOwned {
+    /// What settings it has.
+    fn schema() -> Schema;
+
+    /// Checks every setting by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the first that is not allowed.
+    fn check(&self) -> Result<(), ConfigError> {
+        Self::schema().check(&to_settings(self))
+    }
+}
+
+/// A config struct as settings, every field present.
+///
+/// # Panics
+///
+/// If `config` does not serialise to a map of plain values, which a config struct always does.
+pub fn to_settings<C: Serialize>(config: &C) -> Settings {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(map)) => map,
+        other => panic!("a config struct serialises to a map, not to {other:?}"),
+    }
+}
+
+/// A config struct from settings.
+///
+/// # Errors
+///
+/// [`ConfigError`] naming the key whose value is of the wrong type, or that the struct does not have.
+pub fn from_settings<C: DeserializeOwned>(settings: &Settings) -> Result<C, ConfigError> {
+    serde_path_to_error::deserialize(Value::Object(settings.clone())).map_err(|e| {
+        let key = e.path().to_string();
+        let value = settings.get(key.split(['[', '.']).next().unwrap_or_default()).unwrap_or(&Value::Null);
+        ConfigError { value: shown(value), key, allowed: format!("another value ({})", e.into_inner()) }
+    })
+}
+
+/// A value as errors and files show it: `none` for null, lists and tables as TOML writes them.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Object(table) => {
+            let parts: Vec<String> =
+                table.iter().map(|(key, value)| format!("{key} = {}", shown(value))).collect();
+            format!("{{ {} }}", parts.join(", "))
+        }
+        // Numbers and strings are written alike in JSON and TOML.
+        value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    struct Plain {
+        ambition: f64,
+        naps: usize,
+        is_lazy: bool,
+        limit: Option<f64>,
+        name: String,
+    }
+
+    impl Default for Plain {
+        fn default() -> Self {
+            Plain { ambition: 0.5, naps: 3, is_lazy: true, limit: None, name: "sloth".to_owned() }
+        }
+    }
+
+    #[test]
+    fn a_plain_struct_has_a_schema_too() {
+        let schema = Schema::derived(&Plain::default());
+        assert_eq!(schema.differs_from(&Plain::default()), None);
+        let read = |key: &str, value: Value| schema.get(key).unwrap().read(&value);
+        assert_eq!(read("ambition", json!(1)).unwrap(), json!(1.0));
+        assert_eq!(read("naps", json!(1e1)).unwrap(), json!(10));
+        assert_eq!(read("limit", json!(2)).unwrap(), json!(2));
+        assert_eq!(read("is_lazy", json!(1)).unwrap_err().to_string(), "is_lazy = 1: expected true or false");
+        // What the defaults do not show, the struct says itself.
+        let mut settings = to_settings(&Plain::default());
+        settings["naps"] = json!(-1);
+        let error = from_settings::<Plain>(&settings).err().unwrap().to_string();
+        assert!(error.starts_with("naps = -1: expected another value (invalid value"), "{error}");
+    }
+
+    #[test]
+    fn schema_and_struct_are_compared() {
+        let naps = Setting::new("naps", Kind::Integer { from: 1, to: 2 }, "");
+        let of = |settings| Schema::of(&Plain::default(), "", settings);
+        let lacking = of(vec![naps.clone()]).differs_from(&Plain::default()).unwrap();
+        assert_eq!(lacking, "the schema lacks ambition");
+        let mut settings: Vec<Setting> = Schema::derived(&Plain::default()).iter().cloned().collect();
+        settings[1] = naps;
+        let refused = of(settings.clone()).differs_from(&Plain::default()).unwrap();
+        assert_eq!(refused, "the default naps = 3: expected an integer from 1 to 2");
+        settings[1] = Setting::new("snacks", Kind::Any, "");
+        assert!(of(settings).differs_from(&Plain::default()).is_some());
+    }
+}

@@ -1,0 +1,80 @@
+//! `rl settings` and `rl show-config`: what can be set, and what is set.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use rl_algo::{Setting, Settings, shown};
+use serde_json::{Value, json};
+
+use crate::args::{SettingsArgs, ShowConfigArgs};
+use crate::errors::usage;
+use crate::plan::plan_one;
+use crate::settings::{Source, sections};
+use crate::{Known, config_file, output};
+
+/// Every setting of an algorithm's runs.
+pub(crate) fn settings(args: &SettingsArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    let spec = known.algorithms.get(&args.algo).map_err(usage)?;
+    let aliases = |key: &str| -> Vec<&str> {
+        spec.aliases.iter().filter(|(_, name)| *name == key).map(|(alias, _)| *alias).collect()
+    };
+    let mut documents = Vec::new();
+    let mut rows = vec![["setting", "default", "from", "allowed", "about"].map(str::to_owned).to_vec()];
+    for section in sections(spec) {
+        rows.push(vec![format!("# {}", section.about)]);
+        for setting in section.schema.iter() {
+            let aliases = aliases(&setting.key);
+            documents.push(document(&section.about, setting, &aliases));
+            let about = match &aliases[..] {
+                [] => setting.doc.clone().into_owned(),
+                names => format!("{} Also {}.", setting.doc, names.join(", ")),
+            };
+            rows.push(vec![
+                setting.key.clone().into_owned(),
+                shown(&setting.default),
+                setting.source.clone().into_owned(),
+                setting.kind.to_string(),
+                about,
+            ]);
+        }
+    }
+    if json {
+        output::print_json(&documents)?;
+    } else {
+        output::print(&output::table(&rows))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn document(section: &str, setting: &Setting, aliases: &[&str]) -> Value {
+    json!({
+        "key": setting.key,
+        "section": section.trim_end_matches('.'),
+        "kind": setting.kind.document(),
+        "allowed": setting.kind.to_string(),
+        "scale": setting.scale,
+        "default": setting.default,
+        "source": setting.source,
+        "doc": setting.doc,
+        "aliases": aliases,
+    })
+}
+
+/// The settings of one run, with where each comes from.
+pub(crate) fn show_config(args: &ShowConfigArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    let run = plan_one(known, &args.algo, &args.env, &args.settings)?;
+    if !json {
+        output::print(&config_file::write(&run, true))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let source = |(key, source): (&String, &Source)| (key.clone(), Value::from(source.to_string()));
+    let sources: Settings = run.sources.iter().map(source).collect();
+    output::print_json(&json!({
+        "algo": run.algo.id,
+        "env": run.env.id,
+        "preset": run.preset,
+        "settings": run.settings(),
+        "sources": sources,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}

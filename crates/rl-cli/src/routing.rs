@@ -1,0 +1,103 @@
+//! One flat space of keys: which algorithm a key belongs to.
+
+use anyhow::{Result, bail};
+use rl_algo::{AlgorithmRegistry, AlgorithmSpec, nearest, shown};
+
+use crate::errors::usage;
+use crate::settings::{Given, Source, canonical, keys};
+
+/// Which algorithms run, among all that could; one that runs in several variants is there for each.
+pub(crate) struct Selected<'a> {
+    pub(crate) specs: Vec<&'a AlgorithmSpec>,
+    pub(crate) all: &'a AlgorithmRegistry,
+}
+
+impl Selected<'_> {
+    /// What was given for each of the selected algorithms, by its own keys.
+    ///
+    /// # Errors
+    ///
+    /// For a key that no selected algorithm has, and for one that means different settings in two of them.
+    pub(crate) fn route(&self, given: &[Given]) -> Result<Vec<Vec<Given>>> {
+        let mut routed = vec![Vec::new(); self.specs.len()];
+        for given in given {
+            let keys = self.keys_of(given)?;
+            for (settings, key) in routed.iter_mut().zip(keys) {
+                settings.extend(key.map(|key| Given { key, ..given.clone() }));
+            }
+        }
+        Ok(routed)
+    }
+
+    /// The key that was given, in the terms of each selected algorithm; `None` where it does not concern it.
+    fn keys_of(&self, given: &Given) -> Result<Vec<Option<String>>> {
+        let (only, key) = match given.key.split_once('.') {
+            Some((algo, key)) => (Some(algo), key),
+            None => (None, given.key.as_str()),
+        };
+        if let Some(algo) = only {
+            self.all.get(algo).map_err(|e| usage(format!("{}: {e}", told(given))))?;
+            if !self.specs.iter().any(|spec| spec.id == algo) {
+                if matches!(given.source, Source::File(_)) {
+                    return Ok(vec![None; self.specs.len()]);
+                }
+                bail!(usage(format!(
+                    "{}: {algo} is not among the algorithms here ({})",
+                    told(given),
+                    names(&self.specs)
+                )));
+            }
+        }
+        let concerns = |spec: &AlgorithmSpec| only.is_none_or(|algo| spec.id == algo);
+        let keys: Vec<_> =
+            self.specs.iter().map(|spec| concerns(spec).then(|| canonical(spec, key)).flatten()).collect();
+        let mut meanings: Vec<_> = keys.iter().flatten().collect();
+        meanings.sort();
+        meanings.dedup();
+        match meanings.len() {
+            0 => Err(self.unknown(given, key, concerns)),
+            1 => Ok(keys),
+            _ => {
+                let of_each = self.specs.iter().zip(&keys);
+                let meaning =
+                    of_each.filter_map(|(spec, k)| Some(format!("{} = {}.{}", k.as_ref()?, spec.id, key)));
+                let meaning = meaning.collect::<Vec<_>>().join(", ");
+                Err(usage(format!(
+                    "{}: ambiguous, it means different settings; say which: {meaning}",
+                    told(given)
+                )))
+            }
+        }
+    }
+
+    fn unknown(&self, given: &Given, key: &str, concerns: impl Fn(&AlgorithmSpec) -> bool) -> anyhow::Error {
+        let specs: Vec<_> = self.specs.iter().copied().filter(|spec| concerns(spec)).collect();
+        let mut known: Vec<String> = specs.iter().flat_map(|spec| keys(spec)).collect();
+        known.sort();
+        known.dedup();
+        let hint = nearest(key, known.iter().map(String::as_str)).map(|n| format!(", did you mean {n:?}?"));
+        let elsewhere = self.all.iter().find(|spec| canonical(spec, key).is_some());
+        let hint = match elsewhere {
+            Some(spec) => format!(", it is a setting of {}", spec.id),
+            None => hint.unwrap_or_default(),
+        };
+        let known = known.join(", ");
+        usage(format!("{}: unknown setting of {}{hint}; known: {known}", told(given), names(&specs)))
+    }
+}
+
+/// The algorithms' names, each once.
+fn names(specs: &[&AlgorithmSpec]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for spec in specs {
+        if !names.contains(&spec.id.as_str()) {
+            names.push(&spec.id);
+        }
+    }
+    names.join(", ")
+}
+
+/// A given value as an error shows it.
+fn told(given: &Given) -> String {
+    format!("{} = {} ({})", given.key, shown(&given.value), given.source)
+}

@@ -1,0 +1,169 @@
+//! One run, every setting resolved and checked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Result;
+use rl_algo::{Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, from_settings, to_settings};
+use rl_env::EnvSpec;
+use rl_train::{EvalConfig, TrainConfig, check_agent};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::errors::usage;
+use crate::presets;
+use crate::routing::Selected;
+use crate::settings::{Given, NEVER, Section, Source, sections};
+
+/// One run, every setting resolved and checked.
+#[derive(Clone)]
+pub(crate) struct RunConfig {
+    pub(crate) algo: AlgorithmSpec,
+    pub(crate) env: EnvSpec,
+    /// The preset it started from; everything it said is in the other fields.
+    pub(crate) preset: &'static str,
+    /// What tells it from other runs of its algorithm in its environment.
+    pub(crate) label: Option<String>,
+    pub(crate) seed: u64,
+    pub(crate) eval: Option<EvalConfig>,
+    pub(crate) train: TrainConfig,
+    pub(crate) net: NetConfig,
+    /// The algorithm's own settings.
+    pub(crate) algorithm: Settings,
+    /// Where the value of every key comes from.
+    pub(crate) sources: Arc<BTreeMap<String, Source>>,
+}
+
+/// The settings of a section with their values.
+pub(crate) struct SectionValues {
+    pub(crate) about: String,
+    pub(crate) values: Settings,
+}
+
+impl RunConfig {
+    /// Lays the given settings, whose keys are the algorithm's, over a preset over the defaults, and checks them as a whole.
+    ///
+    /// # Errors
+    ///
+    /// An error of usage that names the setting, its value and what is allowed.
+    pub(crate) fn resolve(
+        algo: &AlgorithmSpec,
+        env: &EnvSpec,
+        preset: Option<&str>,
+        given: Vec<Given>,
+    ) -> Result<Self> {
+        let (preset, tuned) = presets::find(preset, &algo.id, &env.id)?;
+        let source = Source::Preset(preset.to_owned());
+        let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
+        let mut registry = rl_algo::AlgorithmRegistry::new();
+        registry.register(algo.clone()).map_err(usage)?;
+        let alone = Selected { specs: vec![algo], all: &registry };
+        let tuned = alone.route(&tuned.collect::<Vec<_>>())?.into_iter().flatten();
+
+        let sections = sections(algo);
+        let (values, sources) = lay(&sections, tuned.chain(given)).map_err(usage)?;
+        let train: TrainConfig = part(&values, &TrainConfig::default())?;
+        train.validate().map_err(usage)?;
+        let net: NetConfig = part(&values, &NetConfig::default())?;
+        net.validate().map_err(usage)?;
+        let run = RunConfig {
+            seed: values["seed"].as_u64().unwrap_or_default(),
+            label: values["label"].as_str().map(str::to_owned),
+            eval: evaluation(&values["eval_freq"], train.total_steps),
+            algorithm: restricted(&values, |key| algo.schema.get(key).is_some()),
+            algo: algo.clone(),
+            env: env.clone(),
+            preset,
+            train,
+            net,
+            sources: Arc::new(sources),
+        };
+        run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(usage)?;
+        check_agent(&run.env, &run.net).map_err(usage)?;
+        Ok(run)
+    }
+
+    /// A new instance of the algorithm.
+    ///
+    /// # Errors
+    ///
+    /// An error of usage for settings that cannot be used.
+    pub(crate) fn make_algorithm(&self) -> Result<Box<dyn Algorithm>> {
+        self.algo.make(&self.algorithm).map_err(usage)
+    }
+
+    /// The same run with another seed.
+    pub(crate) fn with_seed(&self, seed: u64) -> Self {
+        RunConfig { seed, ..self.clone() }
+    }
+
+    /// The algorithm and the label: what its runs are called beside others in the environment.
+    pub(crate) fn name(&self) -> String {
+        self.label.as_ref().map_or_else(|| self.algo.id.clone(), |label| format!("{}-{label}", self.algo.id))
+    }
+
+    /// Every setting by its key, in sections.
+    pub(crate) fn sections(&self) -> Vec<SectionValues> {
+        let mut values = self.algorithm.clone();
+        values.extend(to_settings(&self.net));
+        values.extend(to_settings(&self.train));
+        values.insert("seed".to_owned(), self.seed.into());
+        values.insert("eval_freq".to_owned(), self.eval.map_or(NEVER.into(), |e| e.freq.into()));
+        values.insert("label".to_owned(), self.label.clone().into());
+        let of_section = |Section { about, schema }: Section| {
+            let keys = schema.iter().map(|setting| setting.key.clone().into_owned());
+            let values = keys.filter_map(|key| values.get(&key).cloned().map(|value| (key, value)));
+            SectionValues { about, values: values.collect() }
+        };
+        sections(&self.algo).into_iter().map(of_section).collect()
+    }
+
+    /// Every setting by its key.
+    pub(crate) fn settings(&self) -> Settings {
+        self.sections().into_iter().flat_map(|section| section.values).collect()
+    }
+}
+
+/// What is given over the defaults, the later over the earlier: every key's value in its one form, and its source.
+fn lay(
+    sections: &[Section],
+    given: impl Iterator<Item = Given>,
+) -> Result<(Settings, BTreeMap<String, Source>), ConfigError> {
+    let mut values = Settings::new();
+    let mut sources = BTreeMap::new();
+    for setting in sections.iter().flat_map(|section| section.schema.iter()) {
+        let key = setting.key.clone().into_owned();
+        sources.insert(key.clone(), Source::Default(setting.source.clone().into_owned()));
+        values.insert(key, setting.default.clone());
+    }
+    let find = |key: &str| sections.iter().find_map(|section| section.schema.get(key));
+    // Only what counts is checked: a value that a later one replaces may be another preset's, or a slip that was mended.
+    let last: BTreeMap<String, Given> = given.map(|given| (given.key.clone(), given)).collect();
+    for (key, Given { value, source, .. }) in last {
+        if let Some(setting) = find(&key) {
+            values.insert(key.clone(), setting.read(&value)?);
+            sources.insert(key, source);
+        }
+    }
+    Ok((values, sources))
+}
+
+/// The settings whose key belongs.
+fn restricted(settings: &Settings, belongs: impl Fn(&str) -> bool) -> Settings {
+    settings.iter().filter(|(key, _)| belongs(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn part<C: Serialize + DeserializeOwned>(values: &Settings, defaults: &C) -> Result<C> {
+    let keys = to_settings(defaults);
+    from_settings(&restricted(values, |key| keys.contains_key(key))).map_err(usage)
+}
+
+/// Evaluations every so many steps, by default in tenths of the run.
+fn evaluation(freq: &Value, total_steps: u64) -> Option<EvalConfig> {
+    match freq.as_u64() {
+        Some(freq) => Some(EvalConfig::every(freq)),
+        None if freq == NEVER => None,
+        None => Some(EvalConfig::tenths(total_steps)),
+    }
+}
