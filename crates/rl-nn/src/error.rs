@@ -53,6 +53,14 @@ pub enum NnError {
     /// A description of a network that cannot be built.
     #[error("network description: {0}")]
     Description(String),
+    /// A tensor of a candle module that the output does not depend on, or not in a way that candle can differentiate.
+    #[error(
+        "no gradient reaches {tensor:?} of a candle module: nothing uses it, or an operation that candle cannot differentiate lies between"
+    )]
+    MissingGradient {
+        /// Its name.
+        tensor: String,
+    },
     /// candle's own error.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

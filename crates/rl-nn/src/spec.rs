@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Activation, Builders, Chain, Fork, Identity, Mlp, Network, NnError, Real};
+use crate::{
+    Activation, Builders, Chain, Cnn, CnnSpec, Fork, Identity, LayerNorm, Mlp, Network, NnError, Real,
+};
 
 /// The most parameters that a described network may have: 1 GiB of `f32`. As many elements a row may have.
 const MAX_PARAMS: usize = 1 << 28;
@@ -35,10 +37,20 @@ pub enum NetworkSpec {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         activated_output: bool,
     },
+    /// Convolutions and a linear layer, [`Cnn`].
+    Cnn(CnnSpec),
     /// [`Identity`].
     Identity {
         /// Elements of a row.
         n: usize,
+    },
+    /// [`LayerNorm`].
+    LayerNorm {
+        /// Elements of a row.
+        n: usize,
+        /// What follows it, if anything does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        activation: Option<Activation>,
     },
     /// Networks one after the other, [`Chain`].
     Chain {
@@ -116,7 +128,12 @@ impl NetworkSpec {
                 }
                 Ok(())
             }
+            NetworkSpec::Cnn(cnn) => {
+                check_row(cnn.features)?;
+                add_params(n_params, cnn.n_params()?)
+            }
             NetworkSpec::Identity { n } => check_row(*n),
+            NetworkSpec::LayerNorm { n, .. } => add_params(n_params, n.saturating_mul(2)),
             NetworkSpec::Chain { parts } => {
                 parts.iter().try_for_each(|(_, part)| part.check(depth + 1, n_params))
             }
@@ -140,7 +157,9 @@ impl NetworkSpec {
             NetworkSpec::Mlp { sizes, activation, activated_output: true } => {
                 Arc::new(Mlp::trunk(sizes, *activation)?)
             }
+            NetworkSpec::Cnn(cnn) => Arc::new(Cnn::new(cnn)?),
             NetworkSpec::Identity { n } => Arc::new(Identity::new(*n)?),
+            NetworkSpec::LayerNorm { n, activation } => Arc::new(LayerNorm::new(*n, *activation)?),
             NetworkSpec::Chain { parts } => Arc::new(Chain::new(named(parts)?)?),
             NetworkSpec::Fork { trunk, heads, free } => {
                 let fork = Fork::new(trunk.assemble(custom)?, named(heads)?)?;
