@@ -1,11 +1,11 @@
 //! A run in a few numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Evaluation;
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The budget was spent.
@@ -17,7 +17,7 @@ pub enum Status {
 }
 
 /// A run in a few numbers: `summary.json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The algorithm's name.
     pub algo: String,
