@@ -1,6 +1,8 @@
 //! A comparison is a controlled experiment: with the same seed all algorithms start from the same weights in the same states, and get the same
 //! budget.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 use std::sync::{Arc, Mutex};
 
 use rl_algo::{
