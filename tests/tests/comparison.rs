@@ -200,7 +200,7 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
 
     let evaluations = read("compare-evaluations.csv");
     assert_eq!(evaluations.lines().count(), 1 + 10 * 4);
-    assert!(evaluations.lines().nth(1).unwrap().starts_with("CartPole-v1,lazy,sb3,0,512,"), "{evaluations}");
+    assert!(evaluations.lines().nth(1).unwrap().starts_with("CartPole-v1,lazy,,sb3,0,512,"), "{evaluations}");
 
     let curves: Value = serde_json::from_str(&read("compare-marl-eval.json")).unwrap();
     let of_seed = &curves["compare"]["CartPole-v1"]["trpo"]["seed_4"];
@@ -210,6 +210,7 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
     let last = &of_seed["absolute_metrics"]["mean_episode_return"][0];
     assert!(close(number(last), number(&trpo["seeds"][4]["eval"]["mean"])));
 
+    let args = [&args[..], &["--fresh"]].concat();
     compare(&place, &args);
     assert_eq!(read("compare.json"), first);
     assert!(read("compare-2.json") != first && read("compare-2-runs.csv").contains("s0-2"));

@@ -42,6 +42,15 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("compare ppo:gamma", &["ppo:gamma", "expected key=value"]),
     ("compare ppo@zo", &["\"zo\"", "did you mean \"zoo\""]),
     ("compare ppo:label=a ppo:label=a,gamma=0.9", &["\"ppo-a\" is given twice"]),
+    ("compare --shard 4/3", &["--shard 4/3", "K/N"]),
+    ("compare --until 0", &["--until 0", "a positive number"]),
+    ("compare --until 1 --bounds 5,1", &["--bounds 5,1", "LOW,HIGH"]),
+    ("compare --until 1 --seeds 5", &["--until", "--seeds"]),
+    ("compare --bounds 0,1", &["--until"]),
+    ("compare --runs runs --seeds 3", &["--runs", "--seeds"]),
+    ("compare ppo --env CartPole-v1 --env CartPole-v1", &["\"CartPole-v1\" is given twice"]),
+    ("compare ppo trpo --config of_ppo.toml --env Acrobot-v1", &["env = \"CartPole-v1\"", "says Acrobot-v1"]),
+    ("compare trpo --config of_ppo.toml", &["algo = \"ppo\"", "says trpo"]),
     // Values.
     ("train ppo CartPole-v1 --set learning_rate=-0.001", &["learning_rate = -0.001", "positive"]),
     (
@@ -84,6 +93,7 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("bad.toml"), "gamma = 0.9\nclip_rnge = 0.1\n").unwrap();
     fs::write(place.path().join("broken.toml"), "gamma = 0.9\nn_envs = = 2\n").unwrap();
     fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
+    fs::write(place.path().join("of_ppo.toml"), "algo = \"ppo\"\nenv = \"CartPole-v1\"\n").unwrap();
     fs::write(place.path().join("number.toml"), "algo = 3\n").unwrap();
     for (args, expected) in MISUSE {
         let args: Vec<&str> = args.split_whitespace().collect();

@@ -1,6 +1,6 @@
 //! The arguments as they are written: parsed, not yet understood.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -55,9 +55,33 @@ pub(crate) struct CompareArgs {
     /// An environment; may be repeated. [default: that of --config, else CartPole-v1]
     #[arg(long = "env", value_name = "ENV")]
     pub(crate) envs: Vec<String>,
-    /// How many seeds, from --seed on; intervals need five.
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=10_000))]
-    pub(crate) seeds: u64,
+    /// How many seeds, from --seed on; intervals need five. [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) seeds: Option<u64>,
+    /// Add seeds until the interval of every algorithm is this narrow; it stays valid under such stopping.
+    #[arg(long, value_name = "WIDTH", conflicts_with = "seeds")]
+    pub(crate) until: Option<f64>,
+    /// The most seeds of --until.
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "until", value_parser = clap::value_parser!(u64).range(5..=1_000_000))]
+    pub(crate) max_seeds: u64,
+    /// The least and the greatest score there can be: --until is then about the mean's interval, not the IQM's.
+    #[arg(long, value_name = "LOW,HIGH", requires = "until", allow_hyphen_values = true)]
+    pub(crate) bounds: Option<String>,
+    /// Run only the K-th of N parts; the parts' --out put together are the whole.
+    #[arg(long, value_name = "K/N", conflicts_with = "until")]
+    pub(crate) shard: Option<String>,
+    /// No files of single runs: a line for each, summary and curve, in one table in --out.
+    #[arg(long)]
+    pub(crate) lean: bool,
+    /// Run again what is finished already.
+    #[arg(long)]
+    pub(crate) fresh: bool,
+    /// Compare finished runs instead: directories of runs, or that have some below them.
+    #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = [
+        "variants", "envs", "seeds", "until", "shard", "lean", "fresh", "preset", "config", "set", "seed", "total_steps", "n_envs",
+        "eval_freq", "no_eval", "label", "threads",
+    ])]
+    pub(crate) runs: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
@@ -104,12 +128,19 @@ pub(crate) struct RunArgs {
     /// Threads, over all runs; results do not depend on them. [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) threads: Option<u64>,
-    /// Where the runs' directories go.
-    #[arg(long, value_name = "DIR", default_value = "runs")]
-    pub(crate) out: PathBuf,
+    /// Where the runs' directories go. [default: runs]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
     /// No progress.
     #[arg(long)]
     pub(crate) quiet: bool,
+}
+
+impl RunArgs {
+    /// Where the runs' directories go.
+    pub(crate) fn out(&self) -> &Path {
+        self.out.as_deref().unwrap_or(Path::new("runs"))
+    }
 }
 
 /// How environments of Python's Gymnasium (`gym:ID`, `gym:MODULE:ID`, `gymvec:ID`) are made.

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use rl_algo::{AlgorithmRegistry, shown};
+use rl_algo::{AlgorithmRegistry, Settings, shown};
 use serde_json::Value;
 
 use crate::errors::usage;
@@ -87,6 +87,23 @@ pub(crate) fn write(run: &RunConfig, with_sources: bool) -> String {
         }
     }
     text
+}
+
+/// Everything that such a file says, by key: algorithm, environment, preset and settings.
+pub(crate) fn values(run: &RunConfig) -> Settings {
+    let names = [("algo", run.algo.id.as_str()), ("env", &run.env.id), ("preset", run.preset)];
+    let names = names.into_iter().map(|(key, name)| (key.to_owned(), Value::from(name)));
+    names.chain(run.settings()).collect()
+}
+
+/// The same of a file that a run left; `None` where it is none.
+pub(crate) fn values_in(text: &str) -> Option<Settings> {
+    let table: toml::Table = text.parse().ok()?;
+    let Value::Object(mut values) = toml::Value::Table(table).try_into().ok()? else { return None };
+    for value in values.values_mut().filter(|value| *value == "none") {
+        *value = Value::Null;
+    }
+    Some(values)
 }
 
 /// A name as a shell takes it.

@@ -31,6 +31,7 @@ mod errors;
 mod output;
 mod plan;
 mod presets;
+mod recorder;
 mod routing;
 mod run;
 mod run_config;

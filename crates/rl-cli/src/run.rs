@@ -10,6 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use rl_train::{Csv, Progress, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads};
 
 use crate::config_file;
+use crate::recorder::{Recorder, Seen};
 use crate::run_config::RunConfig;
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
@@ -28,7 +29,8 @@ impl Screen {
         }
     }
 
-    fn progress(&self) -> Option<Progress> {
+    /// A bar or lines for one run.
+    pub(crate) fn progress(&self) -> Option<Progress> {
         match self {
             Screen::Bars(bars) => Some(Progress::bar(bars.add(ProgressBar::hidden()))),
             Screen::Lines => Some(Progress::lines(stderr())),
@@ -37,39 +39,48 @@ impl Screen {
     }
 }
 
-/// Trains as configured and leaves everything in the directory.
-///
-/// # Errors
-///
-/// What failed and where; what was written until then stays.
+/// A run that was begun: how it ended, and what was seen of it on the way.
+pub(crate) struct Ran {
+    pub(crate) ended: Result<Summary>,
+    pub(crate) seen: Seen,
+}
+
+/// Trains as configured and leaves everything in the directory, if there is one. What fails says where; what was written until then stays.
 pub(crate) fn run(
     config: &RunConfig,
-    dir: &RunDir,
+    dir: Option<&RunDir>,
     threads: usize,
-    screen: &Screen,
+    progress: Option<Progress>,
     stop: &Arc<AtomicBool>,
-) -> Result<Summary> {
+) -> Ran {
+    let recorder = Recorder::default();
     let train = || -> Result<Summary> {
-        dir.write("config.toml", &config_file::write(config, false))?;
         let agent = new_agent(&config.env, &config.net, config.seed)?;
         let mut trainer =
             Trainer::new(&config.env, config.train, agent, config.make_algorithm()?, config.seed)?
-                .named(&config.name(), config.settings())
+                .named(&config.algo.id, config.settings())
+                .with_sink(recorder.clone())
+                .stopped_by(stop.clone());
+        if let Some(dir) = dir {
+            dir.write("config.toml", &config_file::write(config, false))?;
+            trainer = trainer
                 .with_sink(TensorBoard::create(dir.path())?)
                 .with_sink(Csv::create(&dir.file("progress.csv"))?)
-                .saving_in(dir.clone())
-                .stopped_by(stop.clone());
+                .saving_in(dir.clone());
+        }
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
         }
-        if let Some(progress) = screen.progress() {
+        if let Some(progress) = progress {
             trainer = trainer.with_sink(progress);
         }
         Ok(with_threads(threads, move || trainer.run())??)
     };
-    train().with_context(|| {
-        format!("{} on {}, seed {}, in {}", config.algo.id, config.env.id, config.seed, dir.path().display())
-    })
+    let ended = train().with_context(|| {
+        let place = dir.map_or_else(String::new, |dir| format!(", in {}", dir.path().display()));
+        format!("{} on {}, seed {}{place}", config.name(), config.env.id, config.seed)
+    });
+    Ran { ended, seen: recorder.take() }
 }
 
 /// The threads to use: what was asked for, else one a core.

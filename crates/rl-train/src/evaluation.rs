@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rl_env::rng::stream;
 use rl_env::{ObservationNormalizer, VecEnv};
 use rl_nn::{ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
@@ -33,7 +33,7 @@ pub struct Actor<'a> {
 }
 
 /// Returns and lengths of whole episodes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The number of episodes.
     pub episodes: usize,

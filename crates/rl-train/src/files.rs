@@ -6,24 +6,28 @@ use std::path::{Path, PathBuf};
 
 use crate::TrainError;
 
-/// The directory of one run, `<out>/<env>/<algo>/s<seed>`; made for it, so nothing is ever overwritten.
+/// The directory of one run, `<out>/<env>/<name>/s<seed>`, where the name is the algorithm's with the run's label behind it (`ppo-wide`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunDir {
     path: PathBuf,
 }
 
+/// Keeps others from writing into a run's directory, until it is dropped or the process ends.
+#[derive(Debug)]
+#[must_use]
+pub struct RunLock(
+    #[expect(dead_code, reason = "what is locked is unlocked when it is dropped")] Option<fs::File>,
+);
+
 impl RunDir {
-    /// Makes the directory; where it exists already, another one with a suffix (`s0-2`, `s0-3`, …).
+    /// Makes the directory; where it exists already, another one with a suffix (`s0-2`, `s0-3`, …), so that nothing is overwritten.
     ///
     /// # Errors
     ///
     /// [`TrainError::Io`] when it cannot be made.
-    pub fn create(out: &Path, env: &str, algo: &str, seed: u64) -> Result<Self, TrainError> {
-        let parent = out.join(as_name(env)).join(as_name(algo));
-        fs::create_dir_all(&parent).map_err(TrainError::io("create the directory", &parent))?;
-        let first = parent.join(format!("s{seed}"));
-        let others = (2..=u64::MAX).map(|n| parent.join(format!("s{seed}-{n}")));
-        for path in std::iter::once(first).chain(others) {
+    pub fn create(out: &Path, env: &str, name: &str, seed: u64) -> Result<Self, TrainError> {
+        let parent = RunDir::parent(out, env, name)?;
+        for path in candidates(&parent, seed) {
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(RunDir { path }),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -31,6 +35,58 @@ impl RunDir {
             }
         }
         Err(TrainError::io("create a directory in", &parent)(ErrorKind::AlreadyExists.into()))
+    }
+
+    /// The directory that runs of this name are in, made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when it cannot be made.
+    pub fn parent(out: &Path, env: &str, name: &str) -> Result<PathBuf, TrainError> {
+        let parent = out.join(as_name(env)).join(as_name(name));
+        fs::create_dir_all(&parent).map_err(TrainError::io("create the directory", &parent))?;
+        Ok(parent)
+    }
+
+    /// The directories that [`create`](Self::create) would go past: `s0`, `s0-2`, … as far as they exist.
+    pub fn existing(out: &Path, env: &str, name: &str, seed: u64) -> Vec<Self> {
+        let parent = out.join(as_name(env)).join(as_name(name));
+        candidates(&parent, seed).take_while(|path| path.is_dir()).map(|path| RunDir { path }).collect()
+    }
+
+    /// Keeps others that ask from writing into it; `None` while somebody else does. Where the system gives no locks everybody gets one.
+    pub fn lock(&self) -> Option<RunLock> {
+        let Ok(dir) = fs::File::open(&self.path) else { return Some(RunLock(None)) };
+        match dir.try_lock() {
+            Ok(()) => Some(RunLock(Some(dir))),
+            Err(fs::TryLockError::WouldBlock) => None,
+            Err(fs::TryLockError::Error(_)) => Some(RunLock(None)),
+        }
+    }
+
+    /// Removes what an earlier beginning of the same run left; what runs do not leave stays.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when that fails.
+    pub fn clear(&self) -> Result<(), TrainError> {
+        let failed = |path: &Path| TrainError::io("clear", path);
+        for entry in fs::read_dir(&self.path).map_err(failed(&self.path))? {
+            let path = entry.map_err(failed(&self.path))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let removed = match &*name {
+                "checkpoints" => fs::remove_dir_all(&path),
+                "config.toml" | "progress.csv" | "summary.json" | "policy.json" | "policy.safetensors" => {
+                    fs::remove_file(&path)
+                }
+                name if name.starts_with("events.out.tfevents.") || name.ends_with(".tmp") => {
+                    fs::remove_file(&path)
+                }
+                _ => Ok(()),
+            };
+            removed.map_err(failed(&path))?;
+        }
+        Ok(())
     }
 
     /// The directory.
@@ -41,12 +97,6 @@ impl RunDir {
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
-    }
-
-    /// Removes the directory if nothing was written into it, as when its run never began.
-    pub fn discard_if_empty(self) {
-        // It fails where there is a file in it, and then it should.
-        let _ = fs::remove_dir(&self.path);
     }
 
     /// Where the latest policy is saved: the directory itself.
@@ -67,6 +117,13 @@ impl RunDir {
     pub fn write(&self, name: &str, contents: &str) -> Result<(), TrainError> {
         write_atomically(&self.file(name), contents.as_bytes())
     }
+}
+
+/// The places of a run in the order in which they are taken: `s7`, `s7-2`, `s7-3`, …
+fn candidates(parent: &Path, seed: u64) -> impl Iterator<Item = PathBuf> {
+    let parent = parent.to_owned();
+    let first = parent.join(format!("s{seed}"));
+    std::iter::once(first).chain((2..=u64::MAX).map(move |n| parent.join(format!("s{seed}-{n}"))))
 }
 
 /// A name as one component of a path: separators (as in `ALE/Pong-v5`) become `-`, options after a `?` a checksum of them.
@@ -132,6 +189,33 @@ mod tests {
         let names = [(); 3].map(|()| RunDir::create(out.path(), "CartPole-v1", "ppo", 7).unwrap().path);
         let names = names.map(|p| p.strip_prefix(out.path()).unwrap().to_str().unwrap().to_owned());
         assert_eq!(names, ["CartPole-v1/ppo/s7", "CartPole-v1/ppo/s7-2", "CartPole-v1/ppo/s7-3"]);
+    }
+
+    #[test]
+    fn a_run_begins_again_where_it_was() {
+        let out = tempfile::tempdir().unwrap();
+        let existing = || RunDir::existing(out.path(), "CartPole-v1", "ppo-wide", 7);
+        assert_eq!(existing(), []);
+        let made = [(); 2].map(|()| RunDir::create(out.path(), "CartPole-v1", "ppo-wide", 7).unwrap());
+        assert_eq!(existing(), made);
+        for name in ["config.toml", "summary.json", "events.out.tfevents.1.x", "policy.json.3.tmp", "notes"] {
+            made[0].write(name, "x").unwrap();
+        }
+        fs::create_dir_all(made[0].best()).unwrap();
+        made[0].clear().unwrap();
+        let left: Vec<_> = fs::read_dir(made[0].path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, ["notes"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn one_at_a_time_writes_into_a_directory() {
+        let out = tempfile::tempdir().unwrap();
+        let dir = RunDir::create(out.path(), "CartPole-v1", "ppo", 0).unwrap();
+        let lock = dir.lock().unwrap();
+        assert!(dir.lock().is_none());
+        drop(lock);
+        assert!(dir.lock().is_some());
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub use config::{EvalConfig, TrainConfig};
 pub use error::{SinkError, TrainError};
 pub use evaluation::{Acting, Actor, Evaluation, evaluate};
 pub use event::{Event, RolloutStats, RunInfo, Sink, Timing, Update};
-pub use files::{RunDir, write_atomically, write_new};
+pub use files::{RunDir, RunLock, write_atomically, write_new};
 pub use pictures::{Gif, png};
 pub use play::{PlayParams, play};
 pub use policy::Policy;

@@ -1,11 +1,11 @@
 //! A run in a few numbers.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Evaluation;
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// The budget was spent.
@@ -17,7 +17,7 @@ pub enum Status {
 }
 
 /// A run in a few numbers: `summary.json`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The algorithm's name.
     pub algo: String,
@@ -50,6 +50,9 @@ pub struct Summary {
     pub rejected_updates: u64,
     /// The environment's reward threshold.
     pub threshold: Option<f64>,
+    /// The least return that an episode can have, where the environment says so: what a failed run counts as.
+    #[serde(default)]
+    pub worst_return: Option<f64>,
     /// Environment steps at the first evaluation whose mean reached the threshold.
     pub steps_to_threshold: Option<u64>,
     /// Seconds until then, evaluations excluded.

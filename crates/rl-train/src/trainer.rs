@@ -40,6 +40,7 @@ pub struct Trainer {
     sinks: Vec<Box<dyn Sink>>,
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
+    worst_return: Option<f64>,
     reproducible: Reproducible,
     tally: Tally,
 }
@@ -130,6 +131,7 @@ impl Trainer {
             sinks: Vec::new(),
             stop: Arc::default(),
             threshold: reward_threshold(env),
+            worst_return: env.worst_return,
             reproducible: env.reproducible,
             tally: Tally::new(),
             config,
@@ -333,6 +335,7 @@ impl Trainer {
             updates: tally.updates,
             rejected_updates: tally.rejected,
             threshold: self.threshold,
+            worst_return: self.worst_return,
             steps_to_threshold: tally.threshold_reached.map(|(step, _)| step),
             seconds_to_threshold: tally.threshold_reached.map(|(_, seconds)| seconds),
         }

@@ -1,147 +1,152 @@
 //! `rl compare`: the runs side by side, then what they amount to.
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use rl_train::{RunDir, Summary};
+use rl_train::reward_threshold;
 
-use super::comparison::{Comparison, Ended, Group, Run};
+use super::comparison::{
+    Comparison, Display, Effort, Grid, Group, Job, Shard, Share, Table, Until, found_in, grouped,
+};
 use crate::args::CompareArgs;
-use crate::errors::{message, usage};
+use crate::errors::usage;
 use crate::plan::plan;
-use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
+use crate::run::{INTERRUPTED, stop_on_interrupt, threads};
 use crate::run_config::RunConfig;
 use crate::variants::Variant;
-use crate::{Known, output};
-
-/// A run to do, and its place.
-struct Job {
-    config: RunConfig,
-    dir: RunDir,
-}
-
-/// How the runs share the machine, which changes no result.
-#[derive(Clone, Copy)]
-struct Share {
-    at_once: usize,
-    threads_each: usize,
-}
+use crate::{Known, config_file, output};
 
 pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
-    let runs = plan(known, &variants, &args.envs, &args.run.settings)?;
-    let configs = with_seeds(&runs, args.seeds)?;
-    let threads = threads(args.run.threads);
-    let at_once = threads.min(configs.len()).max(1);
-    let threads_each = (threads / at_once).max(1);
-
-    let jobs = make_places(configs, args)?;
-    let stop = stop_on_interrupt()?;
-    if !args.run.quiet {
-        let threads = if threads_each == 1 { "thread" } else { "threads" };
-        eprintln!("{} runs, {at_once} at once, {threads_each} {threads} each", jobs.len());
+    if !args.runs.is_empty() {
+        return compare_finished(args, json);
     }
-    let started = Instant::now();
-    let share = Share { at_once, threads_each };
-    let outcomes = run_all(&jobs, share, &Screen::new(args.run.quiet), &stop);
-    let wall_seconds = started.elapsed().as_secs_f64();
+    let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
+    let columns = plan(known, &variants, &args.envs, &args.run.settings)?;
+    let shard = args.shard.as_deref().map(Shard::parse).transpose()?;
+    let mut until = Until::new(args, columns.len())?;
+    let looks = until.as_ref().map_or_else(|| vec![args.seeds.unwrap_or(5)], Until::looks);
+    let seeds = looks.last().copied().unwrap_or_default();
+    check_seeds(&columns, seeds)?;
+    let job =
+        |seed: u64| move |column: (usize, &RunConfig)| Job { column: column.0, seed: column.1.seed + seed };
+    // Seeds outside, so that what an interruption leaves can be compared.
+    let jobs_of = |seeds: std::ops::Range<u64>| -> Vec<Job> {
+        let jobs: Vec<Job> = seeds.flat_map(|seed| columns.iter().enumerate().map(job(seed))).collect();
+        match shard {
+            Some(shard) => shard.part(jobs),
+            None => jobs,
+        }
+    };
 
-    let groups = runs.iter().map(|run| group(run, &jobs, &outcomes)).collect();
-    let comparison = Comparison { groups, out: &args.run.out, at_once, wall_seconds };
+    let threads = threads(args.run.threads);
+    let at_once = threads.min(jobs_of(0..seeds).len()).max(1);
+    let share = Share { at_once, threads_each: (threads / at_once).max(1) };
+    let out = args.run.out();
+    let part = shard.map_or_else(String::new, |Shard { number, of }| format!("-{number}-of-{of}"));
+    let lean = args.lean.then(|| Table::open(out, &format!("lean{part}.jsonl"))).transpose()?;
+    let stop = stop_on_interrupt()?;
+    let grid = Grid { columns: &columns, out, lean, fresh: args.fresh, share, stop: &stop };
+    grid.prepare()?;
+
+    let started = Instant::now();
+    let group = |run: &RunConfig| {
+        Group::new(&config_file::values(run), reward_threshold(&run.env), run.env.worst_return)
+    };
+    let mut groups: Vec<Group> = columns.iter().map(group).collect();
+    let (mut done, mut are_narrow) = (0, false);
+    for seeds in looks {
+        let jobs = jobs_of(done..seeds);
+        if !args.run.quiet {
+            let threads = if share.threads_each == 1 { "thread" } else { "threads" };
+            eprintln!("{} runs, {at_once} at once, {} {threads} each", jobs.len(), share.threads_each);
+        }
+        let display = Display::new(args.run.quiet, jobs.len());
+        for (job, run) in jobs.iter().zip(grid.run(&jobs, &display)) {
+            groups[job.column].runs.extend(run);
+        }
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        done = seeds;
+        if let Some(until) = &mut until {
+            are_narrow = until.look(&mut groups)?;
+        }
+        if are_narrow {
+            break;
+        }
+    }
+    let effort = Effort { at_once, wall_seconds: started.elapsed().as_secs_f64() };
+
+    let mut notes = Vec::new();
+    notes.extend(until.map(|until| until.told(done, are_narrow)));
+    notes.extend(taken_over(&groups));
+    if let Some(Shard { number, of }) = shard {
+        notes.push(format!("This is part {number} of {of}; --out of all parts put together is the whole."));
+    }
+    if args.lean {
+        notes.push(format!("Runs: a line for each in {}/lean{part}.jsonl", out.display()));
+    } else {
+        notes.push(format!("Curves: tensorboard --logdir {}", out.display()));
+    }
+    let comparison = Comparison::new(groups, Some(effort), notes);
+    tell(&comparison, Some((out, &format!("compare{part}"))), json)?;
+    Ok(conclude(&comparison, stop.load(Ordering::Relaxed)))
+}
+
+/// Compares runs that are finished.
+fn compare_finished(args: &CompareArgs, json: bool) -> Result<ExitCode> {
+    let (groups, notes) = grouped(found_in(&args.runs)?);
+    let comparison = Comparison::new(groups, None, notes);
+    tell(&comparison, args.run.out.as_deref().map(|out| (out, "compare")), json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a comparison, and saves it under this name.
+fn tell(comparison: &Comparison, to: Option<(&Path, &str)>, json: bool) -> Result<()> {
     if json {
         output::print_json(&comparison.document())?;
     }
     output::tell(&comparison.report(), json)?;
-    if comparison.groups.iter().any(|group| !group.runs.is_empty()) {
-        output::tell(&comparison.save()?, json)?;
+    let has_runs = comparison.groups.iter().any(|group| !group.runs.is_empty());
+    if let Some((out, stem)) = to.filter(|_| has_runs) {
+        output::tell(&comparison.save(out, stem)?, json)?;
     }
-    conclude(jobs, outcomes, &stop)
+    Ok(())
 }
 
-/// The jobs that are of this algorithm in this environment and were begun, with how they ended.
-fn group<'a>(config: &'a RunConfig, jobs: &'a [Job], outcomes: &'a [Option<Result<Summary>>]) -> Group<'a> {
-    let is_here = |job: &Job| job.config.name() == config.name() && job.config.env.id == config.env.id;
-    let run = |(job, outcome): (&'a Job, &'a Option<Result<Summary>>)| {
-        let ended = match outcome.as_ref()? {
-            Ok(summary) => Ended::Well(summary),
-            Err(error) => Ended::Badly(message(error)),
-        };
-        Some(Run { seed: job.config.seed, dir: &job.dir, ended })
-    };
-    let here = jobs.iter().zip(outcomes).filter(|(job, _)| is_here(job));
-    Group::new(config, here.filter_map(run).collect())
-}
-
-/// Every run with every seed.
-fn with_seeds(runs: &[RunConfig], seeds: u64) -> Result<Vec<RunConfig>> {
+fn check_seeds(columns: &[RunConfig], seeds: u64) -> Result<()> {
     let last = |run: &RunConfig| run.seed.checked_add(seeds - 1).filter(|last| i64::try_from(*last).is_ok());
-    if let Some(run) = runs.iter().find(|run| last(run).is_none()) {
-        bail!(usage(format!("--seeds {seeds}: from seed {} on they go beyond 2^63 - 1", run.seed)));
+    match columns.iter().find(|run| last(run).is_none()) {
+        Some(run) => {
+            bail!(usage(format!("--seeds {seeds}: from seed {} on they go beyond 2^63 - 1", run.seed)))
+        }
+        None => Ok(()),
     }
-    let of_run =
-        |run: &RunConfig| (run.seed..run.seed + seeds).map(|seed| run.with_seed(seed)).collect::<Vec<_>>();
-    Ok(runs.iter().flat_map(of_run).collect())
 }
 
-/// A directory for every run, or none for any.
-fn make_places(configs: Vec<RunConfig>, args: &CompareArgs) -> Result<Vec<Job>> {
-    let mut jobs: Vec<Job> = Vec::with_capacity(configs.len());
-    for config in configs {
-        match RunDir::create(&args.run.out, &config.env.id, &config.name(), config.seed) {
-            Ok(dir) => jobs.push(Job { config, dir }),
-            Err(error) => {
-                jobs.into_iter().for_each(|job| job.dir.discard_if_empty());
-                return Err(error.into());
-            }
-        }
-    }
-    Ok(jobs)
+/// What was not run because it was there: said aloud, for a changed program gives other results.
+fn taken_over(groups: &[Group]) -> Option<String> {
+    let runs: usize = groups.iter().map(|group| group.runs.len()).sum();
+    let there = groups.iter().flat_map(|group| &group.runs).filter(|run| run.was_there).count();
+    (there > 0).then(|| {
+        format!(
+            "{there} of {runs} runs were finished already, with the same settings, and are taken over; --fresh runs them again, as after a change of the \
+             program."
+        )
+    })
 }
 
-/// Runs the jobs in order, each on a pool of its own; `None` for those that did not begin before the interruption.
-fn run_all(
-    jobs: &[Job],
-    share: Share,
-    screen: &Screen,
-    stop: &Arc<AtomicBool>,
-) -> Vec<Option<Result<Summary>>> {
-    let next = AtomicUsize::new(0);
-    let outcomes: Vec<OnceLock<Result<Summary>>> = jobs.iter().map(|_| OnceLock::new()).collect();
-    let work = || {
-        while !stop.load(Ordering::Relaxed) {
-            let i = next.fetch_add(1, Ordering::Relaxed);
-            let (Some(job), Some(outcome)) = (jobs.get(i), outcomes.get(i)) else {
-                return;
-            };
-            let ended = run(&job.config, &job.dir, share.threads_each, screen, stop);
-            // Each index is taken once.
-            let _ = outcome.set(ended);
-        }
-    };
-    std::thread::scope(|scope| {
-        for _ in 0..share.at_once {
-            scope.spawn(work);
-        }
-    });
-    outcomes.into_iter().map(OnceLock::into_inner).collect()
-}
-
-fn conclude(jobs: Vec<Job>, outcomes: Vec<Option<Result<Summary>>>, stop: &AtomicBool) -> Result<ExitCode> {
-    let mut failures = Vec::new();
-    for (job, outcome) in jobs.into_iter().zip(outcomes) {
-        match outcome {
-            None => job.dir.discard_if_empty(),
-            Some(Err(error)) => failures.push(error),
-            Some(Ok(_)) => {}
-        }
+/// Says what failed, and how the process should end.
+fn conclude(comparison: &Comparison, is_interrupted: bool) -> ExitCode {
+    let runs = || comparison.groups.iter().flat_map(|group| &group.runs);
+    let errors: Vec<&str> = runs().filter_map(|run| run.error()).collect();
+    errors.iter().for_each(|error| eprintln!("rl: {error}"));
+    match (errors.is_empty(), is_interrupted) {
+        (false, _) => ExitCode::FAILURE,
+        (true, true) => ExitCode::from(INTERRUPTED),
+        (true, false) => ExitCode::SUCCESS,
     }
-    let mut failures = failures.into_iter();
-    if let Some(first) = failures.next() {
-        failures.for_each(|error| eprintln!("rl: {}", message(&error)));
-        return Err(first);
-    }
-    Ok(if stop.load(Ordering::Relaxed) { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
 }

@@ -1,6 +1,7 @@
 //! `rl train`
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -14,11 +15,13 @@ use crate::{Known, output};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let config = plan_one(known, &args.algo, &args.env, &args.run.settings)?;
-    let dir = RunDir::create(&args.run.out, &config.env.id, &config.name(), config.seed)?;
+    let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
+    let _held = dir.lock();
     let stop = stop_on_interrupt()?;
-    let summary = run(&config, &dir, threads(args.run.threads), &Screen::new(args.run.quiet), &stop)?;
+    let progress = Screen::new(args.run.quiet).progress();
+    let summary = run(&config, Some(&dir), threads(args.run.threads), progress, &stop).ended?;
     if json {
-        output::print_json(&document(&summary, &dir))?;
+        output::print_json(&document(&summary, Some(dir.path())))?;
     } else {
         output::print(&told(&summary, &dir))?;
     }
@@ -26,7 +29,7 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
 }
 
 /// A run as `--json` prints it.
-pub(super) fn document(s: &Summary, dir: &RunDir) -> Value {
+pub(super) fn document(s: &Summary, dir: Option<&Path>) -> Value {
     let eval = s
         .eval
         .map(|e| json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max}));
@@ -42,7 +45,7 @@ pub(super) fn document(s: &Summary, dir: &RunDir) -> Value {
         "eval": eval,
         "updates": s.updates,
         "rejected_updates": s.rejected_updates,
-        "run_dir": dir.path(),
+        "run_dir": dir,
     })
 }
 

@@ -4,19 +4,22 @@ use rl_stats::{Interval, iqm, mean, std};
 use serde_json::{Value, json};
 
 use super::Comparison;
-use super::results::{Group, Improvement, Reaching, Run, improvements};
+use super::differences::{Difference, differences};
+use super::results::{Group, Improvement, Reaching, Run};
 use crate::commands::train::document;
 
-impl Comparison<'_> {
+impl Comparison {
     /// The comparison as `--json` prints it.
     pub(crate) fn document(&self) -> Value {
         let runs: usize = self.groups.iter().map(|g| g.runs.len()).sum();
         let failed: usize = self.groups.iter().map(Group::n_failed).sum();
         json!({
-            "runs_at_once": self.at_once,
-            "wall_seconds": self.wall_seconds,
+            "runs_at_once": self.effort.map(|effort| effort.at_once),
+            "wall_seconds": self.effort.map(|effort| effort.wall_seconds),
             "runs": runs,
             "failed": failed,
+            "taken_over": self.groups.iter().flat_map(|g| &g.runs).filter(|run| run.was_there).count(),
+            "notes": self.notes,
             "environments": self.envs().into_iter().map(|env| self.environment(env)).collect::<Vec<_>>(),
             "rliable": self.rliable(),
         })
@@ -27,7 +30,8 @@ impl Comparison<'_> {
         json!({
             "env": env,
             "threshold": here.iter().find_map(|g| g.threshold),
-            "improvement": improvements(&here).iter().map(of_improvement).collect::<Vec<_>>(),
+            "differences": differences(&here).iter().map(Difference::document).collect::<Vec<_>>(),
+            "improvement": self.improvements_in(env).map(of_improvement).collect::<Vec<_>>(),
             "algorithms": here.iter().map(|g| of_group(g)).collect::<Vec<_>>(),
         })
     }
@@ -43,7 +47,7 @@ impl Comparison<'_> {
         }
         let matrix = |algo: &str| -> Option<Vec<Vec<f64>>> {
             let of_env =
-                |env: &&str| self.groups.iter().find(|g| g.name == algo && g.env == *env)?.scores().ok();
+                |env: &&str| self.groups.iter().find(|g| g.name == algo && g.env == **env)?.scores().ok();
             let tasks = envs.iter().map(of_env).collect::<Option<Vec<_>>>()?;
             let runs = tasks.first()?.len();
             let all_alike = tasks.iter().all(|task| task.len() == runs);
@@ -55,27 +59,31 @@ impl Comparison<'_> {
     }
 }
 
-fn of_group(group: &Group<'_>) -> Value {
+fn of_group(group: &Group) -> Value {
     let scores = group.scores();
-    let statistic = |f: fn(&[f64]) -> f64| {
-        let (low, high) = ends(group.interval(f));
+    let statistic = |f: fn(&[f64]) -> f64, interval| {
+        let (low, high) = ends(interval);
         json!({"value": scores.as_deref().ok().map(f), "low": low, "high": high})
     };
     let steps = group.steps_to_threshold();
     json!({
-        "algo": group.name,
+        "name": group.name,
+        "algo": group.algo,
+        "label": group.label,
         "preset": group.preset,
         "runs": group.runs.len(),
         "failed": group.n_failed(),
         "interrupted": group.n_interrupted(),
         "failed_counts_as": group.failed_counts_as(),
         "withheld": scores.as_ref().err(),
-        "mean": statistic(mean),
-        "iqm": statistic(iqm),
+        "mean": statistic(mean, group.mean_interval()),
+        "iqm": statistic(iqm, group.iqm_interval()),
+        "intervals": if group.narrowed.is_some() { "valid under stopping" } else { "bootstrap" },
         "std": scores.as_deref().ok().map(std),
         "reached_threshold": steps.as_ref().map_or(0, |steps| steps.reached),
         "steps_to_threshold": steps.as_ref().map(of_reaching),
         "seconds_to_threshold": group.seconds_to_threshold().as_ref().map(of_reaching),
+        "settings": group.settings,
         "seeds": group.runs.iter().map(of_run).collect::<Vec<_>>(),
     })
 }
@@ -92,7 +100,7 @@ fn of_reaching(r: &Reaching) -> Value {
     })
 }
 
-fn of_improvement(i: &Improvement<'_>) -> Value {
+fn of_improvement(i: &Improvement) -> Value {
     let (low, high) = ends(i.interval);
     let (difference_low, difference_high) = ends(i.difference_interval);
     json!({
@@ -106,22 +114,19 @@ fn of_improvement(i: &Improvement<'_>) -> Value {
 }
 
 /// A run as `rl train --json` prints it, its end and when it reached the threshold.
-fn of_run(run: &Run<'_>) -> Value {
-    let mut value = match run.summary() {
-        Some(summary) => document(summary, run.dir),
-        None => {
-            let mut left = run.remains();
-            json!({
-                "seed": run.seed,
-                "total_steps": left["total_steps"].take(),
-                "wall_seconds": left["wall_seconds"].take(),
-                "episodes": left["episodes"].take(),
-                "updates": left["updates"].take(),
-                "rejected_updates": left["rejected_updates"].take(),
-                "eval": null,
-                "run_dir": run.dir.path(),
-            })
-        }
+fn of_run(run: &Run) -> Value {
+    let mut value = match (run.summary(), run.reached()) {
+        (Some(summary), _) => document(summary, run.dir.as_deref()),
+        (None, left) => json!({
+            "seed": run.seed,
+            "total_steps": left.map(|s| s.total_steps),
+            "wall_seconds": left.map(|s| s.wall_seconds),
+            "episodes": left.map(|s| s.episodes),
+            "updates": left.map(|s| s.updates),
+            "rejected_updates": left.map(|s| s.rejected_updates),
+            "eval": null,
+            "run_dir": run.dir,
+        }),
     };
     value["status"] = json!(run.status());
     value["error"] = json!(run.error());

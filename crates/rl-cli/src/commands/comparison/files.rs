@@ -1,24 +1,28 @@
 //! What a comparison leaves beside its runs.
 
+use std::fs;
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use rl_train::write_new;
 use serde_json::{Map, Value, json};
 
 use super::Comparison;
-use super::results::{EvaluationPoint, Group, Run};
+use super::results::{Group, Run};
+use crate::recorder::EvaluationPoint;
 
 /// What a run's evaluations are called in marl-eval's file.
 const METRIC: &str = "mean_episode_return";
 
-impl Comparison<'_> {
+impl Comparison {
     /// Leaves `compare.json` (what `--json` prints), `compare-runs.csv` (a row for every run), `compare-evaluations.csv` (a row for every
     /// evaluation) and `compare-marl-eval.json` (the curves as marl-eval reads them) in `--out`, all with the same number where there are
-    /// some already. Says where they are.
+    /// some already; `stem` stands for `compare`. Says where they are.
     ///
     /// # Errors
     ///
     /// When a file cannot be written.
-    pub(crate) fn save(&self) -> Result<String> {
+    pub(crate) fn save(&self, out: &Path, stem: &str) -> Result<String> {
         let document = serde_json::to_string_pretty(&self.document())? + "\n";
         let mut files =
             vec![("runs.csv", self.runs_table()?), ("evaluations.csv", self.evaluations_table()?)];
@@ -26,14 +30,15 @@ impl Comparison<'_> {
         if let Some(curves) = &curves {
             files.push(("marl-eval.json", (serde_json::to_string_pretty(curves)? + "\n").into_bytes()));
         }
+        fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
         let suffixes = std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
-        let free = |suffix: &String| !self.out.join(format!("compare{suffix}.json")).exists();
+        let free = |suffix: &String| !out.join(format!("{stem}{suffix}.json")).exists();
         let suffix = suffixes.into_iter().find(free).context("no name is free for compare.json")?;
-        let first = self.out.join(format!("compare{suffix}.json"));
+        let first = out.join(format!("{stem}{suffix}.json"));
         write_new(&first, document.as_bytes())?;
         let mut told = format!("Saved: {}", first.display());
         for (name, contents) in files {
-            let path = self.out.join(format!("compare{suffix}-{name}"));
+            let path = out.join(format!("{stem}{suffix}-{name}"));
             write_new(&path, &contents)?;
             told += &format!(" {}", path.display());
         }
@@ -47,6 +52,7 @@ impl Comparison<'_> {
         let columns = [
             "env",
             "algo",
+            "label",
             "preset",
             "seed",
             "status",
@@ -71,22 +77,19 @@ impl Comparison<'_> {
     }
 
     fn evaluations_table(&self) -> Result<Vec<u8>> {
-        let columns = ["env", "algo", "preset", "seed", "step", "seconds", "mean_return", "mean_length"];
+        let columns =
+            ["env", "algo", "label", "preset", "seed", "step", "seconds", "mean_return", "mean_length"];
         self.table_of(&columns, |group, run| {
-            let cells = |e: EvaluationPoint| {
+            let cells = |e: &EvaluationPoint| {
                 let own = [text(e.step), cell(e.seconds), text(e.mean), cell(e.mean_length)];
                 [name(group, run).to_vec(), own.to_vec()].concat()
             };
-            run.evaluations().into_iter().map(cells).collect()
+            run.curve.iter().map(cells).collect()
         })
     }
 
     /// A table of the rows that every run has, as CSV.
-    fn table_of(
-        &self,
-        columns: &[&str],
-        rows: impl Fn(&Group<'_>, &Run<'_>) -> Vec<Vec<String>>,
-    ) -> Result<Vec<u8>> {
+    fn table_of(&self, columns: &[&str], rows: impl Fn(&Group, &Run) -> Vec<Vec<String>>) -> Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(columns)?;
         for group in &self.groups {
@@ -113,8 +116,8 @@ impl Comparison<'_> {
     }
 }
 
-fn of_group(group: &Group<'_>) -> Option<Value> {
-    let curves: Vec<Vec<EvaluationPoint>> = group.runs.iter().map(Run::evaluations).collect();
+fn of_group(group: &Group) -> Option<Value> {
+    let curves: Vec<&Vec<EvaluationPoint>> = group.runs.iter().map(|run| &run.curve).collect();
     let longest = curves.iter().max_by_key(|curve| curve.len())?;
     let mut seeds = Map::new();
     for (run, curve) in group.runs.iter().zip(&curves) {
@@ -136,10 +139,9 @@ fn of_group(group: &Group<'_>) -> Option<Value> {
     Some(Value::Object(seeds))
 }
 
-fn of_run(group: &Group<'_>, run: &Run<'_>) -> Vec<String> {
-    let (summary, left) = (run.summary(), run.remains());
+fn of_run(group: &Group, run: &Run) -> Vec<String> {
+    let (summary, reached) = (run.summary(), run.reached());
     let eval = summary.and_then(|s| s.eval);
-    let of_both = |key: &str| left.get(key).filter(|v| !v.is_null()).map_or(String::new(), Value::to_string);
     let score = if group.scores().is_ok() { group.score(run) } else { eval.map(|e| e.mean) };
     let own = [
         run.status().to_owned(),
@@ -151,20 +153,21 @@ fn of_run(group: &Group<'_>, run: &Run<'_>) -> Vec<String> {
         cell(eval.map(|e| e.max)),
         cell(summary.and_then(|s| s.steps_to_threshold)),
         cell(summary.and_then(|s| s.seconds_to_threshold)),
-        of_both("total_steps"),
-        of_both("wall_seconds"),
-        of_both("steps_per_second"),
-        of_both("episodes"),
-        of_both("updates"),
-        of_both("rejected_updates"),
-        run.dir.path().display().to_string(),
+        cell(reached.map(|s| s.total_steps)),
+        cell(reached.map(|s| s.wall_seconds)),
+        cell(reached.map(|s| s.steps_per_second)),
+        cell(reached.map(|s| s.episodes)),
+        cell(reached.map(|s| s.updates)),
+        cell(reached.map(|s| s.rejected_updates)),
+        cell(run.dir.as_ref().map(|dir| dir.display().to_string())),
         run.error().unwrap_or_default().to_owned(),
     ];
     [name(group, run).to_vec(), own.to_vec()].concat()
 }
 
-fn name(group: &Group<'_>, run: &Run<'_>) -> [String; 4] {
-    [group.env.to_owned(), group.name.clone(), group.preset.to_owned(), run.seed.to_string()]
+fn name(group: &Group, run: &Run) -> [String; 5] {
+    let label = group.label.clone().unwrap_or_default();
+    [group.env.clone(), group.algo.clone(), label, group.preset.clone(), run.seed.to_string()]
 }
 
 /// A cell, empty where there is nothing.

@@ -1,49 +1,85 @@
 //! What several runs of several algorithms amount to, for people and for programs.
 
+mod differences;
+mod display;
 mod document;
 mod files;
+mod finished;
+mod records;
 mod results;
+mod runner;
+mod until;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use rl_stats::{Interval, MIN_RUNS, iqm, mean, std};
 
 use crate::output;
-use results::{Improvement, Reaching, improvements};
+use results::{Improvement, Narrowed, Reaching, improvements};
 
-pub(super) use results::{Ended, Group, Run};
+pub(super) use display::Display;
+pub(super) use finished::{found_in, grouped};
+pub(super) use records::Table;
+pub(super) use results::{Group, Run};
+pub(super) use runner::{Grid, Job, Shard, Share};
+pub(super) use until::Until;
+
+/// More seeds than this are told in sum.
+const A_FEW: usize = 12;
 
 /// All algorithms in all environments.
-pub(super) struct Comparison<'a> {
-    pub(super) groups: Vec<Group<'a>>,
-    pub(super) out: &'a Path,
+pub(super) struct Comparison {
+    pub(super) groups: Vec<Group>,
+    improvements: Vec<Improvement>,
+    /// What it took, if anything was run.
+    effort: Option<Effort>,
+    /// What must be known to read it.
+    notes: Vec<String>,
+}
+
+/// What a comparison took.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
     pub(super) at_once: usize,
     pub(super) wall_seconds: f64,
 }
 
-impl<'a> Comparison<'a> {
+impl Comparison {
+    /// Compares what ran.
+    pub(super) fn new(groups: Vec<Group>, effort: Option<Effort>, notes: Vec<String>) -> Self {
+        let mut comparison = Comparison { groups, improvements: Vec::new(), effort, notes };
+        let of_env = |env: &str| improvements(&comparison.groups_in(env));
+        comparison.improvements = comparison.envs().into_iter().flat_map(of_env).collect();
+        comparison
+    }
+
     /// The comparison as people read it.
     pub(super) fn report(&self) -> String {
         let mut text = String::new();
         for env in self.envs() {
             // Writing to a string cannot fail.
             let _ = write!(text, "\n{env}\n{}", self.table(env));
-            for improvement in improvements(&self.groups_in(env)) {
-                text += &told(&improvement);
-            }
-            for note in self.groups_in(env).into_iter().flat_map(notes) {
+            self.improvements_in(env).for_each(|improvement| text += &told(improvement));
+            let here = self.groups_in(env);
+            let notes = here.iter().flat_map(|group| notes(group));
+            for note in notes.chain(differences::told(&here)) {
                 let _ = writeln!(text, "{note}");
             }
         }
         let runs: usize = self.groups.iter().map(|g| g.runs.len()).sum();
         let failed: usize = self.groups.iter().map(Group::n_failed).sum();
-        let sharing = match self.at_once {
-            1 => "one at a time".to_owned(),
-            n => format!("{n} at once: seconds are those of runs that shared the machine"),
-        };
         let failed = if failed == 0 { String::new() } else { format!(" ({failed} failed)") };
-        let _ = writeln!(text, "\n{runs} runs{failed} in {:.1} s, {sharing}.", self.wall_seconds);
+        let effort = self.effort.map_or_else(String::new, |Effort { at_once, wall_seconds }| match at_once {
+            1 => format!(" in {wall_seconds:.1} s, one at a time"),
+            n => format!(
+                " in {wall_seconds:.1} s, {n} at once: seconds are those of runs that shared the machine"
+            ),
+        });
+        let _ = writeln!(text, "\n{runs} runs{failed}{effort}.");
+        for note in &self.notes {
+            let _ = writeln!(text, "{note}");
+        }
+        text += "On the same seed all start from the same weights, where their networks agree, and in the same states.\n";
         text += "Final evaluation: the deterministic policy's mean return, mean ± std over seeds. Seconds exclude evaluations.\n";
         text += "To the threshold: Kaplan-Meier medians over seeds, where one that does not reach it counts as not having done so.\n";
         text += &match self.groups.iter().map(|g| g.runs.len()).min() {
@@ -54,9 +90,11 @@ impl<'a> Comparison<'a> {
             }
             _ => "Intervals: 95 %, bootstrap over seeds; log-log for medians to the threshold.\n".to_owned(),
         };
-        let dirs = self.groups.iter().flat_map(|g| &g.runs).map(|run| run.dir.path().display().to_string());
-        let _ = writeln!(text, "Runs: {}", dirs.collect::<Vec<_>>().join(" "));
-        let _ = writeln!(text, "Curves: tensorboard --logdir {}", self.out.display());
+        let dirs = self.groups.iter().flat_map(|g| &g.runs).filter_map(|run| run.dir.as_ref());
+        let dirs: Vec<String> = dirs.map(|dir| dir.display().to_string()).collect();
+        if (1..=A_FEW).contains(&dirs.len()) {
+            let _ = writeln!(text, "Runs: {}", dirs.join(" "));
+        }
         text
     }
 
@@ -72,18 +110,26 @@ impl<'a> Comparison<'a> {
         output::table(&rows)
     }
 
-    fn envs(&self) -> Vec<&'a str> {
-        let mut envs: Vec<&str> = self.groups.iter().map(|group| group.env).collect();
-        envs.dedup();
+    fn envs(&self) -> Vec<&str> {
+        let mut envs: Vec<&str> = Vec::new();
+        for group in &self.groups {
+            if !envs.contains(&&*group.env) {
+                envs.push(&group.env);
+            }
+        }
         envs
     }
 
-    fn groups_in(&self, env: &str) -> Vec<&Group<'a>> {
+    fn groups_in(&self, env: &str) -> Vec<&Group> {
         self.groups.iter().filter(|group| group.env == env).collect()
+    }
+
+    fn improvements_in(&self, env: &str) -> impl Iterator<Item = &Improvement> {
+        self.improvements.iter().filter(move |improvement| improvement.env == env)
     }
 }
 
-fn row(group: &Group<'_>) -> Vec<String> {
+fn row(group: &Group) -> Vec<String> {
     let scores = group.scores();
     let largest = group.ranked().iter().filter(|x| x.is_finite()).fold(0.0, |m: f64, x| m.max(x.abs()));
     let d = output::decimals(largest);
@@ -92,10 +138,10 @@ fn row(group: &Group<'_>) -> Vec<String> {
         Err(_) => ("-".to_owned(), "-".to_owned()),
         Ok(scores) => (
             format!("{:.d$} ± {:.d$}", mean(scores), std(scores)),
-            format!("{:.d$} {}", iqm(scores), interval(group.interval(iqm), d)),
+            format!("{:.d$} {}", iqm(scores), interval(group.iqm_interval(), d)),
         ),
     };
-    let seed = |run: &Run<'_>| match run.summary() {
+    let seed = |run: &Run| match run.summary() {
         None => "failed".to_owned(),
         Some(summary) => summary.eval.map_or("-".to_owned(), |e| format!("{:.d$}", e.mean)),
     };
@@ -106,8 +152,28 @@ fn row(group: &Group<'_>) -> Vec<String> {
         interval,
         reaching(group.steps_to_threshold(), 0),
         reaching(group.seconds_to_threshold(), 1),
-        group.runs.iter().map(seed).collect::<Vec<_>>().join(" "),
+        match group.runs.len() {
+            0..=A_FEW => group.runs.iter().map(seed).collect::<Vec<_>>().join(" "),
+            _ => in_sum(group, d),
+        },
     ]
+}
+
+/// Many seeds in a few words.
+fn in_sum(group: &Group, d: usize) -> String {
+    let mut scores: Vec<f64> = group.summaries().filter_map(|s| Some(s.eval?.mean)).collect();
+    scores.sort_by(f64::total_cmp);
+    let failed = match group.n_failed() {
+        0 => String::new(),
+        n => format!(", {n} failed"),
+    };
+    match &scores[..] {
+        [] => format!("{} seeds{failed}", group.runs.len()),
+        [least, .., most] => {
+            format!("{} seeds from {least:.d$} to {most:.d$}{failed}", group.runs.len())
+        }
+        [one] => format!("{} seeds, {one:.d$}{failed}", group.runs.len()),
+    }
 }
 
 /// An interval in brackets; a dash in them where there are too few runs for one.
@@ -126,7 +192,7 @@ fn reaching(reaching: Option<Reaching>, d: usize) -> String {
     format!("{median} {interval} ({reached} of {runs} reached it)")
 }
 
-fn told(i: &Improvement<'_>) -> String {
+fn told(i: &Improvement) -> String {
     let Improvement { algo, over, probability, .. } = i;
     let p = i.interval.map_or("[–]".to_owned(), |i| format!("[{:.2}, {:.2}]", i.low, i.high));
     let mut text = format!("P({algo} ends better than {over}) = {probability:.2} {p}");
@@ -139,7 +205,7 @@ fn told(i: &Improvement<'_>) -> String {
 }
 
 /// What must be known to read a group's row.
-fn notes(group: &Group<'_>) -> Vec<String> {
+fn notes(group: &Group) -> Vec<String> {
     let (failed, runs, algo) = (group.n_failed(), group.runs.len(), &group.name);
     let mut notes = Vec::new();
     if let Some(worst) = group.failed_counts_as() {
@@ -155,6 +221,9 @@ fn notes(group: &Group<'_>) -> Vec<String> {
         ));
     } else if failed > 0 {
         notes.push(format!("{algo}: {failed} of {runs} runs failed."));
+    }
+    if let Some(Narrowed::Mean(Interval { low, high })) = group.narrowed {
+        notes.push(format!("{algo}: the mean is from {low} to {high}, whenever one stops."));
     }
     if group.n_interrupted() > 0 {
         notes.push(format!(

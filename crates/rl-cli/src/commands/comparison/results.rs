@@ -2,45 +2,68 @@
 //!
 //! A run that failed is one of the runs: it counts as the worst return, never reaches the threshold and loses every comparison.
 
-use std::fs;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::path::PathBuf;
 
+use rl_algo::Settings;
 use rl_env::EnvRng;
 use rl_env::rng::stream;
-use rl_stats::{EventTime, Interval, KaplanMeier, MedianInterval, RestrictedMean};
-use rl_train::{RunDir, Status, Summary};
-use serde_json::Value;
+use rl_stats::{EventTime, Interval, KaplanMeier, MedianInterval, RestrictedMean, iqm, mean};
+use rl_train::{Status, Summary};
 
-use crate::run_config::RunConfig;
+use super::records::Record;
+use crate::recorder::EvaluationPoint;
+use crate::settings::NEVER;
 
 pub(super) const CONFIDENCE: f64 = 0.95;
 pub(super) const RESAMPLES: usize = 10_000;
 
-/// All seeds of one algorithm in one environment.
-pub(crate) struct Group<'a> {
+/// All seeds of one algorithm, with its settings, in one environment.
+pub(crate) struct Group {
     /// The algorithm and its label.
-    pub(super) name: String,
-    pub(super) env: &'a str,
-    pub(super) preset: &'a str,
+    pub(crate) name: String,
+    pub(super) algo: String,
+    pub(super) label: Option<String>,
+    pub(super) env: String,
+    pub(super) preset: String,
+    /// What all runs have in common.
+    pub(super) settings: Settings,
     pub(super) threshold: Option<f64>,
     worst_return: Option<f64>,
     budget: u64,
     evaluates: bool,
-    pub(crate) runs: Vec<Run<'a>>,
+    pub(crate) runs: Vec<Run>,
+    /// The interval that seeds were added for.
+    pub(crate) narrowed: Option<Narrowed>,
+    iqm_interval: OnceCell<Option<Interval>>,
+    mean_interval: OnceCell<Option<Interval>>,
+}
+
+/// An interval that is valid whenever one stops, and what it is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Narrowed {
+    Iqm(Interval),
+    Mean(Interval),
 }
 
 /// One run that was begun.
-pub(crate) struct Run<'a> {
+pub(crate) struct Run {
     pub(crate) seed: u64,
-    pub(crate) dir: &'a RunDir,
-    pub(crate) ended: Ended<'a>,
+    /// Where its files are, if it left any.
+    pub(crate) dir: Option<PathBuf>,
+    pub(crate) ended: Ended,
+    pub(super) curve: Vec<EvaluationPoint>,
+    /// Whether it was finished before this comparison began.
+    pub(crate) was_there: bool,
 }
 
 /// How a run ended.
-pub(crate) enum Ended<'a> {
+pub(crate) enum Ended {
     /// Its budget is spent, or it was interrupted.
-    Well(&'a Summary),
-    /// It failed, and why.
-    Badly(String),
+    Well(Summary),
+    /// It failed: why, and what it had got to; nothing where it failed before it began.
+    Badly { error: String, left: Option<Summary> },
 }
 
 /// How long runs take to the threshold.
@@ -59,21 +82,33 @@ pub(super) struct Reaching {
     pub(super) runs: usize,
 }
 
-impl<'a> Group<'a> {
-    pub(crate) fn new(config: &'a RunConfig, runs: Vec<Run<'a>>) -> Self {
+impl Group {
+    /// No run yet of what a `config.toml` says; the threshold and the worst return are those of the environment.
+    pub(crate) fn new(config: &Settings, threshold: Option<f64>, worst_return: Option<f64>) -> Self {
+        let text = |key: &str| config.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+        let (algo, label) = (text("algo").unwrap_or_default(), text("label"));
+        let env = text("env").unwrap_or_default();
+        let of_run = ["algo", "env", "preset", "label", "seed"];
+        let settings = config.iter().filter(|(key, _)| !of_run.contains(&key.as_str()));
         Group {
-            name: config.name(),
-            env: &config.env.id,
-            preset: config.preset,
-            threshold: rl_train::reward_threshold(&config.env),
-            worst_return: config.env.worst_return,
-            budget: config.train.total_steps,
-            evaluates: config.eval.is_some(),
-            runs,
+            name: label.as_ref().map_or_else(|| algo.clone(), |label| format!("{algo}-{label}")),
+            preset: text("preset").unwrap_or_default(),
+            settings: settings.map(|(key, value)| (key.clone(), value.clone())).collect(),
+            threshold,
+            worst_return,
+            budget: config.get("total_steps").and_then(|steps| steps.as_u64()).unwrap_or(0),
+            evaluates: config.get("eval_freq").is_some_and(|freq| freq != NEVER),
+            runs: Vec::new(),
+            narrowed: None,
+            iqm_interval: OnceCell::new(),
+            mean_interval: OnceCell::new(),
+            algo,
+            label,
+            env,
         }
     }
 
-    pub(super) fn summaries(&self) -> impl Iterator<Item = &'a Summary> {
+    pub(super) fn summaries(&self) -> impl Iterator<Item = &Summary> {
         self.runs.iter().filter_map(Run::summary)
     }
 
@@ -96,7 +131,7 @@ impl<'a> Group<'a> {
     }
 
     /// The score of a run: the mean of its final evaluation, or the worst return if it failed.
-    pub(super) fn score(&self, run: &Run<'_>) -> Option<f64> {
+    pub(super) fn score(&self, run: &Run) -> Option<f64> {
         match run.summary() {
             Some(summary) => summary.eval.map(|e| e.mean),
             None => self.failed_counts_as(),
@@ -125,15 +160,34 @@ impl<'a> Group<'a> {
 
     /// The same for comparing one run with another: a failed one is worse than whatever ended.
     pub(super) fn ranked(&self) -> Vec<f64> {
-        let score = |run: &Run<'_>| match run.summary() {
+        let score = |run: &Run| match run.summary() {
             Some(summary) => summary.eval.map(|e| e.mean),
             None => self.evaluates.then_some(f64::NEG_INFINITY),
         };
         self.runs.iter().filter_map(score).collect()
     }
 
-    /// The interval of a statistic of the scores; `None` where there are too few or the scores are withheld.
-    pub(super) fn interval(&self, statistic: fn(&[f64]) -> f64) -> Option<Interval> {
+    /// The interval of the IQM; `None` where there are too few runs, the scores are withheld, or seeds were added for the mean's.
+    pub(super) fn iqm_interval(&self) -> Option<Interval> {
+        match self.narrowed {
+            Some(Narrowed::Iqm(interval)) => {
+                Some(interval).filter(|i| i.low.is_finite() && i.high.is_finite())
+            }
+            Some(Narrowed::Mean(_)) => None,
+            None => *self.iqm_interval.get_or_init(|| self.bootstrap(iqm)),
+        }
+    }
+
+    /// The same of the mean.
+    pub(super) fn mean_interval(&self) -> Option<Interval> {
+        match self.narrowed {
+            Some(Narrowed::Mean(interval)) => Some(interval),
+            Some(Narrowed::Iqm(_)) => None,
+            None => *self.mean_interval.get_or_init(|| self.bootstrap(mean)),
+        }
+    }
+
+    fn bootstrap(&self, statistic: fn(&[f64]) -> f64) -> Option<Interval> {
         let scores = self.scores().ok()?;
         rl_stats::bootstrap_interval(statistic, &scores, CONFIDENCE, RESAMPLES, &mut resampling()).ok()
     }
@@ -159,7 +213,7 @@ impl<'a> Group<'a> {
         self.threshold.filter(|_| self.evaluates)?;
         // An interrupted run was watched until then. One that spent its budget without reaching the threshold, or failed,
         // has not reached it within the budget, and a failed one would not have later.
-        let time = |run: &Run<'_>| match run.summary() {
+        let time = |run: &Run| match run.summary() {
             Some(s) if s.steps_to_threshold.is_some() || s.status == Status::Interrupted => of_run(s),
             _ => EventTime { time: horizon, reached: false },
         };
@@ -177,22 +231,42 @@ impl<'a> Group<'a> {
     }
 }
 
-impl<'a> Run<'a> {
-    pub(super) fn summary(&self) -> Option<&'a Summary> {
-        match self.ended {
+impl Run {
+    /// A run that ended before.
+    pub(super) fn of_record(record: Record) -> Self {
+        let Record { summary, curve, dir, .. } = record;
+        let ended = match summary.status {
+            Status::Failed => {
+                Ended::Badly { error: summary.error.clone().unwrap_or_default(), left: Some(summary.clone()) }
+            }
+            _ => Ended::Well(summary.clone()),
+        };
+        Run { seed: summary.seed, dir, ended, curve, was_there: true }
+    }
+
+    pub(super) fn summary(&self) -> Option<&Summary> {
+        match &self.ended {
             Ended::Well(summary) => Some(summary),
-            Ended::Badly(_) => None,
+            Ended::Badly { .. } => None,
+        }
+    }
+
+    /// What a run that failed had got to, and what any other did.
+    pub(super) fn reached(&self) -> Option<&Summary> {
+        match &self.ended {
+            Ended::Well(summary) => Some(summary),
+            Ended::Badly { left, .. } => left.as_ref(),
         }
     }
 
     pub(super) fn has_failed(&self) -> bool {
-        matches!(self.ended, Ended::Badly(_))
+        matches!(self.ended, Ended::Badly { .. })
     }
 
-    pub(super) fn error(&self) -> Option<&str> {
+    pub(crate) fn error(&self) -> Option<&str> {
         match &self.ended {
             Ended::Well(_) => None,
-            Ended::Badly(error) => Some(error),
+            Ended::Badly { error, .. } => Some(error),
         }
     }
 
@@ -203,46 +277,13 @@ impl<'a> Run<'a> {
             Some(Status::Failed) | None => "failed",
         }
     }
-
-    /// What a failed run left of itself in `summary.json`; nothing where it failed before it began.
-    pub(super) fn remains(&self) -> Value {
-        let text = fs::read(self.dir.file("summary.json"));
-        text.ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or(Value::Null)
-    }
-
-    /// The run's evaluations from its `progress.csv`, whose numbers need no quotes.
-    pub(super) fn evaluations(&self) -> Vec<EvaluationPoint> {
-        let text = fs::read_to_string(self.dir.file("progress.csv")).unwrap_or_default();
-        let mut lines = text.lines();
-        let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
-        let of_line = |line: &str| {
-            let cells: Vec<&str> = line.split(',').collect();
-            let cell = |tag: &str| -> Option<f64> {
-                cells.get(header.iter().position(|column| *column == tag)?)?.parse().ok()
-            };
-            Some(EvaluationPoint {
-                step: cell("time/total_timesteps")? as u64,
-                seconds: cell("time/time_elapsed"),
-                mean: cell("eval/mean_reward")?,
-                mean_length: cell("eval/mean_ep_length"),
-            })
-        };
-        lines.filter_map(of_line).collect()
-    }
-}
-
-/// One evaluation of a run.
-pub(super) struct EvaluationPoint {
-    pub(super) step: u64,
-    pub(super) seconds: Option<f64>,
-    pub(super) mean: f64,
-    pub(super) mean_length: Option<f64>,
 }
 
 /// How two algorithms in one environment compare.
-pub(super) struct Improvement<'a> {
-    pub(super) algo: &'a str,
-    pub(super) over: &'a str,
+pub(super) struct Improvement {
+    pub(super) env: String,
+    pub(super) algo: String,
+    pub(super) over: String,
     /// How probably a run of one ends better than one of the other.
     pub(super) probability: f64,
     pub(super) interval: Option<Interval>,
@@ -251,13 +292,13 @@ pub(super) struct Improvement<'a> {
     pub(super) difference_interval: Option<Interval>,
 }
 
-/// Every pair of algorithms.
-pub(super) fn improvements<'g>(groups: &[&'g Group<'_>]) -> Vec<Improvement<'g>> {
+/// Every pair of algorithms in one environment.
+pub(super) fn improvements(groups: &[&Group]) -> Vec<Improvement> {
     let pairs = groups.iter().enumerate().flat_map(|(i, x)| groups[i + 1..].iter().map(move |y| (x, y)));
     pairs.filter_map(|(x, y)| improvement(x, y)).collect()
 }
 
-fn improvement<'g>(x: &'g Group<'_>, y: &'g Group<'_>) -> Option<Improvement<'g>> {
+fn improvement(x: &Group, y: &Group) -> Option<Improvement> {
     let (a, b) = (x.ranked(), y.ranked());
     if a.is_empty() || b.is_empty() {
         return None;
@@ -265,15 +306,17 @@ fn improvement<'g>(x: &'g Group<'_>, y: &'g Group<'_>) -> Option<Improvement<'g>
     let rng = &mut resampling();
     let interval = rl_stats::probability_of_improvement_interval(&a, &b, CONFIDENCE, RESAMPLES, rng).ok();
     // Where scores are withheld there is no pair.
-    let score = |group: &Group<'_>, seed| group.score(group.runs.iter().find(|run| run.seed == seed)?);
-    let seeds = x.runs.iter().filter_map(|run| Some((score(x, run.seed)?, score(y, run.seed)?)));
+    let of_seed: HashMap<u64, &Run> = y.runs.iter().map(|run| (run.seed, run)).collect();
+    let pair = |run: &Run| Some((x.score(run)?, y.score(of_seed.get(&run.seed)?)?));
+    let seeds = x.runs.iter().filter_map(pair);
     let are_known = x.scores().is_ok() && y.scores().is_ok();
     let (a_paired, b_paired): (Vec<f64>, Vec<f64>) = seeds.filter(|_| are_known).unzip();
     let differences = rl_stats::paired_differences(&a_paired, &b_paired).ok();
-    let (mean, rng) = (rl_stats::mean, &mut resampling());
+    let rng = &mut resampling();
     Some(Improvement {
-        algo: &x.name,
-        over: &y.name,
+        env: x.env.clone(),
+        algo: x.name.clone(),
+        over: y.name.clone(),
         probability: rl_stats::probability_of_improvement(&a, &b),
         interval,
         difference: differences.as_deref().map(mean),

@@ -1,0 +1,171 @@
+//! Finished runs as they are found again: in their directories, and in tables of runs that left no other files.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use rl_algo::Settings;
+use rl_train::Summary;
+use serde::{Deserialize, Serialize};
+
+use crate::config_file;
+use crate::recorder::EvaluationPoint;
+
+/// A run that ended.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// What its `config.toml` says: algorithm, environment, preset and every setting.
+    pub(crate) config: Settings,
+    pub(crate) summary: Summary,
+    pub(crate) curve: Vec<EvaluationPoint>,
+    /// Where its files are, if it left any.
+    #[serde(skip)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+/// What a run is, whatever it is called and whatever its settings started from.
+pub(crate) fn identity(config: &Settings) -> Settings {
+    let named = |key: &str| key == "label" || key == "preset";
+    config.iter().filter(|(key, _)| !named(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+/// What a run's `config.toml` says; `None` where there is none.
+pub(crate) fn config_in(dir: &Path) -> Option<Settings> {
+    config_file::values_in(&fs::read_to_string(dir.join("config.toml")).ok()?)
+}
+
+impl Record {
+    /// The run that a directory is of; `None` where none ended.
+    pub(crate) fn in_dir(dir: &Path) -> Option<Self> {
+        let config = config_in(dir)?;
+        let summary = serde_json::from_slice(&fs::read(dir.join("summary.json")).ok()?).ok()?;
+        Some(Record { config, summary, curve: curve_in(dir), dir: Some(dir.to_owned()) })
+    }
+
+    /// All runs below a directory, in the order of their paths.
+    ///
+    /// # Errors
+    ///
+    /// When a directory cannot be read.
+    pub(crate) fn below(dir: &Path) -> Result<Vec<Self>> {
+        let mut found: Vec<Record> = Record::in_dir(dir).into_iter().collect();
+        let failed = || format!("cannot read {}", dir.display());
+        let entries = fs::read_dir(dir).with_context(failed)?.collect::<std::io::Result<Vec<_>>>();
+        let mut paths: Vec<PathBuf> = entries.with_context(failed)?.iter().map(|e| e.path()).collect();
+        paths.sort_by_key(|path| in_order(path));
+        for path in paths {
+            if path.is_dir() {
+                found.extend(Record::below(&path)?);
+            } else if is_table(&path) {
+                found.extend(read_table(&path)?);
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// By name, numbers by their value: `s2` before `s10`.
+fn in_order(path: &Path) -> (String, u64) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let words = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = name[words.len()..].parse().unwrap_or(0);
+    (words.to_owned(), number)
+}
+
+/// The run's evaluations from its `progress.csv`, whose numbers need no quotes.
+fn curve_in(dir: &Path) -> Vec<EvaluationPoint> {
+    let text = fs::read_to_string(dir.join("progress.csv")).unwrap_or_default();
+    let mut lines = text.lines();
+    let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    let column = |tag: &str| header.iter().position(|column| *column == tag);
+    let tags = ["time/total_timesteps", "time/time_elapsed", "eval/mean_reward", "eval/mean_ep_length"];
+    let columns = tags.map(column);
+    let of_line = |line: &str| {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [step, seconds, mean, mean_length] =
+            columns.map(|column| -> Option<f64> { cells.get(column?)?.parse().ok() });
+        Some(EvaluationPoint { step: step? as u64, seconds, mean: mean?, mean_length })
+    };
+    lines.filter_map(of_line).collect()
+}
+
+/// A table of runs that left no other files: a line of JSON for each, written when it ends.
+pub(crate) struct Table {
+    file: Mutex<File>,
+    path: PathBuf,
+    known: HashMap<String, Record>,
+}
+
+impl Table {
+    /// Opens the table of this name, and reads all tables beside it.
+    ///
+    /// # Errors
+    ///
+    /// When that fails.
+    pub(crate) fn open(out: &Path, name: &str) -> Result<Self> {
+        fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
+        let mut known = HashMap::new();
+        let entries = fs::read_dir(out).with_context(|| format!("cannot read {}", out.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot read {}", out.display()))?.path();
+            if is_table(&path) {
+                known.extend(read_table(&path)?.into_iter().map(|record| (key(&record.config), record)));
+            }
+        }
+        let path = out.join(name);
+        let file = File::options().create(true).append(true).open(&path);
+        let file = Mutex::new(file.with_context(|| format!("cannot write {}", path.display()))?);
+        Ok(Table { file, path, known })
+    }
+
+    /// The run of this configuration, if it ended.
+    pub(crate) fn find(&self, config: &Settings) -> Option<Record> {
+        self.known.get(&key(config)).cloned()
+    }
+
+    /// Adds a run.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn add(&self, record: &Record) -> Result<()> {
+        // A line begins with its own line break: whoever was interrupted in the middle of one spoils no other.
+        let line = format!("\n{}\n", serde_json::to_string(record)?);
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(line.as_bytes()).with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+/// Whether it is called like a table of runs.
+fn is_table(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("lean") && name.ends_with(".jsonl")
+}
+
+/// Every run of a table; of a run that is there twice the later line counts. A line that is cut off is none.
+fn read_table(path: &Path) -> Result<Vec<Record>> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut records: Vec<Record> = Vec::new();
+    let mut places = HashMap::new();
+    for record in text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok()) {
+        match places.get(&key(&record.config)) {
+            Some(&place) => records[place] = record,
+            None => {
+                places.insert(key(&record.config), records.len());
+                records.push(record);
+            }
+        }
+    }
+    Ok(records)
+}
+
+/// What a run is, as one text.
+fn key(config: &Settings) -> String {
+    let mut parts: Vec<String> =
+        identity(config).iter().map(|(key, value)| format!("{key}={value}")).collect();
+    parts.sort();
+    parts.join("\n")
+}

@@ -1,0 +1,202 @@
+//! A grid of runs: each taken over where it is finished already, begun again where it was not, and run where it never was.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use anyhow::{Result, bail};
+use rl_train::{RunDir, RunLock, Status};
+
+use super::display::Display;
+use super::records::{Record, Table, config_in, identity};
+use super::results::{Ended, Run};
+use crate::config_file;
+use crate::errors::{message, usage};
+use crate::run::{Ran, run};
+use crate::run_config::RunConfig;
+
+/// How the runs share the machine, which changes no result.
+#[derive(Clone, Copy)]
+pub(crate) struct Share {
+    pub(crate) at_once: usize,
+    pub(crate) threads_each: usize,
+}
+
+/// One run of a grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Job {
+    /// The number of the configuration.
+    pub(crate) column: usize,
+    pub(crate) seed: u64,
+}
+
+/// A part of a grid, of several that other processes run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// From 1 up.
+    pub(crate) number: u64,
+    pub(crate) of: u64,
+}
+
+impl Shard {
+    /// `K/N` as it is written.
+    ///
+    /// # Errors
+    ///
+    /// An error of usage for what is no such thing.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let parts = text.split_once('/').and_then(|(k, n)| Some((k.parse().ok()?, n.parse().ok()?)));
+        match parts {
+            Some((number, of)) if 1 <= number && number <= of => Ok(Shard { number, of }),
+            _ => bail!(usage(format!("--shard {text}: expected K/N with K from 1 to N, such as 1/4"))),
+        }
+    }
+
+    /// Every N-th job, from the K-th on: seeds of all columns in every part.
+    pub(crate) fn part(self, jobs: Vec<Job>) -> Vec<Job> {
+        let is_here = |i: &u64| i % self.of == self.number - 1;
+        (0..).zip(jobs).filter(|(i, _)| is_here(i)).map(|(_, job)| job).collect()
+    }
+}
+
+/// What runs, and where it goes.
+pub(crate) struct Grid<'a> {
+    pub(crate) columns: &'a [RunConfig],
+    pub(crate) out: &'a Path,
+    /// The table of runs that leave no files.
+    pub(crate) lean: Option<Table>,
+    /// Whether finished runs are run again.
+    pub(crate) fresh: bool,
+    pub(crate) share: Share,
+    pub(crate) stop: &'a Arc<AtomicBool>,
+}
+
+impl Grid<'_> {
+    /// Makes sure that the runs' directories can be made.
+    ///
+    /// # Errors
+    ///
+    /// When one cannot.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        if self.lean.is_none() {
+            for column in self.columns {
+                RunDir::parent(self.out, &column.env.id, &column.name())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the jobs in order, several at once; `None` for those that did not begin before an interruption.
+    pub(crate) fn run(&self, jobs: &[Job], display: &Display) -> Vec<Option<Run>> {
+        let next = AtomicUsize::new(0);
+        let runs: Vec<OnceLock<Run>> = jobs.iter().map(|_| OnceLock::new()).collect();
+        let work = || {
+            while !self.stop.load(Ordering::Relaxed) {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                let (Some(job), Some(slot)) = (jobs.get(i), runs.get(i)) else {
+                    return;
+                };
+                let run = self.run_one(*job, display);
+                display.ended(&run);
+                // Each index is taken once.
+                let _ = slot.set(run);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..self.share.at_once.min(jobs.len()) {
+                scope.spawn(work);
+            }
+        });
+        runs.into_iter().map(OnceLock::into_inner).collect()
+    }
+
+    fn run_one(&self, job: Job, display: &Display) -> Run {
+        let config = self.columns[job.column].with_seed(job.seed);
+        let failed = |error: anyhow::Error| Run {
+            seed: job.seed,
+            dir: None,
+            ended: Ended::Badly { error: message(&error), left: None },
+            curve: Vec::new(),
+            was_there: false,
+        };
+        let place = match self.place(&config) {
+            Ok(Place::Finished(record)) => return Run::of_record(*record),
+            Ok(Place::Free(dir)) => dir,
+            Err(error) => return failed(error),
+        };
+        let (dir, _held) = place.unzip();
+        let Ran { ended, seen } =
+            run(&config, dir.as_ref(), self.share.threads_each, display.progress(), self.stop);
+        let dir = dir.map(|dir| dir.path().to_owned());
+        let ended = match ended {
+            Ok(summary) => Ended::Well(summary),
+            Err(error) => Ended::Badly { error: message(&error), left: seen.summary.clone() },
+        };
+        if let (Some(table), Some(summary)) = (&self.lean, seen.summary)
+            && summary.status != Status::Interrupted
+        {
+            let (config, curve) = (config_file::values(&config), seen.curve.clone());
+            if let Err(error) = table.add(&Record { config, summary, curve, dir: None }) {
+                return failed(error);
+            }
+        }
+        Run { seed: job.seed, dir, ended, curve: seen.curve, was_there: false }
+    }
+
+    /// Where a run goes. The directory of the same run that was begun and not finished is cleared; one of another run stays, and ours has a
+    /// suffix.
+    fn place(&self, config: &RunConfig) -> Result<Place> {
+        let values = config_file::values(config);
+        let ours = identity(&values);
+        let (env, name) = (&config.env.id, config.name());
+        let existing =
+            if self.fresh { Vec::new() } else { RunDir::existing(self.out, env, &name, config.seed) };
+        let same =
+            existing.into_iter().filter(|dir| config_in(dir.path()).is_some_and(|c| identity(&c) == ours));
+        let mut unfinished = Vec::new();
+        for dir in same {
+            match Record::in_dir(dir.path()).filter(|r| r.summary.status == Status::Finished) {
+                Some(record) => return Ok(Place::Finished(Box::new(record))),
+                None => unfinished.push(dir),
+            }
+        }
+        if let Some(table) = &self.lean {
+            let known = table.find(&values).filter(|r| !self.fresh && r.summary.status == Status::Finished);
+            return Ok(known.map_or(Place::Free(None), |record| Place::Finished(Box::new(record))));
+        }
+        if let Some((dir, lock)) = unfinished.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock))) {
+            dir.clear()?;
+            return Ok(Place::Free(Some((dir, lock))));
+        }
+        let dir = RunDir::create(self.out, env, &name, config.seed)?;
+        let Some(lock) = dir.lock() else {
+            bail!("{} was taken by somebody else in the moment it was made", dir.path().display())
+        };
+        Ok(Place::Free(Some((dir, lock))))
+    }
+}
+
+enum Place {
+    /// Nothing is to be done.
+    Finished(Box<Record>),
+    /// Here; nowhere for a run that leaves no files.
+    Free(Option<(RunDir, RunLock)>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_the_whole() {
+        let jobs: Vec<Job> = (0..7).flat_map(|seed| (0..2).map(move |column| Job { column, seed })).collect();
+        let mut together: Vec<Job> =
+            (1..=3).flat_map(|number| Shard { number, of: 3 }.part(jobs.clone())).collect();
+        together.sort_by_key(|job| (job.seed, job.column));
+        assert_eq!(together, jobs);
+        assert_eq!(Shard::parse("2/3").unwrap(), Shard { number: 2, of: 3 });
+        for wrong in ["0/3", "4/3", "1", "a/b", "1/0"] {
+            assert!(Shard::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}
