@@ -7,10 +7,13 @@ use rl_env::{BoxSpace, Space};
 use rl_nn::distribution::{
     Bernoulli, Categorical, DiagGaussian, FreeGaussian, Gsde, MultiCategorical, StateGaussian,
 };
-use rl_nn::{Bounding, Distribution, Fork, Identity, Initialization, Mlp, Network, NnError, PolicyModel};
+use rl_nn::{
+    Bounding, Chain, Cnn, CnnSpec, Distribution, Fork, Identity, Initialization, LayerNorm, Mlp, Network,
+    NnError, PolicyModel,
+};
 
 use crate::actor_critic::SharedNetworks;
-use crate::{ActorCritic, AlgoError, ConfigError, LogStd, NetConfig, check_setting};
+use crate::{ActorCritic, AlgoError, ConfigError, Features, LogStd, NetConfig, check_setting};
 
 /// The most parameters that actor and critic may have together: 1 GiB of `f32`, and twice as much for their optimiser.
 const MAX_PARAMS: usize = 1 << 28;
@@ -35,23 +38,29 @@ pub struct Design {
 pub fn design(observations: &Space, actions: &Space, config: &NetConfig) -> Result<Design, AlgoError> {
     config.validate()?;
     let (pi, vf) = config.net_arch.widths();
-    let n_inputs = observations.flat_len();
-    let (shared, pi, vf) =
-        (&pi[..config.shared_layers], &pi[config.shared_layers..], &vf[config.shared_layers..]);
-    let n_features = shared.last().copied().unwrap_or(n_inputs);
-    let latent = pi.last().copied().unwrap_or(n_features);
-    let distribution = distribution_for(actions, config, latent)?;
-    let design = Design {
-        trunk: (!shared.is_empty()).then(|| body(n_inputs, shared, config)).transpose()?,
-        policy: if config.use_sde {
-            with_latent(n_features, pi, distribution.action_len(), config)?
-        } else {
-            head(n_features, pi, distribution.n_outputs(), config)?
-        },
-        value: head(n_features, vf, 1, config)?,
-        bounding: bounding_for(actions, config)?,
-        distribution,
+    let k = config.shared_hidden();
+    let (shared, pi, vf) = (&pi[..k], &pi[k..], &vf[k..]);
+    let images = match config.features {
+        Features::Mlp => None,
+        Features::Cnn => Some(cnn(observations)?),
     };
+    let n_seen = images.as_ref().map_or(observations.flat_len(), |cnn| cnn.n_outputs());
+    let n_features = shared.last().copied().unwrap_or(n_seen);
+    let distribution = distribution_for(actions, config, pi.last().copied().unwrap_or(n_features))?;
+    let policy = if config.use_sde {
+        with_latent(n_features, pi, distribution.action_len(), config)?
+    } else {
+        head(n_features, pi, distribution.n_outputs(), config)?
+    };
+    let value = head(n_features, vf, 1, config)?;
+    let (trunk, policy, value) = match (images, config.shared_layers) {
+        (None, 0) => (None, policy, value),
+        (Some(cnn), 0) => (None, after(cnn.clone(), policy)?, after(cnn, value)?),
+        (None, _) => (Some(body(n_seen, shared, config)?), policy, value),
+        (Some(cnn), 1) => (Some(cnn), policy, value),
+        (Some(cnn), _) => (Some(after(cnn, body(n_seen, shared, config)?)?), policy, value),
+    };
+    let design = Design { trunk, policy, value, distribution, bounding: bounding_for(actions, config)? };
     let n_params = design.n_params();
     let allowed = format!("networks with at most 2^28 parameters together; these would have {n_params}");
     check_setting("net_arch", &config.net_arch, &allowed, n_params <= MAX_PARAMS)?;
@@ -127,12 +136,46 @@ fn body(n_inputs: usize, hidden: &[usize], config: &NetConfig) -> Result<Net, Nn
     if hidden.is_empty() {
         return Ok(Arc::new(Identity::new(n_inputs)?));
     }
-    Ok(Arc::new(Mlp::trunk(&[&[n_inputs], hidden].concat(), config.activation)?))
+    layers(&[&[n_inputs], hidden].concat(), true, config)
 }
 
 /// Hidden layers and a linear output.
 fn head(n_inputs: usize, hidden: &[usize], n_outputs: usize, config: &NetConfig) -> Result<Net, NnError> {
-    Ok(Arc::new(Mlp::new(&[&[n_inputs], hidden, &[n_outputs]].concat(), config.activation)?))
+    layers(&[&[n_inputs], hidden, &[n_outputs]].concat(), false, config)
+}
+
+fn layers(sizes: &[usize], activated_output: bool, config: &NetConfig) -> Result<Net, NnError> {
+    Ok(match (config.layer_norm, activated_output) {
+        (true, _) => Arc::new(LayerNorm::mlp(sizes, config.activation, activated_output)?),
+        (false, true) => Arc::new(Mlp::trunk(sizes, config.activation)?),
+        (false, false) => Arc::new(Mlp::new(sizes, config.activation)?),
+    })
+}
+
+/// A network behind a convolutional one.
+fn after(cnn: Net, network: Net) -> Result<Net, NnError> {
+    Ok(Arc::new(Chain::new(vec![("features".to_owned(), cnn), ("layers".to_owned(), network)])?))
+}
+
+/// The convolutional network for images of a box. Bytes (from 0 to 255) are scaled to 1, as Stable-Baselines3 does.
+fn cnn(observations: &Space) -> Result<Net, AlgoError> {
+    let refused = |why: String| ConfigError {
+        key: "features".to_owned(),
+        value: "\"cnn\"".to_owned(),
+        allowed: format!("\"mlp\", for {why}; the observations are {observations}"),
+    };
+    let Space::Box(BoxSpace { shape, low, high }) = observations else {
+        return Err(refused("a convolutional network sees images in a Box".into()).into());
+    };
+    let [channels, height, width] = shape[..] else {
+        return Err(refused("a convolutional network sees images [channels, height, width]".into()).into());
+    };
+    let image = [channels, height, width];
+    let spec = if height.min(width) >= 36 { CnnSpec::nature(image) } else { CnnSpec::small(image) };
+    let is = |x: f32, bound: f32| (x - bound).abs() < f32::EPSILON;
+    let of_bytes = low.iter().all(|x| is(*x, 0.0)) && high.iter().all(|x| is(*x, 255.0));
+    let cnn = Cnn::new(&CnnSpec { scale: of_bytes.then_some(1.0 / 255.0), ..spec });
+    Ok(Arc::new(cnn.map_err(|e| refused(format!("these images, channels first, are too small ({e})")))?))
 }
 
 /// Hidden layers whose features are both seen by a linear output and given out themselves: `[μ | h]`.

@@ -31,7 +31,7 @@ pub use design::{Design, bounding_for, design, distribution_for};
 pub use diagnostics::{PolicyChange, policy_change};
 pub use error::{AlgoError, ConfigError, check_setting};
 pub use fisher::{Fisher, LinearizedPolicy};
-pub use net_config::{EachArch, LogStd, NetArch, NetConfig};
+pub use net_config::{EachArch, Features, LogStd, NetArch, NetConfig};
 pub use reducer::Reducer;
 pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, nearest};
 pub use report::{Outcome, Report};

@@ -15,7 +15,11 @@ pub struct NetConfig {
     pub net_arch: NetArch,
     /// The activation of the hidden layers.
     pub activation: Activation,
-    /// How many of the first hidden layers actor and critic share.
+    /// Whether the hidden layers are normalised before their activation.
+    pub layer_norm: bool,
+    /// What comes before the hidden layers.
+    pub features: Features,
+    /// How many of the first layers actor and critic share; a convolutional network before the hidden layers is the first.
     pub shared_layers: usize,
     /// Orthogonal weights (gain √2, policy head 0.01, value head 1) and zero biases; otherwise PyTorch's uniform default.
     pub ortho_init: bool,
@@ -76,6 +80,16 @@ impl fmt::Display for NetArch {
     }
 }
 
+/// What comes before the hidden layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Features {
+    /// Nothing: they see the elements of an observation.
+    Mlp,
+    /// A convolutional network: Nature's from 36 × 36 pixels on, a small one below.
+    Cnn,
+}
+
 /// Where the log standard deviations of a Gaussian policy come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -92,6 +106,8 @@ impl Default for NetConfig {
         NetConfig {
             net_arch: NetArch::Both(vec![64, 64]),
             activation: Activation::Tanh,
+            layer_norm: false,
+            features: Features::Mlp,
             shared_layers: 0,
             ortho_init: true,
             log_std_init: 0.0,
@@ -118,10 +134,16 @@ impl Config for NetConfig {
                 "Widths of the hidden layers: of actor and critic alike, or of each.",
             ),
             Setting::new("activation", Kind::Choice(ACTIVATIONS), "The function between layers."),
+            Setting::new("layer_norm", Kind::Bool, "Hidden layers normalised before their activation."),
+            Setting::new(
+                "features",
+                Kind::Choice(&["mlp", "cnn"]),
+                "What comes before the hidden layers: nothing, or a convolutional network for images.",
+            ),
             Setting::new(
                 "shared_layers",
-                Kind::Integer { from: 0, to: 64 },
-                "How many of the first hidden layers actor and critic share.",
+                Kind::Integer { from: 0, to: 65 },
+                "How many of the first layers actor and critic share; a convolutional network is the first.",
             ),
             Setting::new(
                 "ortho_init",
@@ -159,6 +181,14 @@ impl Config for NetConfig {
 }
 
 impl NetConfig {
+    /// How many hidden layers actor and critic share.
+    pub(crate) fn shared_hidden(&self) -> usize {
+        match self.features {
+            Features::Mlp => self.shared_layers,
+            Features::Cnn => self.shared_layers.saturating_sub(1),
+        }
+    }
+
     /// Checks every setting, and those that concern each other.
     ///
     /// # Errors
@@ -166,13 +196,13 @@ impl NetConfig {
     /// [`ConfigError`] with the first that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check()?;
-        let ((pi, vf), k) = (self.net_arch.widths(), self.shared_layers);
+        let ((pi, vf), k) = (self.net_arch.widths(), self.shared_hidden());
         let common = k <= pi.len() && k <= vf.len() && pi[..k] == vf[..k];
         let allowed = format!(
             "at most as many layers as actor and critic have in common, with net_arch = {}",
             self.net_arch
         );
-        check_setting("shared_layers", k, &allowed, common)?;
+        check_setting("shared_layers", self.shared_layers, &allowed, common)?;
         let free = !self.use_sde || self.log_std == LogStd::Free;
         check_setting("log_std", "\"state\"", "\"free\" with use_sde = true, whose noise has its own", free)
     }
