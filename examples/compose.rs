@@ -11,7 +11,7 @@ use rl_algo::{PolicyBatch, Reducer};
 use rl_env::rng::stream;
 use rl_env::{SyncVecEnv, TimeLimit, envs::CartPole};
 use rl_gae::Trajectories;
-use rl_nn::dist::Categorical;
+use rl_nn::distribution::Categorical;
 use rl_nn::{Activation, Mlp, Network, PolicyModel, Shards, States};
 use rl_optim::{Adam, AdamParams};
 use rl_rollout::{Collector, Rollout};

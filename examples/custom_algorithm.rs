@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, Batch, CriticFit, LinearizedPolicy, NetConfig, Outcome, Report,
+    ActorCritic, AlgoError, Algorithm, Batch, CriticFit, LinearizedPolicy, NetConfig, Outcome, Parts, Report,
     UpdateContext, fit_critic,
 };
 use rl_env::Registry;
@@ -40,7 +40,7 @@ impl Algorithm for Reinforce {
         let mut advantages = batch.advantages.clone();
         rl_gae::normalize(&mut advantages);
         let policy_batch = batch.policy_batch(agent, &advantages)?;
-        let (policy, theta, critic, critic_theta) = agent.parts_mut();
+        let Parts { policy, policy_theta: theta, critic, critic_theta, .. } = agent.parts_mut();
 
         // The loss −mean A log π, differentiated in the distribution's parameters and pulled back through the network.
         let mut pi = LinearizedPolicy::new(policy, theta, policy_batch.observations, &mut self.shards)?;

@@ -48,6 +48,9 @@ impl Env for Cart {
 fn main() -> anyhow::Result<()> {
     // A hundred steps an episode; the time limit truncates, and truncation bootstraps from the final state's value.
     let env = EnvSpec::with_time_limit("Cart-v0", 100, Cart::default);
+    // The environment keeps its contract; what it does not refuse itself (a force that is no number), the specification does.
+    let findings = env.check();
+    anyhow::ensure!(findings.is_empty(), "the environment breaks its contract: {findings:?}");
     let ppo = PpoConfig { learning_rate: 1e-3.into(), batch_size: 256, ..PpoConfig::default() };
     for total_steps in [2_048, 16_384, 65_536] {
         let config =

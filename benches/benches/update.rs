@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use benches::{Samples, agent, fma_peak, reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
-use rl_algo::{Batch, LinearizedPolicy, Reducer};
+use rl_algo::{Batch, LinearizedPolicy, Parts, Reducer};
 use rl_env::Registry;
 use rl_gae::{Trajectories, gae};
 use rl_nn::{Forward, Shards, States, Workspace};
@@ -41,7 +41,7 @@ fn bench_minibatches(c: &mut Criterion, name: &str, threads: usize, width: usize
     let [mut policy_adam, mut critic_adam] =
         sizes.map(|n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() }));
     let [mut policy_scratch, mut critic_scratch]: [Scratch<f32>; 2] = Default::default();
-    let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+    let Parts { policy, policy_theta, critic, critic_theta, .. } = agent.parts_mut();
     let mut learners = [
         Learner::new(policy_theta, &mut policy_adam, &mut policy_scratch),
         Learner::new(critic_theta, &mut critic_adam, &mut critic_scratch),

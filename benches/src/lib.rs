@@ -14,8 +14,8 @@ use rl_ppo::Minibatch;
 /// If `width` is not a width that [`NetConfig`] takes.
 pub fn agent(width: usize) -> ActorCritic {
     let observations: Space = BoxSpace::uniform(-1.0, 1.0, &[4]).into();
-    let config = NetConfig { net_arch: vec![width, width], ..NetConfig::default() };
-    ActorCritic::mlp(&observations, &Space::Discrete(2), &config, &mut rng())
+    let config = NetConfig { net_arch: [width, width].into(), ..NetConfig::default() };
+    ActorCritic::for_spaces(&observations, &Space::Discrete(2), &config, &mut rng())
         .unwrap_or_else(|e| panic!("an agent of width {width}: {e}"))
 }
 

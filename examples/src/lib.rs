@@ -1,1 +1,6 @@
 //! The examples are the programs beside this folder; there is no library.
+
+/// Compiles and runs the guide's examples, which use more crates than the networks' own.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guides/network.md")]
+struct NetworkGuide;

@@ -42,13 +42,8 @@ fn a_run_leaves_what_it_should_and_overwrites_nothing() {
     let names: Vec<String> =
         files(&dir).iter().map(|f| f.strip_prefix(&dir).unwrap().display().to_string()).collect();
     let events = names.iter().find(|name| name.starts_with("events.out.tfevents.")).unwrap();
-    let best = [
-        "checkpoints",
-        "checkpoints/best",
-        "checkpoints/best/policy.json",
-        "checkpoints/best/policy.safetensors",
-    ];
-    let others = ["config.toml", events, "policy.json", "policy.safetensors", "progress.csv", "summary.json"];
+    let best = ["checkpoints", "checkpoints/best", "checkpoints/best/policy.safetensors"];
+    let others = ["config.toml", events, "policy.safetensors", "progress.csv", "summary.json"];
     assert_eq!(names, [&best[..], &others[..]].concat());
     assert_eq!(progress(&dir).len(), 1 + 4);
     let summary: Value = serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap();
@@ -293,7 +288,7 @@ fn an_interrupted_run_is_saved() {
         child.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
     let dir = place.path().join("runs/CartPole-v1/ppo/s0");
     let started = std::time::Instant::now();
-    while !dir.join("checkpoints/best/policy.json").exists() {
+    while !dir.join("checkpoints/best/policy.safetensors").exists() {
         assert!(started.elapsed().as_secs() < 60, "no evaluation within a minute");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -304,8 +299,7 @@ fn an_interrupted_run_is_saved() {
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(document["eval"], Value::Null);
     assert_eq!(progress(&dir).len() as u64, 1 + document["updates"].as_u64().unwrap());
-    let policy: Value = serde_json::from_slice(&fs::read(dir.join("policy.json")).unwrap()).unwrap();
-    assert_eq!(policy["steps"], document["total_steps"]);
+    assert_eq!(document["total_steps"], rl_train::Policy::load(&dir).unwrap().steps());
     place.json(&["eval", "runs/CartPole-v1/ppo/s0", "--episodes", "2"]);
 }
 

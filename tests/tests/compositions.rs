@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rl_env::EnvRng;
 use rl_nn::{
-    Activation, Carry, Chain, Fork, Forward, Linearized, Mlp, Network, NnError, Reproducible, Shape, States,
-    Workspace,
+    Activation, Carry, Chain, Fork, Forward, Identity, Linearized, Mlp, Network, NnError, Reproducible,
+    Shape, States, Workspace,
 };
 use rl_test_support::{assert_near, distance};
 
@@ -98,6 +98,42 @@ fn tree(activation: Activation, width: usize) -> Fork<f64> {
     Fork::new(Arc::new(trunk.unwrap()), heads).unwrap()
 }
 
+/// The tree with room for parameters that do nothing, and a head that passes the trunk's output on.
+fn agent(activation: Activation, width: usize) -> Fork<f64> {
+    let heads: Vec<(String, Arc<dyn Network<f64>>)> = vec![
+        ("policy".into(), arc(Mlp::new(&[4, 7, 2], activation).unwrap())),
+        ("latent".into(), Arc::new(Identity::new(4).unwrap())),
+        ("value".into(), arc(Mlp::new(&[4, 1], activation).unwrap())),
+    ];
+    let trunk = Arc::new(Mlp::trunk(&[3, width, 4], activation).unwrap());
+    let fork = Fork::new(trunk, heads).unwrap();
+    fork.with_free_parameters(0, "log_std", 2).unwrap().with_free_parameters(2, "more", 1).unwrap()
+}
+
+/// Their gradient is exactly 0, whatever was there before, and they move no output.
+#[test]
+fn free_parameters_do_nothing() {
+    let net = agent(Activation::Tanh, 5);
+    let mut rng = EnvRng::seed_from_u64(4);
+    let [theta, x, dy] = [net.n_params(), 6, 14].map(|n| draw(&mut rng, n));
+    let mut ws = Workspace::default();
+    let mut linearized = Linearized::new(&net, &theta, States::new(&x, 3).unwrap(), &mut ws).unwrap();
+    let (mut grad, mut v, mut jv) = (vec![f64::NAN; theta.len()], vec![0.0; theta.len()], vec![1.0; 14]);
+    linearized.vjp(&dy, &mut grad, None).unwrap();
+    let free: Vec<usize> = net.free(0).chain(net.free(1)).collect();
+    for (i, g) in grad.iter().enumerate() {
+        assert_eq!(g.to_bits() == 0, free.contains(&i), "parameter {i}");
+    }
+    free.iter().for_each(|&i| v[i] = 1.0);
+    linearized.jvp(&v, None, &mut jv).unwrap();
+    assert_eq!(jv, [0.0; 14]);
+    // The latent columns are the trunk's output.
+    let trunk = Mlp::trunk(&[3, 5, 4], Activation::Tanh).unwrap();
+    let h = output(&trunk, &theta[net.trunk_theta()], &x);
+    let columns: Vec<f64> = output(&net, &theta, &x).chunks(7).flat_map(|y| y[2..6].to_vec()).collect();
+    assert_eq!(columns, h);
+}
+
 #[test]
 fn every_activation_in_every_place() {
     for activation in ACTIVATIONS {
@@ -111,6 +147,7 @@ fn every_activation_in_every_place() {
             }
         }
         check(&tree(activation, 17), 9, smooth, 3);
+        check(&agent(activation, 17), 9, smooth, 3);
     }
 }
 
@@ -244,5 +281,6 @@ proptest! {
         check(&Mlp::new(&sizes, ACTIVATIONS[activation]).unwrap(), rows, false, seed);
         check(&Mlp::trunk(&sizes, ACTIVATIONS[activation]).unwrap(), rows, false, seed);
         check(&tree(ACTIVATIONS[activation], sizes[0]), rows, false, seed);
+        check(&agent(ACTIVATIONS[activation], sizes[0]), rows, false, seed);
     }
 }

@@ -142,7 +142,8 @@ fn train_together(threads: usize, algorithm: Box<dyn Algorithm>) -> (usize, bool
         let inner = Mlp::new(&[4, 64, 64, n_outputs], Activation::Tanh).unwrap();
         Arc::new(Meeting { inner, place: place.clone() })
     };
-    let policy = PolicyModel::new(network(2), DistributionSpec::Categorical { n: 2 }.build()).unwrap();
+    let policy =
+        PolicyModel::new(network(2), DistributionSpec::Categorical { n: 2 }.build().unwrap()).unwrap();
     let agent = ActorCritic::new(policy, network(1), plain.theta().to_vec()).unwrap();
     let config = TrainConfig { n_envs: 4, n_steps: 256, total_steps: 1024, ..TrainConfig::default() };
     let mut trainer = Trainer::new(&env, config, agent, algorithm, 0).unwrap();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use rl_algo::{Algorithm, NetConfig};
+use rl_algo::{Algorithm, NetArch, NetConfig};
 use rl_env::rng::stream;
 use rl_env::{Action, ActionsRef, EnvSpec, Registry, StepEnd};
 use rl_nn::Activation;
@@ -84,7 +84,7 @@ fn fingerprints() -> Fingerprints {
     let initial = [("orthogonal", true), ("uniform", false)].into_iter().flat_map(|(name, ortho_init)| {
         [vec![64, 64], vec![256, 256], vec![7, 33]].map(|net_arch| {
             let title = format!("initialisation, {name}, {net_arch:?}");
-            let net = NetConfig { net_arch, ortho_init, ..NetConfig::default() };
+            let net = NetConfig { net_arch: NetArch::Both(net_arch), ortho_init, ..NetConfig::default() };
             let agent = new_agent(registry.get("Pendulum-v1").unwrap(), &net, SEED).unwrap();
             (title, vec![("parameters", Fingerprint::default().floats(agent.theta()))])
         })
@@ -140,8 +140,13 @@ fn trajectory(spec: &EnvSpec) -> Fingerprint {
     let mut hash = Fingerprint::default().floats(envs.observations());
     for _ in 0..500 {
         let (mut discrete, mut continuous) = (Vec::new(), Vec::new());
-        for rng in &mut rngs {
-            match space.sample(rng) {
+        for (i, rng) in rngs.iter_mut().enumerate() {
+            let m = space.mask_len();
+            let action = match envs.action_masks() {
+                Some(masks) => space.sample_allowed(&masks[i * m..(i + 1) * m], rng).unwrap(),
+                None => space.sample(rng),
+            };
+            match action {
                 Action::Discrete(a) => discrete.extend(a),
                 Action::Continuous(a) => continuous.extend(a),
             }
@@ -229,7 +234,7 @@ impl Sink for Heard {
 fn runs() -> Vec<Run> {
     let train = TrainConfig { n_envs: 4, n_steps: 256, total_steps: 2048, ..TrainConfig::default() };
     let net = |net_arch: &[usize], activation| NetConfig {
-        net_arch: net_arch.to_vec(),
+        net_arch: NetArch::Both(net_arch.to_vec()),
         activation,
         ..NetConfig::default()
     };

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
-use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::distribution::{Categorical, DiagGaussian};
 use rl_nn::{ActionsRef, DistGrad, DistParams, Distribution, Evaluation, Real};
 use rl_test_support::{assert_near, assert_near_terms, golden};
 use rl_tests::{narrow, narrow_rows};

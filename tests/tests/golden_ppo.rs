@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use rl_algo::{PolicyBatch, Reducer};
-use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::distribution::{Categorical, DiagGaussian};
 use rl_nn::{Actions, Activation, Distribution, Mlp, Network, PolicyModel, Real, States};
 use rl_optim::{Adam, AdamParams, Element, clip_scale};
 use rl_ppo::{

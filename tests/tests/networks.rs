@@ -1,4 +1,4 @@
-//! The Mlp's hand-derived products against candle's graph, central differences and each other.
+//! Hand-derived products against candle's graph, central differences and each other.
 
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
@@ -8,10 +8,11 @@ use candle_core::{Device, Tensor, Var};
 use rand::{Rng, SeedableRng};
 use rl_algo::LinearizedPolicy;
 use rl_env::EnvRng;
-use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::distribution::{Categorical, DiagGaussian};
 use rl_nn::{
-    Activation, DistGrad, DistParams, Distribution, Forward, Linearized, Mirror, Mlp, Network, PolicyModel,
-    Real, SHARD_ROWS, Shards, States, TensorNetwork, Workspace,
+    Activation, Cnn, CnnSpec, Convolution, DistGrad, DistParams, Distribution, Forward, Identity, LayerNorm,
+    Linearized, Mirror, Mlp, Network, PolicyModel, Real, SHARD_ROWS, Shards, States, TensorNetwork,
+    Workspace,
 };
 use rl_optim::{GaussNewton, LinearOperator, OptimError};
 use rl_test_support::assert_near;
@@ -35,59 +36,136 @@ const SHAPES: [(&[usize], Activation); 11] = [
     (&[5, 20, 33, 6], Activation::LeakyRelu),
 ];
 
-/// `(y, Jᵀ dy)` of a network in its own precision.
-fn products<F: Real>(net: &Mlp, theta: &[F], x: &[F], dy: &[F]) -> (Vec<F>, Vec<F>) {
-    let (net, input): (&dyn Network<F>, _) = (net, States::new(x, net.sizes()[0]).unwrap());
-    let (mut y, mut grad) = (vec![F::nan(); dy.len()], vec![F::nan(); theta.len()]);
+/// What ours and candle's networks are: the same function in both precisions and in a graph.
+trait Both: Network<f32> + Network<f64> + TensorNetwork {}
+impl<N: Network<f32> + Network<f64> + TensorNetwork> Both for N {}
+
+/// `(y, J_θᵀ dy, J_xᵀ dy)` of a network in its own precision.
+fn products<F: Real>(net: &dyn Network<F>, theta: &[F], x: &[F], dy: &[F]) -> [Vec<F>; 3] {
+    let input = States::new(x, net.n_inputs()).unwrap();
+    let (mut y, mut grad, mut dx) =
+        (vec![F::nan(); dy.len()], vec![F::nan(); theta.len()], vec![F::nan(); x.len()]);
     let mut ws = Workspace::default();
     Forward::new(net, theta, &mut ws).unwrap().run(&input, &mut y).unwrap();
     let mut linearized = Linearized::new(net, theta, input, &mut ws).unwrap();
     let wide = |x: &[F]| x.iter().map(|x| x.widen()).collect::<Vec<_>>();
     assert_near("the recorded output", &wide(linearized.output()), &wide(&y), 1e-6);
-    linearized.vjp(dy, &mut grad, None).unwrap();
-    (y, grad)
+    linearized.vjp(dy, &mut grad, Some(&mut dx)).unwrap();
+    [y, grad, dx]
 }
 
-/// candle's graph in `f64` is the reference: for the same numbers, ours in `f64` to rounding, and ours in `f32` to that of `f32`.
+/// candle's graph in `f64` is the reference: for the same numbers, ours in `f64` to `tolerances[0]`, and ours in `f32` to `tolerances[1]`.
+fn equals_candle(what: &str, net: &impl Both, rows: usize, tolerances: [f64; 2], rng: &mut EnvRng) {
+    let (n_params, n_inputs) = (Network::<f32>::n_params(net), Network::<f32>::n_inputs(net));
+    let n_outputs = Network::<f32>::n_outputs(net);
+    let mut draw = |n: usize| narrow::<f32>(&draw(rng, n));
+    let [theta, x, dy] = [draw(n_params), draw(rows * n_inputs), draw(rows * n_outputs)];
+    let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
+    let [theta64, x64, dy64] = [&theta, &x, &dy].map(|x| wide(x));
+
+    let theta_var = Var::from_slice(&theta64, n_params, &Device::Cpu).unwrap();
+    let x_var = Var::from_slice(&x64, (rows, n_inputs), &Device::Cpu).unwrap();
+    let y_tensor = net.forward_tensor(theta_var.as_tensor(), x_var.as_tensor()).unwrap();
+    let weights = Tensor::from_slice(&dy64, (rows, n_outputs), &Device::Cpu).unwrap();
+    let grads = (&y_tensor * weights).unwrap().sum_all().unwrap().backward().unwrap();
+    let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let gradient = |var: &Var| match grads.get(var.as_tensor()) {
+        Some(gradient) => values(gradient),
+        None => vec![0.0; var.elem_count()],
+    };
+    let expected = [values(&y_tensor), gradient(&theta_var), gradient(&x_var)];
+    let names = ["forward", "vjp", "vjp of the input"];
+    let (ours64, ours32) = (products(net, &theta64, &x64, &dy64), products(net, &theta, &x, &dy));
+    for (((name, expected), ours64), ours32) in names.iter().zip(expected).zip(ours64).zip(ours32) {
+        let [tolerance64, tolerance32] = if *name == "forward" { [1e-13, tolerances[1]] } else { tolerances };
+        assert_near(&format!("{name} of {what}, {rows} rows, in f64"), &ours64, &expected, tolerance64);
+        assert_near(&format!("{name} of {what}, {rows} rows, in f32"), &ours32, &expected, tolerance32);
+    }
+}
+
+/// candle's own slope of gelu has constants of f32.
+fn tolerances(activation: Activation) -> [f64; 2] {
+    [if activation == Activation::Gelu { 5e-6 } else { 1e-14 }, 2e-6]
+}
+
 #[test]
-fn forward_and_gradient_equal_candles() {
+fn perceptrons_equal_candles() {
     let mut rng = EnvRng::seed_from_u64(1);
     for (sizes, activation) in SHAPES {
         let [linear, activated] = [Mlp::new, Mlp::trunk].map(|make| make(sizes, activation).unwrap());
         for (net, rows) in [(&linear, 1), (&linear, 7), (&linear, 64), (&activated, 7), (&activated, 64)] {
-            let n_outputs = sizes[sizes.len() - 1];
-            let n_params = Network::<f64>::n_params(net);
-            let mut draw = |n: usize| narrow::<f32>(&draw(&mut rng, n));
-            let [theta, x, dy] = [draw(n_params), draw(rows * sizes[0]), draw(rows * n_outputs)];
-            let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-            let [theta64, x64, dy64] = [&theta, &x, &dy].map(|x| wide(x));
-
-            let var = Var::from_slice(&theta64, n_params, &Device::Cpu).unwrap();
-            let x_tensor = Tensor::from_slice(&x64, (rows, sizes[0]), &Device::Cpu).unwrap();
-            let y_tensor = net.forward_tensor(var.as_tensor(), &x_tensor).unwrap();
-            let weights = Tensor::from_slice(&dy64, (rows, n_outputs), &Device::Cpu).unwrap();
-            let grads = (&y_tensor * weights).unwrap().sum_all().unwrap().backward().unwrap();
-            let grad_tensor = grads.get(var.as_tensor()).expect("a gradient reaches theta");
-            let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-            let (y_expected, grad_expected) = (values(&y_tensor), values(grad_tensor));
-
-            let (y, grad) = products(net, &theta64, &x64, &dy64);
-            assert_near("forward in f64", &y, &y_expected, 1e-14);
-            // candle's own slope of gelu has constants of f32.
-            let tolerance = if activation == Activation::Gelu { 1e-6 } else { 1e-14 };
-            assert_near(&format!("vjp in f64 of {activation:?}"), &grad, &grad_expected, tolerance);
-            let (y, grad) = products(net, &theta, &x, &dy);
-            assert_near("forward", &y, &y_expected, 1e-6);
-            // A chain of single neurons has a gradient of five slopes 1 − a² in a row, each of which cancels where a neuron saturates.
-            let tolerance = if sizes.iter().all(|&n| n == 1) { 1e-5 } else { 2e-6 };
-            assert_near(
-                &format!("vjp of {sizes:?}, {activation:?}, {rows} rows"),
-                &grad,
-                &grad_expected,
-                tolerance,
-            );
+            let mut tolerances = tolerances(activation);
+            if sizes.iter().all(|&n| n == 1) {
+                // A chain of single neurons has a gradient of five slopes 1 − a² in a row, each of which cancels where a neuron saturates.
+                tolerances[1] = 1e-5;
+            }
+            equals_candle(&format!("{sizes:?}, {activation:?}"), net, rows, tolerances, &mut rng);
         }
     }
+}
+
+/// Kernels of all kinds: of one pixel, of the whole image, that overlap or leave pixels out. (candle's backward fails where the stride leaves
+/// another number of pixels over in one direction than in the other.)
+#[test]
+fn convolutions_equal_candles() {
+    let mut rng = EnvRng::seed_from_u64(6);
+    let shapes: [([usize; 3], &[_]); 6] = [
+        ([1, 10, 5], &[(16, 3, 1), (32, 3, 1)]),
+        ([3, 5, 4], &[(2, 1, 1)]),
+        ([2, 4, 4], &[(3, 4, 1)]),
+        ([2, 12, 9], &[(5, 2, 3), (4, 2, 1)]),
+        ([4, 36, 44], &[(32, 8, 4), (64, 4, 2), (64, 3, 1)]),
+        ([20, 7, 9], &[(7, 3, 2), (18, 1, 1)]),
+    ];
+    for (image, convolutions) in shapes {
+        for (activation, scale) in [
+            (Activation::Relu, None),
+            (Activation::Tanh, Some(0.5)),
+            (Activation::Elu, Some(3.0)),
+            (Activation::Gelu, None),
+            (Activation::Silu, None),
+            (Activation::LeakyRelu, None),
+        ] {
+            let convolutions = convolutions.iter();
+            let convolutions = convolutions
+                .map(|&(channels, kernel, stride)| Convolution { channels, kernel, stride })
+                .collect();
+            let net = Cnn::new(&CnnSpec { image, convolutions, features: 9, activation, scale }).unwrap();
+            // Sums over more elements than a perceptron's here.
+            let [tolerance, _] = tolerances(activation);
+            for rows in [1, 6, 33] {
+                let what = format!("{image:?}, {activation:?}");
+                equals_candle(&what, &net, rows, [tolerance.max(1e-13), 5e-5], &mut rng);
+            }
+        }
+    }
+}
+
+#[test]
+fn layer_normalisation_equals_candles() {
+    let mut rng = EnvRng::seed_from_u64(7);
+    for activation in [None, Some(Activation::Tanh), Some(Activation::Gelu), Some(Activation::Relu)] {
+        let [tolerance, _] = activation.map_or([1e-13, 0.0], tolerances);
+        for (n, rows) in [(2, 9), (7, 1), (64, 33), (300, 5)] {
+            let net = LayerNorm::new(n, activation).unwrap();
+            // A row of two elements that lie close has a derivative that cancels.
+            let tolerances = [tolerance.max(1e-12), if n == 2 { 1e-3 } else { 1e-5 }];
+            equals_candle(&format!("{n}, {activation:?}"), &net, rows, tolerances, &mut rng);
+        }
+    }
+}
+
+#[test]
+fn the_identity_equals_candles() {
+    let (net, mut rng) = (Identity::new(3).unwrap(), EnvRng::seed_from_u64(8));
+    let x = Tensor::new(&[[1.0, 2.0, 3.0]], &Device::Cpu).unwrap();
+    assert_eq!(net.forward_tensor(&x, &x).unwrap().to_vec2::<f64>().unwrap(), [[1.0, 2.0, 3.0]]);
+    let [y, grad, dx] = products::<f64>(&net, &[], &[1.0, 2.0, 3.0], &[4.0, 5.0, 6.0]);
+    assert_eq!((&y[..], &grad[..], &dx[..]), (&[1.0, 2.0, 3.0][..], &[][..], &[4.0, 5.0, 6.0][..]));
+    assert!(
+        Linearized::new(&net, &[1.0], States::new(&draw(&mut rng, 3), 3).unwrap(), &mut Workspace::default())
+            .is_err()
+    );
 }
 
 /// A refreshed mirror shows the new parameters; an unchanged version costs nothing and changes nothing.

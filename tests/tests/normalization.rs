@@ -9,35 +9,35 @@ use std::path::Path;
 
 use command_line::{Place, SHORT, progress, result};
 use rl_env::{ActionsRef, NormalizeObservation, Registry, VecEnv};
+use rl_nn::{Archive, Data};
 use rl_test_support as _;
 use rl_train::{Acting, Policy};
-use serde_json::Value;
 
 const OBSERVATIONS: &[&str] = &["--set", "normalize_observation=true"];
 const REWARDS: &[&str] = &["--set", "normalize_reward=true"];
 
-fn description(dir: &Path) -> Value {
-    serde_json::from_slice(&fs::read(dir.join("policy.json")).unwrap()).unwrap()
+fn archive(dir: &Path) -> Archive {
+    Archive::from_bytes(&fs::read(dir.join("policy.safetensors")).unwrap()).unwrap()
 }
 
 /// The latest and the best policy carry the statistics of their time, and evaluations do not add to them.
 #[test]
 fn a_policy_carries_its_statistics() {
     let place = Place::new();
-    let seen = |dir: &Path| description(dir)["observation_normalizer"]["count"].as_f64().unwrap();
+    let seen = |dir: &Path| archive(dir).about["observation"]["count"].as_f64().unwrap();
     let dir = place.train("trpo", "Acrobot-v1", &[SHORT, OBSERVATIONS].concat());
     for place in [dir.clone(), dir.join("checkpoints/best")] {
         // Four environments: their first observations, then one a step, beside the weight of the initial statistics.
-        let steps = description(&place)["steps"].as_f64().unwrap();
+        let steps = archive(&place).about["steps"].as_f64().unwrap();
         assert!((seen(&place) - (4.0 + steps)).abs() < 1e-3, "{} after {steps} steps", seen(&place));
     }
     let unevaluated = [&SHORT[..SHORT.len() - 2], OBSERVATIONS, &["--no-eval"]].concat();
     let unevaluated = place.train("trpo", "Acrobot-v1", &unevaluated);
-    assert_eq!(description(&unevaluated), description(&dir));
+    assert_eq!(archive(&unevaluated), archive(&dir));
 
     // Without the setting there are none.
     let plain = place.train("trpo", "Acrobot-v1", &[SHORT, &["--preset", "sb3"], REWARDS].concat());
-    assert_eq!(description(&plain).get("observation_normalizer"), None);
+    assert_eq!(archive(&plain).about.get("observation"), None);
 }
 
 /// What a saved policy does with a raw observation is what the network does with the normalised one.
@@ -77,11 +77,11 @@ fn a_policy_takes_raw_observations() {
 fn a_policy_with_foreign_statistics_is_refused() {
     let place = Place::new();
     let dir = place.train("lazy", "Pendulum-v1", &[SHORT, OBSERVATIONS].concat());
-    let mut about = description(&dir);
-    about["observation_normalizer"]["var"].as_array_mut().unwrap().pop();
-    fs::write(dir.join("policy.json"), about.to_string()).unwrap();
+    let mut archive = archive(&dir);
+    archive.insert("observation.var", &[2], Data::F64(vec![1.0; 2]));
+    fs::write(dir.join("policy.safetensors"), archive.to_bytes().unwrap()).unwrap();
     let error = Policy::load(&dir).err().unwrap().to_string();
-    assert!(error.contains("policy.json") && error.contains("normaliser's variance"), "{error}");
+    assert!(error.contains("policy.safetensors") && error.contains("observation.var"), "{error}");
 }
 
 /// Learning sees normalised rewards; whatever is reported counts raw ones.

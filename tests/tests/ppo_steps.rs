@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
 use rand::SeedableRng;
-use rl_algo::{ActorCritic, Algorithm, Batch, NetConfig, Outcome, PolicyBatch, Reducer, UpdateContext};
+use rl_algo::{
+    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Parts, PolicyBatch, Reducer, UpdateContext,
+};
 use rl_env::{EnvRng, Registry};
 use rl_nn::Shards;
 use rl_optim::{Adam, AdamParams, clip_scale};
@@ -15,8 +17,9 @@ fn collected() -> (ActorCritic, Batch) {
     let spec = Registry::builtin().get("CartPole-v1").unwrap().clone();
     let env = spec.make();
     let mut rng = EnvRng::seed_from_u64(0);
-    let net = NetConfig { net_arch: vec![16], ..NetConfig::default() };
-    let agent = ActorCritic::mlp(&env.observation_space(), &env.action_space(), &net, &mut rng).unwrap();
+    let net = NetConfig { net_arch: [16].into(), ..NetConfig::default() };
+    let agent =
+        ActorCritic::for_spaces(&env.observation_space(), &env.action_space(), &net, &mut rng).unwrap();
     let mut batch = Batch::new(&agent);
     let mut collector = Collector::new(spec.make_vec(4).unwrap(), 0).unwrap();
     collector.collect(agent.policy(), agent.policy_theta(), 25, &mut batch.rollout, &mut Vec::new()).unwrap();
@@ -41,7 +44,7 @@ fn step_by_step(config: &PpoConfig, steps: usize) -> Vec<f32> {
     let [mut policy_adam, mut critic_adam] = sizes.map(|n| Adam::new(n, params));
     let [mut policy_scratch, mut critic_scratch]: [Scratch<f32>; 2] = Default::default();
     let policy_batch: PolicyBatch<'_, f32> = batch.policy_batch(&agent, &batch.advantages).unwrap();
-    let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+    let Parts { policy, policy_theta, critic, critic_theta, .. } = agent.parts_mut();
     let mut learners = [
         Learner::new(policy_theta, &mut policy_adam, &mut policy_scratch),
         Learner::new(critic_theta, &mut critic_adam, &mut critic_scratch),

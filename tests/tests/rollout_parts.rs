@@ -13,9 +13,9 @@ use rl_train::with_threads;
 
 fn agent(spec: &EnvSpec) -> ActorCritic {
     let env = spec.make();
-    let net = NetConfig { net_arch: vec![24, 24], ..NetConfig::default() };
+    let net = NetConfig { net_arch: [24, 24].into(), ..NetConfig::default() };
     let mut rng = rl_env::rng::stream(0, "init", 0);
-    ActorCritic::mlp(&env.observation_space(), &env.action_space(), &net, &mut rng).unwrap()
+    ActorCritic::for_spaces(&env.observation_space(), &env.action_space(), &net, &mut rng).unwrap()
 }
 
 /// Two rollouts, one after the other, and all episodes; or the error of either.

@@ -5,61 +5,61 @@ use std::sync::Arc;
 use rand::RngCore;
 use rl_env::Space;
 use rl_kernels::elementary;
-use rl_nn::{DistributionSpec, Mlp, Network, NnError, PolicyModel, PolicySpec, Reproducible, TrainedPolicy};
+use rl_nn::{
+    Chain, Distribution, Fork, Network, NnError, PolicyModel, PolicySpec, Reproducible, Shards, States,
+    TrainedPolicy,
+};
 
-use crate::{AlgoError, NetConfig, check_setting};
-
-/// The most parameters that actor and critic may have together: 1 GiB of `f32`, and twice as much for their optimiser.
-const MAX_PARAMS: usize = 1 << 28;
-
-/// What the networks for these spaces will be, and the layer sizes of the critic. Nothing is allocated that grows with them.
-fn plan(
-    observations: &Space,
-    actions: &Space,
-    config: &NetConfig,
-) -> Result<(PolicySpec, Vec<usize>), AlgoError> {
-    config.validate()?;
-    let (distribution, n_outputs, action_bounds) = match actions {
-        Space::Discrete(n) => (DistributionSpec::Categorical { n: *n }, *n, None),
-        Space::Box(b) => {
-            let closed = |x: &f32| x.is_finite().then_some(*x);
-            let bounds = b.low.iter().map(closed).zip(b.high.iter().map(closed)).collect();
-            (DistributionSpec::DiagGaussian { dim: b.low.len() }, b.low.len(), Some(bounds))
-        }
-        other => return Err(AlgoError::ActionSpace(other.to_string())),
-    };
-    let sizes = |n_outputs: usize| -> Vec<usize> {
-        [observations.flat_len()]
-            .into_iter()
-            .chain(config.net_arch.iter().copied())
-            .chain([n_outputs])
-            .collect()
-    };
-    let (actor, critic) = (sizes(n_outputs), sizes(1));
-    // Widths are at most 2^16 and there are at most 64 of them, so that only the spaces' own sizes could overflow.
-    let layers = actor.windows(2).chain(critic.windows(2));
-    let n_params =
-        layers.fold(0_usize, |sum, io| sum.saturating_add(io[0].saturating_add(1).saturating_mul(io[1])));
-    let allowed = format!("networks with at most 2^28 parameters together; these would have {n_params}");
-    check_setting("net_arch", format!("{:?}", config.net_arch), &allowed, n_params <= MAX_PARAMS)?;
-    let spec = PolicySpec { sizes: actor, activation: config.activation, distribution, action_bounds };
-    Ok((spec, critic))
-}
+use crate::{AlgoError, NetConfig, design};
 
 /// An actor and a critic: θ = [policy network | free distribution parameters | value network].
+///
+/// Where they share a trunk, it is the first part of the policy network, and the value network takes what the trunk gives: the policy's range of θ is
+/// everything that actions depend on, the critic's what nothing but values does.
 ///
 /// θ is the master copy, in host memory; [`version`](Self::version) changes whenever it may have.
 #[derive(Clone)]
 pub struct ActorCritic {
     policy: PolicyModel<f32>,
     critic: Arc<dyn Network<f32>>,
-    policy_spec: Option<PolicySpec>,
+    shared: Option<Shared>,
     theta: Vec<f32>,
     version: u64,
 }
 
+/// A trunk that both use, and both together as one network over the whole of θ.
+#[derive(Clone)]
+struct Shared {
+    trunk: Arc<dyn Network<f32>>,
+    joint: Arc<Fork<f32>>,
+}
+
+/// The networks of an actor and a critic that share a trunk.
+pub struct SharedNetworks {
+    /// Observations to features.
+    pub trunk: Arc<dyn Network<f32>>,
+    /// Features to the parameters of the action distribution.
+    pub policy: Arc<dyn Network<f32>>,
+    /// Features to the value.
+    pub value: Arc<dyn Network<f32>>,
+}
+
+/// What an [`ActorCritic`] is made of, its parameters to be changed.
+pub struct Parts<'a> {
+    /// The policy as a function of its parameters.
+    pub policy: &'a PolicyModel<f32>,
+    /// The policy's parameters; those of a shared trunk come first.
+    pub policy_theta: &'a mut [f32],
+    /// The critic as a function of its own parameters: of observations, or of what a shared trunk makes of them.
+    pub critic: &'a dyn Network<f32>,
+    /// The critic's own parameters.
+    pub critic_theta: &'a mut [f32],
+    /// The shared trunk, where there is one.
+    pub trunk: Option<&'a dyn Network<f32>>,
+}
+
 impl ActorCritic {
-    /// Joins a policy and a critic with their parameters.
+    /// Joins a policy and a critic that share nothing with their parameters.
     ///
     /// # Errors
     ///
@@ -72,48 +72,56 @@ impl ActorCritic {
         NnError::check("an output row of the critic", critic.n_outputs(), 1)?;
         NnError::check("an input row of the critic", critic.n_inputs(), policy.network.n_inputs())?;
         NnError::check("theta", theta.len(), policy.n_params() + critic.n_params())?;
-        Ok(ActorCritic { policy, critic, policy_spec: None, theta, version: 0 })
+        Ok(ActorCritic { policy, critic, shared: None, theta, version: 0 })
     }
 
-    /// Perceptrons for the given spaces, initialised from a generator: categorical actions for `Discrete`, a diagonal
-    /// Gaussian with free log standard deviations for `Box`.
+    /// Joins an actor and a critic that share a trunk: θ = [trunk | policy head | free distribution parameters | value head]. Samples are the actions;
+    /// [`with_bounding`](Self::with_bounding) changes that.
     ///
     /// # Errors
     ///
-    /// [`AlgoError::ActionSpace`] for any other action space, [`AlgoError::Config`] for unusable settings.
-    pub fn mlp(
+    /// [`NnError::Shape`] when the sizes do not fit, or the value head has not exactly one output.
+    pub fn sharing(
+        networks: SharedNetworks,
+        distribution: Arc<dyn Distribution<f32>>,
+        theta: Vec<f32>,
+    ) -> Result<Self, NnError> {
+        let SharedNetworks { trunk, policy: head, value } = networks;
+        NnError::check("an output row of the critic", value.n_outputs(), 1)?;
+        let named = |name: &str, network: &Arc<dyn Network<f32>>| (name.to_owned(), network.clone());
+        let mut joint = Fork::new(trunk.clone(), vec![named("policy", &head), named("value", &value)])?;
+        for param in distribution.globals().params() {
+            joint = joint.with_free_parameters(0, &*param.name, param.range().len())?;
+        }
+        let network = Chain::new(vec![named("trunk", &trunk), named("policy", &head)])?;
+        let policy = PolicyModel::new(Arc::new(network), distribution)?;
+        NnError::check("theta", theta.len(), joint.n_params())?;
+        let shared = Some(Shared { trunk, joint: Arc::new(joint) });
+        Ok(ActorCritic { policy, critic: value, shared, theta, version: 0 })
+    }
+
+    /// The same with samples of the policy that become actions in another way.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`rl_nn::Bounding::check`].
+    pub fn with_bounding(self, bounding: rl_nn::Bounding) -> Result<Self, NnError> {
+        Ok(ActorCritic { policy: self.policy.with_bounding(bounding)?, ..self })
+    }
+
+    /// Networks for the given spaces, initialised from a generator.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::ActionSpace`] for an action space without a distribution, [`AlgoError::Config`] for settings that cannot be used, or not for these
+    /// spaces.
+    pub fn for_spaces(
         observations: &Space,
         actions: &Space,
         config: &NetConfig,
         rng: &mut dyn RngCore,
     ) -> Result<Self, AlgoError> {
-        let (spec, critic_sizes) = plan(observations, actions, config)?;
-        let policy = spec.build()?;
-        let (actor_net, critic_net) =
-            (Mlp::new(&spec.sizes, config.activation)?, Mlp::new(&critic_sizes, config.activation)?);
-
-        let mut theta = vec![0.0; policy.n_params() + Network::<f32>::n_params(&critic_net)];
-        let (actor, critic) = theta.split_at_mut(policy.n_params());
-        let (network, globals) = actor.split_at_mut(policy.network.n_params());
-        for (net, theta, gain) in [(&actor_net, network, 0.01), (&critic_net, critic, 1.0)] {
-            if config.ortho_init {
-                net.init_orthogonal(theta, gain, rng)?;
-            } else {
-                net.init_uniform(theta, rng)?;
-            }
-        }
-        globals.fill(config.log_std_init as f32);
-        let agent = ActorCritic::new(policy, Arc::new(critic_net), theta)?;
-        Ok(ActorCritic { policy_spec: Some(spec), ..agent })
-    }
-
-    /// Checks what [`mlp`](Self::mlp) would be made of, without making it.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`mlp`](Self::mlp).
-    pub fn check_mlp(observations: &Space, actions: &Space, config: &NetConfig) -> Result<(), AlgoError> {
-        plan(observations, actions, config).map(|_| ())
+        design(observations, actions, config)?.build(config, rng)
     }
 
     /// The policy as a function of [`policy_theta`](Self::policy_theta).
@@ -121,9 +129,46 @@ impl ActorCritic {
         &self.policy
     }
 
-    /// The value function as a function of [`critic_theta`](Self::critic_theta).
+    /// The value function as a function of [`critic_theta`](Self::critic_theta): of observations, or of what a shared trunk makes of them.
     pub fn critic(&self) -> &dyn Network<f32> {
         &*self.critic
+    }
+
+    /// The shared trunk, where there is one, with its parameters.
+    pub fn trunk(&self) -> Option<(&dyn Network<f32>, &[f32])> {
+        let trunk = &*self.shared.as_ref()?.trunk;
+        Some((trunk, &self.theta[..trunk.n_params()]))
+    }
+
+    /// Actor and critic as one network over the whole of θ, where they share a trunk: outputs `[policy | value]`.
+    pub fn joint(&self) -> Option<&Fork<f32>> {
+        self.shared.as_ref().map(|shared| &*shared.joint)
+    }
+
+    /// Writes `V(s)` of a batch of states.
+    ///
+    /// # Shapes
+    ///
+    /// `values` `[rows]`.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] when critic and observations do not fit.
+    pub fn values(
+        &self,
+        x: &States<'_, f32>,
+        values: &mut Vec<f32>,
+        shards: &mut Shards<f32>,
+    ) -> Result<(), NnError> {
+        values.resize(x.rows(), 0.0);
+        let Some(joint) = self.joint() else {
+            return shards.forward(&*self.critic, self.critic_theta(), x, values);
+        };
+        let width = joint.n_outputs();
+        let mut y = vec![0.0; x.rows() * width];
+        shards.forward(joint, &self.theta, x, &mut y)?;
+        values.iter_mut().zip(y.chunks_exact(width)).for_each(|(value, row)| *value = row[width - 1]);
+        Ok(())
     }
 
     /// Where the results of both networks come out the same.
@@ -142,21 +187,29 @@ impl ActorCritic {
         &mut self.theta
     }
 
-    /// The policy's parameters.
+    /// The policy's parameters, those of a shared trunk among them.
     pub fn policy_theta(&self) -> &[f32] {
         &self.theta[..self.policy.n_params()]
     }
 
-    /// The critic's parameters.
+    /// The critic's own parameters.
     pub fn critic_theta(&self) -> &[f32] {
         &self.theta[self.policy.n_params()..]
     }
 
     /// Both models and both parameter ranges, to be updated side by side.
-    pub fn parts_mut(&mut self) -> (&PolicyModel<f32>, &mut [f32], &dyn Network<f32>, &mut [f32]) {
+    pub fn parts_mut(&mut self) -> Parts<'_> {
         self.version += 1;
         let (policy_theta, critic_theta) = self.theta.split_at_mut(self.policy.n_params());
-        (&self.policy, policy_theta, &*self.critic, critic_theta)
+        let trunk = self.shared.as_ref().map(|shared| &*shared.trunk);
+        Parts { policy: &self.policy, policy_theta, critic: &*self.critic, critic_theta, trunk }
+    }
+
+    /// The policy, the joint network of an actor and a critic that share a trunk, and all parameters, to be updated together.
+    pub fn joint_mut(&mut self) -> Option<(&PolicyModel<f32>, &Fork<f32>, &mut [f32])> {
+        self.version += 1;
+        let joint = &*self.shared.as_ref()?.joint;
+        Some((&self.policy, joint, &mut self.theta))
     }
 
     /// A number that changes whenever θ may have: what a [`rl_nn::Mirror`] refreshes by.
@@ -171,9 +224,9 @@ impl ActorCritic {
         (!globals.is_empty()).then(|| sum / globals.len() as f64)
     }
 
-    /// A copy of the policy that can be saved and acts by itself; `None` for a policy not made by [`mlp`](Self::mlp).
+    /// A copy of the policy that can be saved and acts by itself; `None` where its network or its distribution does not describe itself.
     pub fn trained_policy(&self) -> Option<TrainedPolicy> {
-        let spec = self.policy_spec.clone()?;
-        TrainedPolicy::new(spec, self.policy_theta().to_vec()).ok()
+        PolicySpec::of(&self.policy)?;
+        TrainedPolicy::new(self.policy.clone(), self.policy_theta().to_vec()).ok()
     }
 }

@@ -68,11 +68,8 @@ impl Batch {
         shards: &mut Shards<f32>,
     ) -> Result<(), AlgoError> {
         let rollout = &self.rollout;
-        let (critic, theta) = (agent.critic(), agent.critic_theta());
         let mut evaluate = |obs: &[f32], values: &mut Vec<f32>| -> Result<(), NnError> {
-            let x = States::new(obs, critic.n_inputs())?;
-            values.resize(x.rows(), 0.0);
-            shards.forward(critic, theta, &x, values)
+            agent.values(&States::new(obs, agent.policy().network.n_inputs())?, values, shards)
         };
         evaluate(&rollout.observations, &mut self.values)?;
         evaluate(&rollout.last_observations, &mut self.last_values)?;
@@ -122,8 +119,10 @@ impl Batch {
         agent: &ActorCritic,
         advantages: &'a [f32],
     ) -> Result<PolicyBatch<'a, f32>, NnError> {
+        let masks = Some(&self.rollout.masks[..]).filter(|masks| !masks.is_empty());
+        let states = States::new(&self.rollout.observations, agent.policy().network.n_inputs())?;
         Ok(PolicyBatch {
-            observations: States::new(&self.rollout.observations, agent.policy().network.n_inputs())?,
+            observations: states.with_masks(masks)?,
             actions: self.rollout.actions.as_ref(),
             advantages,
             old_log_probs: &self.rollout.log_probs,
@@ -138,7 +137,7 @@ impl Batch {
 /// Observations `[B, O]`, actions `[B, A]`, the others `[B]`.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyBatch<'a, F> {
-    /// The states.
+    /// The states, and which actions each allows.
     pub observations: States<'a, F>,
     /// The actions taken.
     pub actions: ActionsRef<'a, F>,

@@ -34,6 +34,7 @@ pub fn policy_change(
     let rows = batch.observations.rows();
     let mut y = vec![0.0; rows * policy.network.n_outputs()];
     shards.forward(&*policy.network, policy.split(theta)?.0, &batch.observations, &mut y)?;
+    policy.mask(&batch.observations, &mut y)?;
     let new = policy.params(&y, theta)?;
     let mut x = vec![0.0; rows];
     policy.distribution.kl(old, new, &mut x)?;

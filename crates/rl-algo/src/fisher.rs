@@ -1,5 +1,7 @@
 //! A policy linearised on a batch of states: its Jacobian, gradient and Fisher operator.
 
+use std::borrow::Cow;
+
 use rl_nn::{DistGrad, DistParams, NnError, PolicyModel, Real, ShardedLinearized, Shards, States};
 use rl_optim::{Jacobian, LinearOperator, OptimError};
 
@@ -8,6 +10,8 @@ use rl_optim::{Jacobian, LinearOperator, OptimError};
 /// Its outputs are the network's `[B, D]`, then the free distribution parameters.
 pub struct LinearizedPolicy<'a, F: Real> {
     network: ShardedLinearized<'a, F>,
+    /// The network's outputs, without the actions that the states forbid.
+    y: Cow<'a, [F]>,
     model: &'a PolicyModel<F>,
     globals: &'a [F],
 }
@@ -25,16 +29,17 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
         shards: &'a mut Shards<F>,
     ) -> Result<Self, NnError> {
         let (net_theta, globals) = model.split(theta)?;
-        Ok(LinearizedPolicy {
-            network: shards.linearize(&*model.network, net_theta, observations)?,
-            model,
-            globals,
-        })
+        let network = shards.linearize(&*model.network, net_theta, observations)?;
+        let mut y = Cow::Borrowed(network.output());
+        if observations.masks().is_some() {
+            model.mask(&observations, y.to_mut())?;
+        }
+        Ok(LinearizedPolicy { network, y, model, globals })
     }
 
     /// The distribution parameters at θ.
     pub fn params(&self) -> DistParams<'_, F> {
-        DistParams { y: self.network.output(), globals: self.globals }
+        DistParams { y: &self.y, globals: self.globals }
     }
 
     /// `grad ← Jᵀ d`, with `d` a gradient with respect to the distribution parameters.
@@ -75,10 +80,10 @@ impl<F: Real> LinearOperator<F> for Fisher<'_, '_, F> {
     }
 
     fn apply(&mut self, v: &[F], out: &mut [F]) -> Result<(), OptimError> {
-        let LinearizedPolicy { network, model, globals } = &mut *self.policy;
+        let LinearizedPolicy { network, y, model, globals } = &mut *self.policy;
         let (distribution, globals, w) = (&*model.distribution, *globals, self.w);
         let metric = |y: &[F], t: DistGrad<'_, F>| distribution.fisher(DistParams { y, globals }, w, t);
-        network.gauss_newton(metric, v, out).map_err(OptimError::operator)
+        network.gauss_newton(y, metric, v, out).map_err(OptimError::operator)
     }
 }
 

@@ -17,11 +17,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     std::fs::create_dir_all(&directory)?;
     for spec in Registry::builtin().iter() {
         let (mut env, mut rng) = (spec.make(), stream(3, "picture", 0));
-        let (space, mut obs) = (env.action_space(), vec![0.0; env.observation_space().flat_len()]);
+        let mut obs = vec![0.0; env.observation_space().flat_len()];
         env.reset(&mut rng, &mut obs)?;
-        let mut left = steps;
-        while left > 0 && !env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs)?.end.is_over() {
-            left -= 1;
+        for _ in 0..steps {
+            let action = env.sample_action(&mut rng)?;
+            if env.step(action.as_ref(), &mut rng, &mut obs)?.end.is_over() {
+                break;
+            }
         }
         if let Some(frame) = env.render() {
             write_png(&frame, &Path::new(&directory).join(format!("{}.png", spec.id)))?;

@@ -1,7 +1,7 @@
 //! The [`Env`] trait, what a step returns, and the erased form derived for every environment.
 
 use crate::render::Frame;
-use crate::{ActionRef, EnvAction, EnvError, EnvRng, EnvState, Space};
+use crate::{Action, ActionRef, EnvAction, EnvError, EnvRng, EnvState, Space};
 
 /// How a step left the episode.
 ///
@@ -84,15 +84,16 @@ pub trait Env: Send {
     /// # Errors
     ///
     /// [`EnvError::InvalidAction`] for an action outside the action space where the environment does not define what
-    /// it does; the environment is then as it was before.
+    /// it does, [`EnvError::MaskedAction`] for one that its mask forbids; the environment is then as it was before.
     fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError>;
 
-    /// Writes which actions are allowed now, and says whether there is such a mask: always the same answer. Without one
-    /// (the default) every action is.
+    /// Writes which actions are allowed now, and says whether there is such a mask: always the same answer from the first reset on.
+    /// Without one (the default) every action is. After a reset and after a step that does not end the episode, every dimension has a
+    /// choice that is allowed.
     ///
     /// # Shapes
     ///
-    /// `mask` has the action space's [`flat_len`](Space::flat_len) elements: one a choice, dimension by dimension.
+    /// `mask` has the action space's [`mask_len`](Space::mask_len) elements: one a choice, dimension by dimension.
     fn action_mask(&self, _mask: &mut [bool]) -> bool {
         false
     }
@@ -140,6 +141,16 @@ pub trait DynEnv: Send {
     /// See [`Env::action_mask`].
     fn action_mask(&self, _mask: &mut [bool]) -> bool {
         false
+    }
+    /// Draws an action that is allowed now, every allowed choice of a dimension equally likely.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Contract`] where the mask allows nothing.
+    fn sample_action(&self, rng: &mut EnvRng) -> Result<Action, EnvError> {
+        let space = self.action_space();
+        let mut mask = vec![true; space.mask_len()];
+        if self.action_mask(&mut mask) { space.sample_allowed(&mask, rng) } else { Ok(space.sample(rng)) }
     }
     /// See [`Env::save`].
     fn save(&self) -> Option<EnvState> {

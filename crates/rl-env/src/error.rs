@@ -14,6 +14,14 @@ pub enum EnvError {
         /// The action space.
         space: Box<Space>,
     },
+    /// An action that the environment's mask forbids at this moment.
+    #[error("action {action} is masked: {reason}")]
+    MaskedAction {
+        /// The action, as text.
+        action: String,
+        /// Why it is not allowed now.
+        reason: String,
+    },
     /// An action of another kind than the environment takes.
     #[error("the environment takes {expected} as its action, got {got}")]
     ActionKind {
@@ -92,6 +100,12 @@ impl EnvError {
     #[cold]
     pub fn at(self, index: usize, step: u64) -> Self {
         EnvError::At { index, step, source: Box::new(self) }
+    }
+
+    /// The error for an action that the mask forbids now, for this reason.
+    #[cold]
+    pub fn masked_action(action: impl std::fmt::Debug, reason: impl Into<String>) -> Self {
+        EnvError::MaskedAction { action: format!("{action:?}"), reason: reason.into() }
     }
 
     /// The error for an action outside `space`.

@@ -9,6 +9,7 @@
 //! This crate knows no tensors, networks or algorithms: observations and actions are plain slices.
 
 mod action;
+mod builtin;
 pub mod check;
 mod env;
 pub mod envs;
@@ -31,9 +32,9 @@ pub use registry::{EnvSpec, Registry};
 pub use render::Frame;
 pub use rl_kernels::Reproducible;
 pub use rng::EnvRng;
-pub use space::{Action, BoxSpace, Space};
+pub use space::{Action, BoxSpace, Space, SpacePart};
 pub use state::{EnvState, StateReader};
-pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState, check_actions, check_observations};
+pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState, check_actions, check_masks, check_observations};
 pub use wrappers::TimeLimit;
 
 #[cfg(test)]

@@ -7,10 +7,9 @@ use std::sync::Arc;
 
 use rl_kernels::Reproducible;
 
-use crate::envs::{GridWorld, GridWorldParams};
 use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
-use crate::{CheckParams, DynEnv, Env, EnvError, Finding, Space, SyncVecEnv, VecEnv, check_env, envs};
+use crate::{CheckParams, DynEnv, Env, EnvError, Finding, Space, SyncVecEnv, VecEnv, builtin, check_env};
 
 /// What the registry knows of an environment.
 #[derive(Clone)]
@@ -25,6 +24,8 @@ pub struct EnvSpec {
     pub max_episode_steps: Option<u32>,
     /// The mean return from which it counts as solved.
     pub reward_threshold: Option<f64>,
+    /// The least return that an episode can have, where it is known: what a run that failed counts as.
+    pub worst_return: Option<f64>,
     /// Where its transitions come out the same.
     pub reproducible: Reproducible,
     make: Arc<Make>,
@@ -39,10 +40,6 @@ type MakeVec = dyn Fn(Range<usize>, usize) -> Result<Box<dyn VecEnv>, EnvError> 
 impl EnvSpec {
     /// An environment without a time limit. One is made at once, to ask for its spaces.
     pub fn new<E: Env + 'static>(id: &str, make: impl Fn() -> E + Send + Sync + 'static) -> Self {
-        EnvSpec::guarded(id, move || Guard::new(make()))
-    }
-
-    fn guarded<E: Env + 'static>(id: &str, make: impl Fn() -> E + Send + Sync + 'static) -> Self {
         let made = make();
         let make = Arc::new(make);
         let one = make.clone();
@@ -52,8 +49,10 @@ impl EnvSpec {
             action_space: Env::action_space(&made),
             max_episode_steps: None,
             reward_threshold: None,
+            worst_return: None,
             reproducible: Reproducible::Everywhere,
-            make: Arc::new(move || Box::new(one())),
+            // A vector refuses by itself what the guard refuses.
+            make: Arc::new(move || Box::new(Guard::new(one()))),
             make_vec: Arc::new(move |numbers, threads| {
                 let first = numbers.start;
                 let envs = SyncVecEnv::numbered_from(first, numbers.map(|_| make()).collect())?;
@@ -63,13 +62,14 @@ impl EnvSpec {
         }
     }
 
-    /// An environment truncated after `max_episode_steps` steps.
+    /// An environment truncated after `max_episode_steps` steps, of which there must be at least one: an episode under a limit of 0 is
+    /// refused when it is to start.
     pub fn with_time_limit<E: Env + 'static>(
         id: &str,
         max_episode_steps: u32,
         make: impl Fn() -> E + Send + Sync + 'static,
     ) -> Self {
-        let spec = EnvSpec::guarded(id, move || TimeLimit::new(make(), max_episode_steps));
+        let spec = EnvSpec::new(id, move || TimeLimit::new(make(), max_episode_steps));
         EnvSpec { max_episode_steps: Some(max_episode_steps), ..spec }
     }
 
@@ -103,6 +103,7 @@ impl EnvSpec {
             action_space,
             max_episode_steps: None,
             reward_threshold: None,
+            worst_return: None,
             reproducible: Reproducible::Everywhere,
             make: Arc::new(move || {
                 let one = one.clone();
@@ -127,6 +128,11 @@ impl EnvSpec {
     /// The same with a reward threshold.
     pub fn with_reward_threshold(self, reward_threshold: f64) -> Self {
         EnvSpec { reward_threshold: Some(reward_threshold), ..self }
+    }
+
+    /// The same with the least return that an episode can have, or a bound below it.
+    pub fn with_worst_return(self, worst_return: f64) -> Self {
+        EnvSpec { worst_return: Some(worst_return), ..self }
     }
 
     /// The same, said to truncate its episodes by itself after so many steps.
@@ -187,6 +193,7 @@ impl fmt::Debug for EnvSpec {
             .field("action_space", &self.action_space)
             .field("max_episode_steps", &self.max_episode_steps)
             .field("reward_threshold", &self.reward_threshold)
+            .field("worst_return", &self.worst_return)
             .finish_non_exhaustive()
     }
 }
@@ -205,21 +212,7 @@ impl Registry {
 
     /// The built-in environments.
     pub fn builtin() -> Self {
-        let lake = GridWorldParams::frozen_lake;
-        let specs = [
-            EnvSpec::with_time_limit("Acrobot-v1", 500, envs::Acrobot::new).with_reward_threshold(-100.0),
-            EnvSpec::with_time_limit("CartPole-v0", 200, envs::CartPole::new).with_reward_threshold(195.0),
-            EnvSpec::with_time_limit("CartPole-v1", 500, envs::CartPole::new).with_reward_threshold(475.0),
-            EnvSpec::new("Catch-v0", envs::Catch::new).with_reward_threshold(0.9),
-            grid_world("FrozenLake-v1", 100, lake(envs::FROZEN_LAKE_4X4)).with_reward_threshold(0.7),
-            grid_world("FrozenLake8x8-v1", 200, lake(envs::FROZEN_LAKE_8X8)).with_reward_threshold(0.85),
-            grid_world("GridWorld-v0", 100, GridWorldParams::default()).with_reward_threshold(0.9),
-            EnvSpec::with_time_limit("MountainCar-v0", 200, envs::MountainCar::new)
-                .with_reward_threshold(-110.0),
-            EnvSpec::with_time_limit("MountainCarContinuous-v0", 999, envs::MountainCarContinuous::new)
-                .with_reward_threshold(90.0),
-            EnvSpec::with_time_limit("Pendulum-v1", 200, envs::Pendulum::new),
-        ];
+        let specs = builtin::specs();
         Registry { specs: specs.into_iter().map(|s| (s.id.clone(), s)).collect() }
     }
 
@@ -253,11 +246,6 @@ impl Registry {
     pub fn iter(&self) -> impl Iterator<Item = &EnvSpec> {
         self.specs.values()
     }
-}
-
-fn grid_world(id: &str, max_episode_steps: u32, params: GridWorldParams) -> EnvSpec {
-    let world = GridWorld::new(params).expect("a built-in map");
-    EnvSpec::with_time_limit(id, max_episode_steps, move || world.clone())
 }
 
 fn nearest<'a>(id: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {

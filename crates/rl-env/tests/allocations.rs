@@ -46,9 +46,19 @@ fn allocations(mut work: impl FnMut()) -> u64 {
 }
 
 fn step_alone(name: &str, mut env: impl DynEnv) {
-    let (space, mut rng) = (env.action_space(), stream(0, "env", 0));
-    let actions: Vec<Action> = (0..STEPS).map(|_| space.sample(&mut rng)).collect();
+    // Drawn on a first run, from what is allowed there, and so in the second that is the same.
+    let (mut rng, mut drawn) = (stream(0, "env", 0), stream(0, "actions", 0));
     let mut obs = vec![0.0; env.observation_space().flat_len()];
+    env.reset(&mut rng, &mut obs).unwrap();
+    let mut actions = Vec::new();
+    for _ in 0..STEPS {
+        let action = env.sample_action(&mut drawn).unwrap();
+        if env.step(action.as_ref(), &mut rng, &mut obs).unwrap().end.is_over() {
+            env.reset(&mut rng, &mut obs).unwrap();
+        }
+        actions.push(action);
+    }
+    rng = stream(0, "env", 0);
     let count = allocations(|| {
         env.reset(&mut rng, &mut obs).unwrap();
         for action in &actions {
@@ -60,24 +70,35 @@ fn step_alone(name: &str, mut env: impl DynEnv) {
     assert_eq!(count, 0, "{name} alone");
 }
 
+/// The indices, or the reals where there are none.
+fn as_row((indices, reals): &(Vec<usize>, Vec<f32>)) -> ActionsRef<'_> {
+    if reals.is_empty() { ActionsRef::Discrete(indices) } else { ActionsRef::Continuous(reals) }
+}
+
 fn step_vector(name: &str, envs: &mut dyn VecEnv) {
     let (space, mut rng) = (envs.action_space().clone(), stream(0, "actions", 0));
-    let actions: Vec<Action> = (0..STEPS).map(|_| space.sample(&mut rng)).collect();
-    let rows: Vec<Action> = actions
-        .iter()
-        .map(|action| match action {
-            Action::Discrete(a) => Action::Discrete(a.repeat(envs.n_envs())),
-            Action::Continuous(a) => Action::Continuous(a.repeat(envs.n_envs())),
-        })
-        .collect();
+    envs.reset(0, "env").unwrap();
+    let mut rows = Vec::new();
+    for _ in 0..STEPS {
+        let mut row = (Vec::new(), Vec::new());
+        for i in 0..envs.n_envs() {
+            let m = space.mask_len();
+            let action = match envs.action_masks() {
+                Some(masks) => space.sample_allowed(&masks[i * m..(i + 1) * m], &mut rng).unwrap(),
+                None => space.sample(&mut rng),
+            };
+            match action {
+                Action::Discrete(a) => row.0.extend(a),
+                Action::Continuous(a) => row.1.extend(a),
+            }
+        }
+        envs.step(as_row(&row)).unwrap();
+        rows.push(row);
+    }
     envs.reset(0, "env").unwrap();
     let count = allocations(|| {
         for row in &rows {
-            let row = match row {
-                Action::Discrete(a) => ActionsRef::Discrete(a),
-                Action::Continuous(a) => ActionsRef::Continuous(a),
-            };
-            envs.step(row).unwrap();
+            envs.step(as_row(row)).unwrap();
         }
     });
     assert_eq!(count, 0, "{name} in a vector");

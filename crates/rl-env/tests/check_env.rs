@@ -46,6 +46,11 @@ enum Fault {
     Panics,
     BadFrame,
     FailsToReset,
+    Masked,
+    MaskAllowsNothing,
+    MaskIsNotWritten,
+    MaskComesAndGoes,
+    MaskTooLong,
 }
 
 static CLOCK: AtomicU64 = AtomicU64::new(1);
@@ -101,6 +106,9 @@ impl Env for Walk {
         if action > 2 && self.fault == Fault::MovesOnInvalid {
             self.x += 0.01;
         }
+        if self.fault == Fault::Masked && action == if self.x > 0.0 { 2 } else { 0 } {
+            return Err(EnvError::masked_action(action, "it leads further out"));
+        }
         if action > 2 && self.fault != Fault::AcceptsInvalid {
             return Err(EnvError::invalid_action(action, Space::Discrete(3)));
         }
@@ -131,6 +139,22 @@ impl Env for Walk {
         self.observe(obs);
         let reward = if self.fault == Fault::NanReward && self.steps == 7 { f64::NAN } else { -self.x.abs() };
         Ok(Step { reward, end })
+    }
+
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        let left = self.x > 0.0;
+        match self.fault {
+            Fault::Masked => mask.copy_from_slice(&[left, true, !left]),
+            Fault::MaskAllowsNothing => mask.fill(self.steps < 3),
+            Fault::MaskIsNotWritten => mask[1] = true,
+            Fault::MaskComesAndGoes => {
+                mask.fill(true);
+                return self.steps.is_multiple_of(2);
+            }
+            Fault::MaskTooLong => mask[3] = true,
+            _ => return false,
+        }
+        true
     }
 
     fn save(&self) -> Option<EnvState> {
@@ -250,6 +274,54 @@ fn invalid_action_accepted_or_acted_upon() {
 fn spaces_that_are_malformed_or_change() {
     finds(Fault::BadSpace, Rule::Spaces, "2 elements by its shape, but 1 lower and 2 upper bounds");
     finds(Fault::ChangingSpace, Rule::Spaces, "when asked again");
+}
+
+#[test]
+fn random_play_respects_masks_and_masks_are_sound() {
+    // It refuses whatever it masks, so that one action of another kind would be found.
+    assert_eq!(findings(Fault::Masked), []);
+    finds(Fault::MaskAllowsNothing, Rule::ActionMask, "(step 3)");
+    finds(Fault::MaskAllowsNothing, Rule::ActionMask, "no choice in dimension 0");
+    finds(Fault::MaskIsNotWritten, Rule::ActionMask, "element 0 of the 3 of the mask was not written");
+    finds(Fault::MaskComesAndGoes, Rule::ActionMask, "(step 1): there is no mask now");
+    finds(Fault::MaskTooLong, Rule::ActionMask, "action_mask panicked with 3 choices to write");
+}
+
+/// What is found is the fault, and nothing that only follows from it.
+#[test]
+fn one_fault_is_one_finding() {
+    let mut several = Vec::new();
+    for fault in [
+        Fault::OutOfBounds,
+        Fault::NanReward,
+        Fault::NanObservation,
+        Fault::ActionIgnored,
+        Fault::SharedState,
+        Fault::Unseeded,
+        Fault::StepsAfterEnd,
+        Fault::TooShort,
+        Fault::TooLong,
+        Fault::TimeoutTerminates,
+        Fault::ResetLeaks,
+        Fault::InexactRestore,
+        Fault::ForgetfulRestore,
+        Fault::AcceptsInvalid,
+        Fault::MovesOnInvalid,
+        Fault::BadSpace,
+        Fault::Panics,
+        Fault::BadFrame,
+        Fault::FailsToReset,
+        Fault::MaskAllowsNothing,
+        Fault::MaskIsNotWritten,
+        Fault::MaskComesAndGoes,
+        Fault::MaskTooLong,
+    ] {
+        let findings = findings(fault);
+        if findings.len() != 1 {
+            several.push((fault, findings));
+        }
+    }
+    assert!(several.is_empty(), "{several:#?}");
 }
 
 #[test]

@@ -16,7 +16,10 @@ fn action(space: &Space, raw: &[(usize, f32)]) -> Action {
             Action::Continuous((0..b.low.len()).map(scale).collect())
         }
         Space::Discrete(n) => Action::Discrete(vec![raw[0].0 % n]),
-        Space::MultiDiscrete(ns) => Action::Discrete(ns.iter().zip(raw).map(|(n, r)| r.0 % n).collect()),
+        Space::MultiDiscrete(ns) => {
+            Action::Discrete(ns.iter().enumerate().map(|(k, n)| raw[k % raw.len()].0 % n).collect())
+        }
+        Space::Dict(_) | Space::Tuple(_) => unreachable!("no built-in environment has parts in its actions"),
         Space::MultiBinary(n) => Action::Discrete((0..*n).map(|k| raw[k % raw.len()].0 % 2).collect()),
     }
 }
@@ -40,7 +43,13 @@ fn check(id: &str, seed: u64, raw: &[(usize, f32)], hold: usize, cut: usize) -> 
      -> Result<Shown, TestCaseError> {
         let mut obs = vec![f32::NAN; obs_space.flat_len()];
         let mut shown = vec![];
+        let mut mask = vec![true; action_space.mask_len()];
         for action in actions {
+            let masked = env.action_mask(&mut mask) && !action_space.allows(&mask, action.as_ref());
+            // In the place of what is not allowed, always the same of what is.
+            let replacement = masked
+                .then(|| action_space.sample_allowed(&mask, &mut stream(seed, "replacement", 0)).unwrap());
+            let action = replacement.as_ref().unwrap_or(action);
             let step = env.step(action.as_ref(), rng, &mut obs).unwrap();
             prop_assert!(obs_space.contains_flat(&obs), "{id}: {obs:?} after {action:?}");
             prop_assert!(step.reward.is_finite());

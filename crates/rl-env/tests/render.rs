@@ -16,7 +16,7 @@ fn pixel(frame: &Frame, x: u32, y: u32) -> [u8; 3] {
 fn every_built_in_environment_has_a_picture_that_shows_its_state() {
     for spec in Registry::builtin().iter() {
         let (mut env, mut rng) = (spec.make(), stream(3, "picture", 0));
-        let (space, mut obs) = (env.action_space(), vec![0.0; env.observation_space().flat_len()]);
+        let mut obs = vec![0.0; env.observation_space().flat_len()];
         env.reset(&mut rng, &mut obs).unwrap();
         let first = env.render().unwrap();
         assert_eq!(first.rgb.len() as u32, 3 * first.width * first.height, "{}", spec.id);
@@ -25,8 +25,12 @@ fn every_built_in_environment_has_a_picture_that_shows_its_state() {
         assert_eq!(env.save(), saved, "{}: drawing changes nothing", spec.id);
         let mut changed = false;
         for _ in 0..8 {
-            env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs).unwrap();
+            let action = env.sample_action(&mut rng).unwrap();
+            let over = env.step(action.as_ref(), &mut rng, &mut obs).unwrap().end.is_over();
             changed |= env.render().unwrap() != first;
+            if over {
+                env.reset(&mut rng, &mut obs).unwrap();
+            }
         }
         assert!(changed, "{}: the picture never changes", spec.id);
     }

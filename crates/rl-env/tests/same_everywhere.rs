@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 
 use rl_env::rng::stream;
-use rl_env::{Action, ActionsRef, BoxSpace, NormalizeObservation, NormalizeReward, Registry, Space, VecEnv};
+use rl_env::{
+    Action, ActionsRef, BoxSpace, EnvRng, NormalizeObservation, NormalizeReward, Registry, Space, VecEnv,
+};
 
 /// Folds words into one.
 #[derive(Default)]
@@ -28,11 +30,15 @@ fn episodes() {
         ("CartPole-v0", 0x8be2_26ef_6ba9_f666),
         ("CartPole-v1", 0x8be2_26ef_6ba9_f666),
         ("Catch-v0", 0x8737_fbc4_ff8b_98da),
+        ("Crane-v0", 0x5ec1_4c3e_3d9b_1cfa),
         ("FrozenLake-v1", 0x2887_4504_1001_238c),
         ("FrozenLake8x8-v1", 0x3daa_6fc5_a111_b648),
         ("GridWorld-v0", 0x02e8_74ef_2953_a78d),
+        ("Harbour-v0", 0x7880_fc31_4efc_ee08),
+        ("Lights-v0", 0xbbbb_58c8_190b_3c1a),
         ("MountainCar-v0", 0x46d4_1768_faef_7317),
         ("MountainCarContinuous-v0", 0x91a8_6555_04fe_8da5),
+        ("Nim-v0", 0x1d35_e1e0_7f93_4cf3),
         ("Pendulum-v1", 0xfdb7_b181_dc4c_fa54),
     ];
     let (mut seen, registry) = (Vec::new(), Registry::builtin());
@@ -43,7 +49,7 @@ fn episodes() {
         envs.reset(1, "env").unwrap();
         let mut fingerprint = Fingerprint::default();
         for _ in 0..STEPS {
-            let actions: Vec<Action> = (0..N).map(|_| envs.action_space().sample(&mut rng)).collect();
+            let actions: Vec<Action> = (0..N).map(|i| sample(&envs, i, &mut rng)).collect();
             let (mut indices, mut reals) = (Vec::new(), Vec::new());
             for action in &actions {
                 match action {
@@ -63,6 +69,15 @@ fn episodes() {
         seen.push((spec.id.as_str(), fingerprint.0));
     }
     assert_eq!(seen, expected, "{seen:#x?}");
+}
+
+/// A random action for one of the environments, of those that it allows.
+fn sample(envs: &dyn VecEnv, i: usize, rng: &mut EnvRng) -> Action {
+    let (space, m) = (envs.action_space(), envs.action_space().mask_len());
+    match envs.action_masks() {
+        Some(masks) => space.sample_allowed(&masks[i * m..(i + 1) * m], rng).unwrap(),
+        None => space.sample(rng),
+    }
 }
 
 /// Uniform, exponential from either side, and normal.

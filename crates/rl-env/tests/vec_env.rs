@@ -16,12 +16,19 @@ fn registered(id: &str, n: usize) -> Vec<Box<dyn DynEnv>> {
     (0..n).map(|_| registry.get(id).unwrap().make()).collect()
 }
 
-/// Random actions for `n` environments.
-fn actions(space: &Space, n: usize, round: u64) -> Action {
-    let mut rng = stream(round, "actions", 0);
-    let mut all = space.sample(&mut rng);
-    for _ in 1..n {
-        match (&mut all, space.sample(&mut rng)) {
+/// Random actions for the environments, of those that they allow.
+fn actions(envs: &dyn VecEnv, round: u64) -> Action {
+    let (space, mut rng) = (envs.action_space(), stream(round, "actions", 0));
+    let mut sample = |i: usize| match envs.action_masks() {
+        Some(masks) => {
+            let m = space.mask_len();
+            space.sample_allowed(&masks[i * m..(i + 1) * m], &mut rng).unwrap()
+        }
+        None => space.sample(&mut rng),
+    };
+    let mut all = sample(0);
+    for i in 1..envs.n_envs() {
+        match (&mut all, sample(i)) {
             (Action::Discrete(all), Action::Discrete(a)) => all.extend(a),
             (Action::Continuous(all), Action::Continuous(a)) => all.extend(a),
             _ => unreachable!(),
@@ -53,7 +60,7 @@ fn snapshot(envs: &dyn VecEnv) -> Snapshot {
 fn drive(envs: &mut dyn VecEnv, rounds: std::ops::Range<u64>) -> Vec<Snapshot> {
     rounds
         .map(|round| {
-            let all = actions(envs.action_space(), envs.n_envs(), round);
+            let all = actions(envs, round);
             envs.step(as_rows(&all)).unwrap();
             snapshot(envs)
         })
@@ -76,7 +83,7 @@ fn a_vector_is_its_environments_one_by_one() {
         }
         assert_eq!(vector.observations(), obs);
         for round in 0..600 {
-            let all = actions(vector.action_space(), N, round);
+            let all = actions(&vector, round);
             vector.step(as_rows(&all)).unwrap();
             for i in 0..N {
                 let row = &mut obs[i * o..(i + 1) * o];
@@ -94,7 +101,7 @@ fn a_vector_is_its_environments_one_by_one() {
 
 #[test]
 fn threads_change_nothing() {
-    for id in ["CartPole-v1", "FrozenLake-v1", "Pendulum-v1"] {
+    for id in ["CartPole-v1", "FrozenLake-v1", "Nim-v0", "Pendulum-v1"] {
         let mut reference = SyncVecEnv::new(registered(id, 7)).unwrap();
         reference.reset(3, "env").unwrap();
         let expected = drive(&mut reference, 0..300);
@@ -195,15 +202,22 @@ fn every_environment_refuses_what_its_episode_does_not_allow() {
         let early = env.step(action.as_ref(), &mut rng, &mut obs);
         assert!(matches!(early, Err(EnvError::NeedsReset { .. })), "{} before the first reset", spec.id);
         env.reset(&mut rng, &mut obs).unwrap();
-        while !env.step(space.sample(&mut rng).as_ref(), &mut rng, &mut obs).unwrap().end.is_over() {}
+        loop {
+            let action = env.sample_action(&mut rng).unwrap();
+            if env.step(action.as_ref(), &mut rng, &mut obs).unwrap().end.is_over() {
+                break;
+            }
+        }
         let late = env.step(action.as_ref(), &mut rng, &mut obs);
         assert!(matches!(late, Err(EnvError::NeedsReset { .. })), "{} after the end", spec.id);
 
         env.reset(&mut rng, &mut obs).unwrap();
         let (before, obs_before) = (env.save(), obs.clone());
-        let bad: [ActionRef<'_>; 6] = [
+        let bad: [ActionRef<'_>; 8] = [
+            ActionRef::Discrete(&[9, 9]),
+            ActionRef::Discrete(&[2, 2, 2, 2, 2]),
             ActionRef::Discrete(&[17]),
-            ActionRef::Discrete(&[0, 0]),
+            ActionRef::Discrete(&[0, 0, 0]),
             ActionRef::Discrete(&[]),
             ActionRef::Continuous(&[f32::NAN]),
             ActionRef::Continuous(&[f32::INFINITY]),
@@ -230,7 +244,7 @@ fn every_environment_refuses_what_its_episode_does_not_allow() {
 fn registry_names_the_nearest() {
     let error = Registry::builtin().get("Cartpole-v2").unwrap_err().to_string();
     assert!(error.contains("did you mean \"CartPole-v"), "{error}");
-    assert_eq!(Registry::builtin().iter().count(), 10);
+    assert_eq!(Registry::builtin().iter().count(), 14);
 }
 
 #[test]
@@ -294,6 +308,97 @@ fn masks_follow_the_environments() {
     let mut unmasked = SyncVecEnv::new(registered("CartPole-v1", 2)).unwrap();
     unmasked.reset(0, "env").unwrap();
     assert_eq!(unmasked.action_masks(), None);
+}
+
+/// Two switches; the first is stuck at 1, or the mask says that it may be neither.
+#[derive(Clone, Copy)]
+struct Switches {
+    deadlocked: bool,
+}
+
+impl rl_env::Env for Switches {
+    type Action = [usize];
+    fn observation_space(&self) -> Space {
+        Space::MultiBinary(2)
+    }
+    fn action_space(&self) -> Space {
+        Space::MultiBinary(2)
+    }
+    fn reset(&mut self, _: &mut rl_env::EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        obs.copy_from_slice(&[1.0, 0.0]);
+        Ok(())
+    }
+    fn step(
+        &mut self,
+        a: &[usize],
+        _: &mut rl_env::EnvRng,
+        obs: &mut [f32],
+    ) -> Result<rl_env::Step, EnvError> {
+        if a[0] == 0 {
+            return Err(EnvError::masked_action(a, "the first switch is stuck"));
+        }
+        obs.copy_from_slice(&[1.0, a[1] as f32]);
+        Ok(rl_env::Step { reward: 0.0, end: StepEnd::Continues })
+    }
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        mask.copy_from_slice(&[false, !self.deadlocked, true, true]);
+        true
+    }
+}
+
+#[test]
+fn a_mask_over_bits_has_two_places_for_each() {
+    let make = |deadlocked| SyncVecEnv::new(vec![Switches { deadlocked: false }, Switches { deadlocked }]);
+    let mut envs = make(false).unwrap();
+    envs.reset(0, "env").unwrap();
+    assert_eq!(envs.action_masks(), Some(&[false, true, true, true].repeat(2)[..]));
+    for round in 0..20 {
+        let all = actions(&envs, round);
+        envs.step(as_rows(&all)).unwrap();
+    }
+    let error = envs.step(ActionsRef::Discrete(&[1, 0, 0, 1])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "environment 1, step 21 since its construction: action [0, 1] is masked: the first switch is stuck"
+    );
+    let error = make(true).unwrap().reset(0, "env").unwrap_err().to_string();
+    assert!(error.contains("environment 1") && error.contains("no choice in dimension 0"), "{error}");
+}
+
+#[test]
+fn a_space_of_parts_is_no_action_space() {
+    /// Takes what nobody can choose.
+    struct Parts;
+    impl rl_env::Env for Parts {
+        type Action = [f32];
+        fn observation_space(&self) -> Space {
+            Space::dict([("a", Space::Discrete(2)), ("b", Space::MultiBinary(1))])
+        }
+        fn action_space(&self) -> Space {
+            Space::Tuple(vec![Space::Discrete(2), Space::Discrete(3)])
+        }
+        fn reset(&mut self, _: &mut rl_env::EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+            obs.copy_from_slice(&[1.0, 0.0, 0.0]);
+            Ok(())
+        }
+        fn step(
+            &mut self,
+            _: &[f32],
+            _: &mut rl_env::EnvRng,
+            obs: &mut [f32],
+        ) -> Result<rl_env::Step, EnvError> {
+            obs.copy_from_slice(&[1.0, 0.0, 1.0]);
+            Ok(rl_env::Step { reward: 0.0, end: StepEnd::Continues })
+        }
+    }
+    let error = SyncVecEnv::new(vec![Parts]).err().unwrap().to_string();
+    assert!(
+        error.contains("Tuple(Discrete(2), Discrete(3))") && error.contains("only observations"),
+        "{error}"
+    );
+    let findings = EnvSpec::new("Parts-v0", || Parts).check();
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert!(findings[0].to_string().starts_with("spaces (step 0): the action space"), "{findings:?}");
 }
 
 /// An environment that is only made as a whole vector does alone, and in the one part it comes in, what the vector does.

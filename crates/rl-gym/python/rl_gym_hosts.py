@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import sys
 import time
 from typing import Any, Protocol
 
@@ -11,6 +13,9 @@ from rl_gym_spaces import Actions, Observations, Refusal, gym, np
 CONTINUES, TERMINATED, TRUNCATED = 0, 1, 2
 # What the measurement of a step's duration may take, in the process that only describes an environment.
 MEASURED_STEPS, MEASURED_SECONDS = 200, 0.2
+NEVER = sys.maxsize
+# How many steps `PassiveEnvChecker` looks at.
+CHECKED_STEPS = 2
 
 
 class Host(Protocol):
@@ -38,6 +43,9 @@ class Rows:
             return np.frombuffer(memory, dtype, n * width, layout[name]).reshape(n, width)
 
         o, a, m = layout["observation_len"], layout["action_len"], layout["mask_len"]
+        self.memory, self.n = memory, n
+        self.ends_at = slice(layout["ends"], layout["ends"] + n)
+        self.rewards_at, self.reward_format = layout["rewards"], struct.Struct(f"={n}d")
         self.seeds = view("seeds", np.uint64, 1)[:, 0]
         self.actions = view("actions", np.int64 if discrete else np.float32, a)
         self.observations = view("observations", np.float32, o)
@@ -51,6 +59,9 @@ class Rows:
         shape = (o,) if shape is None else shape
         self.observation_rows = [row.reshape(shape) for row in self.observations]
         self.final_rows = [row.reshape(shape) for row in self.final_observations]
+        # The same rows for what can be copied without NumPy: of another shape or kind of number it is refused.
+        floats = memory[layout["observations"] : layout["observations"] + 4 * n * o].cast("f")
+        self.observation_cells = [floats[i * o : (i + 1) * o] for i in range(n)]
         self.action_rows = list(self.actions)
 
 
@@ -72,7 +83,11 @@ class Singles:
         self.description = describe(env, self.space_of_observations, self.space_of_actions)
         self.description["statistics"] = keeps_statistics(env)
         self.statistics = self.description["statistics"]
-        self.steps = [one.step for one in self.envs]
+        self.limits, self.inner_steps = zip(*(without_transparent(one) for one in self.envs), strict=True)
+        # The first steps go through all wrappers: Gymnasium's own check of an environment looks at those.
+        self.steps: Any = [one.step for one in self.envs]
+        self.taken = 0
+        self.deadlines = [NEVER] * len(self.envs)
         try:
             self.masks_of = [one.get_wrapper_attr("action_masks") for one in self.envs]
         except AttributeError:
@@ -106,6 +121,9 @@ class Singles:
     def attach(self, memory: memoryview, layout: dict[str, int]) -> None:
         self.rows = Rows(memory, layout, self.space_of_actions.discrete, self.space_of_observations.shape)
         self.rows.valid[:] = 1
+        self.has_masks = bool(self.masks_of)
+        self.read_actions = self.space_of_actions.reader(self.rows.actions)
+        self.no_ends = bytes(self.rows.n)
 
     def reset(self, seeded: bool) -> None:
         rows = self.rows
@@ -120,36 +138,61 @@ class Singles:
             else:
                 observation, info = env.reset()
             self.space_of_observations.write(rows.observation_rows[i], observation)
+            self.has_masks = self.has_masks or "action_mask" in info
             self.note_mask(i, info)
+            self.begins(i)
+        self.earliest = min(self.deadlines)
+
+    def begins(self, i: int) -> None:
+        """An episode of an environment begins with the next step: when its time limit falls."""
+        limit = self.limits[i]
+        self.deadlines[i] = NEVER if limit is None else self.taken + limit
 
     def step(self) -> None:
         # The loop that everything waits for: what can be looked up, read or written for all at once is.
-        rows, plain, shape = self.rows, np.ndarray, self.space_of_observations.shape
-        write = self.space_of_observations.write
-        has_masks = bool(self.masks_of) or bool(rows.has_masks[0])
-        actions = self.space_of_actions.read_all(rows.actions)
+        rows, deadlines, plain = self.rows, self.deadlines, np.ndarray
+        write, shape, direct = (of := self.space_of_observations).write, of.shape, of.is_flat_single
+        has_masks, statistics = self.has_masks, self.statistics
+        self.taken = now = self.taken + 1
+        # Whether some time limit falls on this step.
+        due = now >= self.earliest
         rewards: list[Any] = []
-        rows.ends.fill(CONTINUES)
-        for i, (step, action, row) in enumerate(zip(self.steps, actions, rows.observation_rows, strict=True)):
-            self.current = i
-            observation, reward, terminated, truncated, info = step(action)
-            rewards.append(reward)
-            if self.statistics:
-                self.note_episode(i, info)
-            if terminated or truncated:
-                rows.ends[i] = TERMINATED if terminated else TRUNCATED
-                if self.autoreset:
-                    write(rows.final_rows[i], observation)
-                    observation, info = self.envs[i].reset()
-            if type(observation) is plain and observation.shape == shape:
-                row[...] = observation
-            else:
-                write(row, observation)
-            if has_masks:
-                self.note_mask(i, info)
+        rows.memory[rows.ends_at] = self.no_ends
+        cells = rows.observation_cells if direct else rows.observation_rows
         try:
-            rows.rewards[:] = rewards
-        except (TypeError, ValueError) as e:
+            for step, action, cell in zip(self.steps, self.read_actions(), cells, strict=True):
+                observation, reward, terminated, truncated, info = step(action)
+                if statistics:
+                    self.note_episode(len(rewards), info)
+                if terminated or truncated or (due and now >= deadlines[len(rewards)]):
+                    i = len(rewards)
+                    rows.ends[i] = TERMINATED if terminated else TRUNCATED
+                    if self.autoreset:
+                        write(rows.final_rows[i], observation)
+                        observation, info = self.envs[i].reset()
+                        self.begins(i)
+                        self.earliest = min(deadlines)
+                if direct:
+                    try:
+                        cell[:] = observation
+                    except (TypeError, ValueError):
+                        write(rows.observation_rows[len(rewards)], observation)
+                elif type(observation) is plain and observation.shape == shape:
+                    cell[...] = observation
+                else:
+                    write(cell, observation)
+                if has_masks:
+                    self.note_mask(len(rewards), info)
+                rewards.append(reward)
+        except BaseException:
+            # As many are done as there are rewards.
+            self.current = len(rewards)
+            raise
+        if now == CHECKED_STEPS:
+            self.steps = self.inner_steps
+        try:
+            rows.reward_format.pack_into(rows.memory, rows.rewards_at, *rewards)
+        except (TypeError, ValueError, struct.error) as e:
             raise Refusal("shape", f"the rewards {rewards} are not one number each") from e
 
     def note_episode(self, i: int, info: dict[str, Any]) -> None:
@@ -161,7 +204,7 @@ class Singles:
         mask = self.masks_of[i]() if self.masks_of else info.get("action_mask")
         self.rows.has_masks[i] = mask is not None
         if mask is not None:
-            write_mask(self.rows.masks[i], mask)
+            self.space_of_actions.write_mask(self.rows.masks[i], mask)
 
     def render(self, index: int) -> Any:
         return self.envs[index].render()
@@ -171,12 +214,21 @@ class Singles:
             env.close()
 
 
-def write_mask(row: Any, mask: Any) -> None:
-    """Writes a mask: one flag a choice, dimension by dimension where the mask is a tuple of them."""
-    flat = np.concatenate([np.ravel(part) for part in mask]) if isinstance(mask, tuple) else np.ravel(mask)
-    if flat.shape != row.shape:
-        raise Refusal("shape", f"the action mask has {flat.size} elements, the action space {row.size} choices")
-    row[...] = flat.astype(bool)
+def without_transparent(env: Any) -> tuple[int | None, Any]:
+    """The time limit around an environment, and its step without that limit and Gymnasium's wrappers that only look on.
+
+    They are those that `gymnasium.make` adds: a step passes through each of them, which a cheap environment notices.
+    Whoever calls the step counts for the limit instead. Nothing is left out below a wrapper of the user's.
+    """
+    common = gym.wrappers.common
+    limit = None
+    if type(env) is common.TimeLimit:
+        limit, env = getattr(env, "_max_episode_steps", None), env.env
+        if not isinstance(limit, int):
+            raise Refusal("space", f"Gymnasium's TimeLimit keeps no number of steps, but {limit!r}")
+    while type(env) in (common.OrderEnforcing, common.PassiveEnvChecker):
+        env = env.env
+    return limit, env.step
 
 
 class Vector:
@@ -277,9 +329,15 @@ class Vector:
     def note_masks(self, infos: dict[str, Any]) -> None:
         masks = infos.get("action_mask")
         self.rows.has_masks[:] = masks is not None
-        if masks is not None:
-            for self.current in range(self.n):
-                write_mask(self.rows.masks[self.current], masks[self.current])
+        if masks is None:
+            return
+        for self.current in range(self.n):
+            row = self.rows.masks[self.current]
+            if self.over[self.current]:
+                # The next action is ignored.
+                row[:] = 1
+            else:
+                self.space_of_actions.write_mask(row, masks[self.current])
 
     def render(self, index: int) -> Any:
         frames = self.env.render()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.metadata
 import sys
 from typing import Any
 
@@ -72,17 +73,45 @@ def make_single(config: dict[str, Any]) -> Any:
         kwargs.setdefault("render_mode", "rgb_array")
     try:
         env = gym.make(config["id"], **kwargs)
+        for wrapper in wrappers:
+            env = atari(env) if wrapper == "atari" else find(wrapper, "the wrapper")(env)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as e:
-        raise Refusal("dependency", f"{config['id']}: {e}") from e
-    for wrapper in wrappers:
-        env = atari(env) if wrapper == "atari" else find(wrapper, "the wrapper")(env)
+        raise missing_dependency(config["id"], e) from e
+    except (AttributeError, ImportError, TypeError) as e:
+        # What a simulator of another generation than Gymnasium knows comes to.
+        if (version := too_new_mujoco(config["id"])) is None:
+            raise
+        raise Refusal("dependency", f"{config['id']} with mujoco {version}: {e}; {MUJOCO_HINT}") from e
     return env
+
+
+MUJOCO_HINT = "it is made for mujoco 2 and 3: pip install 'mujoco<4'"
+
+
+def missing_dependency(env_id: str, error: Exception) -> Refusal:
+    """What is missing, in the environment's own words, and which version of MuJoCo fits where it is that."""
+    hint = f"; {MUJOCO_HINT}" if "mujoco" in str(gym.spec(env_id).entry_point).lower() else ""
+    return Refusal("dependency", f"{env_id}: {error}{hint}")
+
+
+def too_new_mujoco(env_id: str) -> str | None:
+    """The version of an installed MuJoCo that its environments were not made for, where it is about one of those."""
+    if "mujoco" not in str(gym.spec(env_id).entry_point).lower():
+        return None
+    try:
+        version = importlib.metadata.version("mujoco")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return version if version.split(".")[0] not in ("2", "3") else None
 
 
 def atari(env: Any) -> Any:
     """The preprocessing that Stable-Baselines3 gives Atari games: `AtariWrapper` and four stacked frames.
 
-    Statistics are the game's own.
+    At a reset up to 30 frames pass without an action, then FIRE is pressed where the game needs it; an action is held
+    for four frames, of which the last two are shown as their maximum, grey, 84 by 84; an episode ends with each life;
+    a reward is -1, 0 or 1. The last four pictures, black ones at first, make an observation of shape [4, 84, 84] with
+    values from 0 to 255. Statistics are the game's own, their lengths in frames.
     """
 
     class FireOnReset(gym.Wrapper):  # type: ignore[misc]
@@ -126,7 +155,7 @@ def atari(env: Any) -> Any:
     if "FIRE" in env.unwrapped.get_action_meanings():
         env = FireOnReset(env)
     env = gym.wrappers.TransformReward(env, np.sign)
-    return gym.wrappers.FrameStackObservation(env, 4)
+    return gym.wrappers.FrameStackObservation(env, 4, padding_type="zero")
 
 
 def keeps_statistics(env: Any) -> bool:
@@ -180,7 +209,7 @@ def make_vector(config: dict[str, Any]) -> Any:
                 config["id"], num_envs=n, vectorization_mode=asked, vector_kwargs=vector_kwargs, **kwargs
             )
         except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as e:
-            raise Refusal("dependency", f"{config['id']}: {e}") from e
+            raise missing_dependency(config["id"], e) from e
     for wrapper in wrappers:
         env = find(wrapper, "the wrapper")(env)
     return env

@@ -80,7 +80,7 @@ def attach(host: Singles | Vector) -> Any:
         if "Discrete" in actions
         else flat_len(actions)
     )
-    m = 0 if "Box" in actions else flat_len(actions)
+    m = 0 if "Box" in actions else flat_len(actions) * (2 if "MultiBinary" in actions else 1)
     layout, size = {"n": n, "observation_len": o, "action_len": a, "mask_len": m}, 0
     sizes = {"seeds": 8 * n, "actions": 8 * n * a, "observations": 4 * n * o, "final_observations": 4 * n * o}
     sizes |= {"rewards": 8 * n, "ends": n, "valid": n, "masks": n * m, "has_masks": n, "episodes": 16 * n}
@@ -100,6 +100,10 @@ def flat_len(space: dict[str, Any]) -> int:
         return int(np.prod(space["Box"]["shape"]))
     if "MultiDiscrete" in space:
         return sum(space["MultiDiscrete"])
+    if "Dict" in space:
+        return sum(flat_len(part) for _, part in space["Dict"])
+    if "Tuple" in space:
+        return sum(map(flat_len, space["Tuple"]))
     return int(next(iter(space.values())))
 
 
@@ -122,6 +126,51 @@ def test_observations_become_rows() -> None:
     nested = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.MultiBinary(1)))})
     observation = {"a": 1, "b": (np.array([0.25, 0.5], np.float32), np.array([1], np.int8))}
     assert row_of(nested, observation) == [0, 1, 0.25, 0.5, 1]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_are_told_by_name_and_written_as_gymnasium_flattens_them(seed: int) -> None:
+    space = spaces.Dict(
+        {
+            "picture": spaces.Box(0, 255, (2, 3), np.uint8),
+            "arm": spaces.Tuple((spaces.Discrete(3, start=-1), spaces.MultiDiscrete([2, 3]))),
+            "bits": spaces.MultiBinary([2, 2]),
+        }
+    )
+    space.seed(seed)
+    observation = space.sample()
+    flat: Any = spaces.flatten(space, observation)
+    assert row_of(space, observation) == flat.astype(np.float32).tolist()
+    told = Observations(space).described["Dict"]
+    # Gymnasium keeps its parts sorted by name.
+    assert [name for name, _ in told] == ["arm", "bits", "picture"]
+    assert told[0][1] == {"Tuple": [{"Discrete": 3}, {"MultiDiscrete": [2, 3]}]}
+    assert told[2][1]["Box"]["shape"] == [2, 3]
+    del observation["bits"]
+    with pytest.raises(Refusal, match="no part 'bits'"):
+        row_of(space, observation)
+    with pytest.raises(Refusal, match="has no form"):
+        Observations(spaces.Dict({}))
+
+
+@pytest.mark.parametrize(
+    ("space", "mask", "row"),
+    [
+        (spaces.Discrete(3), np.array([1, 0, 1], np.int8), [1, 0, 1]),
+        (spaces.MultiDiscrete([2, 3]), (np.array([1, 0]), np.array([0, 1, 1])), [1, 0, 0, 1, 1]),
+        (spaces.MultiDiscrete([2, 3]), np.array([True, False, False, True, True]), [1, 0, 0, 1, 1]),
+        # Of each bit: may it be 0, may it be 1.
+        (spaces.MultiBinary(2), np.array([1, 0, 1, 1], np.int8), [1, 0, 1, 1]),
+        # 0: it must be 0; 1: it must be 1; 2: either.
+        (spaces.MultiBinary(3), np.array([0, 1, 2], np.int8), [1, 0, 0, 1, 1, 1]),
+    ],
+)
+def test_masks_become_one_flag_a_choice(space: spaces.Space[Any], mask: Any, row: list[int]) -> None:
+    written = np.full(len(row), 7, np.uint8)
+    Actions(space).write_mask(written, mask)
+    assert written.tolist() == row
+    with pytest.raises(Refusal, match="has 7 elements"):
+        Actions(space).write_mask(written, np.ones(7))
 
 
 def test_spaces_that_are_no_rows_are_named() -> None:
@@ -162,7 +211,7 @@ def test_rows_become_actions(space: spaces.Space[Any], row: Any, expected: Any) 
     action = actions.read(cells)
     assert space.contains(action), (space, action)
     assert np.array_equal(action, expected)
-    (of_all,) = actions.read_all(cells[None])
+    (of_all,) = actions.reader(cells[None])()
     assert space.contains(of_all) and type(of_all) is type(action) and np.array_equal(of_all, expected)
     # It is the environment's to keep.
     cells[:] = 0
@@ -345,6 +394,78 @@ def test_a_missing_dependency_is_said_in_its_own_words(monkeypatch: pytest.Monke
     with pytest.raises(Refusal, match="pip install swig") as refusal:
         Singles(config())
     assert refusal.value.kind == "dependency"
+
+
+def test_which_mujoco_fits_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> Any:
+        raise gym.error.DependencyNotInstalled('MuJoCo is not installed, run `pip install "gymnasium[mujoco]"`')
+
+    def too_new(*_: Any, **__: Any) -> Any:
+        raise AttributeError("module 'mujoco' has no attribute 'MjModel'")
+
+    monkeypatch.setattr(gym, "make", missing)
+    with pytest.raises(Refusal, match=r"MuJoCo is not installed.*; .*pip install 'mujoco<4'"):
+        Singles(config(id="Hopper-v5"))
+    monkeypatch.setattr(gym, "make", too_new)
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "4.1.0")
+    with pytest.raises(Refusal, match=r"Hopper-v5 with mujoco 4.1.0: module 'mujoco'.*'mujoco<4'"):
+        Singles(config(id="Hopper-v5"))
+    # Another environment's error is its own.
+    with pytest.raises(AttributeError):
+        Singles(config())
+    monkeypatch.setattr("importlib.metadata.version", lambda _: "3.2.0")
+    with pytest.raises(AttributeError):
+        Singles(config(id="Hopper-v5"))
+
+
+# ---- Atari
+
+
+def test_atari_games_are_preprocessed_as_stable_baselines_does() -> None:
+    pytest.importorskip("ale_py", reason="ale-py is not installed")
+    pytest.importorskip("cv2", reason="opencv-python is not installed")
+    host = Singles(config(id="ALE/Breakout-v5", wrappers=["atari"], n=1))
+    told = host.description["observation_space"]["Box"]
+    assert (told["shape"], told["low"], told["high"]) == ([4, 84, 84], "0.0", "255.0")
+    assert host.description["statistics"]
+    rows = attach(host)
+    rows.seeds[:] = [3]
+    host.reset(seeded=True)
+    game = host.envs[0].unwrapped.ale
+    assert host.envs[0].unwrapped._frameskip == 1 and game.getFloat("repeat_action_probability") == 0.0
+    # Black pictures stand before the first one; values are not scaled.
+    picture = rows.observations.reshape(4, 84, 84)
+    assert not picture[:3].any() and picture[3].max() > 1.0
+    # Up to 30 frames without an action, FIRE, and the action after it that Stable-Baselines3 takes.
+    begun = game.getEpisodeFrameNumber()
+    assert 1 + 8 <= begun <= 30 + 8
+    rng = np.random.default_rng(0)
+    lives, lost, rewards, episodes = game.lives(), 0, 0.0, []
+    assert lives == 5
+    for _ in range(1500):
+        before, shown = game.getEpisodeFrameNumber(), picture.copy()
+        rows.actions[:] = rng.integers(4)
+        host.step()
+        assert rows.rewards[0] in (-1.0, 0.0, 1.0)
+        rewards += rows.rewards[0]
+        if rows.ends[0] == CONTINUES:
+            assert game.getEpisodeFrameNumber() == before + 4 and game.lives() == lives
+            assert np.array_equal(picture[:3], shown[1:])
+            assert rows.episodes[0, 1] == 0
+            continue
+        assert rows.ends[0] == TERMINATED
+        lost += 1
+        if rows.episodes[0, 1] == 0:
+            # One life less, in the same game.
+            assert game.lives() == lives - 1 and game.getEpisodeFrameNumber() > before
+        else:
+            # All of them: the game began anew, and tells its own return, which clipped rewards are at most.
+            assert lost % 5 == 0 and game.lives() == 5 and game.getEpisodeFrameNumber() < before
+            episodes.append(tuple(rows.episodes[0]))
+            assert episodes[-1][0] >= rewards and episodes[-1][1] > 100
+            rewards = 0.0
+        lives = game.lives()
+    assert len(episodes) >= 2
 
 
 def test_other_spaces_than_the_first_ones_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

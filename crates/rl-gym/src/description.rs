@@ -47,6 +47,9 @@ enum ToldSpace {
         low: String,
         high: String,
     },
+    /// Parts in the order of the row they make, with their names.
+    Dict(Vec<(String, ToldSpace)>),
+    Tuple(Vec<ToldSpace>),
 }
 
 impl Description {
@@ -74,6 +77,13 @@ impl ToldSpace {
             ToldSpace::Box { shape, low, high } => {
                 let n = shape.iter().product();
                 Space::Box(BoxSpace { low: bounds(&low, n)?, high: bounds(&high, n)?, shape })
+            }
+            ToldSpace::Dict(parts) => {
+                let named = parts.into_iter().map(|(name, part)| Ok((name, part.space()?)));
+                Space::Dict(named.collect::<Result<_, GymError>>()?)
+            }
+            ToldSpace::Tuple(parts) => {
+                Space::Tuple(parts.into_iter().map(ToldSpace::space).collect::<Result<_, _>>()?)
             }
         })
     }

@@ -36,8 +36,7 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn new(n: usize, observations: &Space, actions: &Space) -> Self {
         let (o, a) = (observations.flat_len(), actions.action_len());
-        // A mask is about choices; reals have none.
-        let m = if matches!(actions, Space::Box(_)) { 0 } else { actions.flat_len() };
+        let m = actions.mask_len();
         let mut size = 0;
         let mut place = |bytes: usize| {
             let at = size;

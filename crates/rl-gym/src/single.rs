@@ -48,8 +48,7 @@ impl GymEnv {
     /// Copies what came out.
     fn read(&mut self, obs: &mut [f32]) -> Result<(), EnvError> {
         let steps = self.steps;
-        let actions = &self.program.description.action_space;
-        let width = if matches!(actions, Space::Box(_)) { 0 } else { actions.flat_len() };
+        let width = self.program.description.action_space.mask_len();
         let o = self.program.description.observation_space.flat_len();
         let Some(worker) = self.worker.as_mut().map(RefCell::get_mut) else { return Ok(()) };
         if obs.len() != o {

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use rand::RngCore;
 use rl_env::rng::stream;
-use rl_env::{ActionsRef, EnvError, Frame, Space, StepEnd, VecEnv, check_actions, check_observations};
+use rl_env::{
+    ActionsRef, EnvError, Frame, Space, StepEnd, VecEnv, check_actions, check_masks, check_observations,
+};
 
 use crate::description::Description;
 use crate::spec::Program;
@@ -78,7 +80,7 @@ impl GymVec {
             end_bytes: vec![0; n],
             valid: vec![true; n],
             masks: Vec::new(),
-            mask_bytes: vec![0; n * action_space.flat_len()],
+            mask_bytes: vec![0; n * action_space.mask_len()],
             episodes: vec![(0.0, 0); n],
             steps: 0,
             started: false,
@@ -100,7 +102,8 @@ impl GymVec {
 
     /// Copies what came out.
     fn read(&mut self) -> Result<(), EnvError> {
-        let (o, m) = (self.description.observation_space.flat_len(), self.mask_width());
+        let (o, m) =
+            (self.description.observation_space.flat_len(), self.description.action_space.mask_len());
         let mut masked = false;
         for worker in self.workers.get_mut().iter() {
             let (layout, memory) = (worker.layout, &worker.memory);
@@ -158,14 +161,8 @@ impl GymVec {
         for i in (0..self.n).filter(|i| self.ends[*i].is_over()) {
             check_observations(&self.final_obs[i * o..(i + 1) * o], o, self.number + i, self.steps)?;
         }
+        check_masks(&self.description.action_space, &self.masks, self.number, self.steps)?;
         check_observations(&self.obs, o, self.number, self.steps)
-    }
-
-    fn mask_width(&self) -> usize {
-        match &self.description.action_space {
-            Space::Box(_) => 0,
-            space => space.flat_len(),
-        }
     }
 }
 

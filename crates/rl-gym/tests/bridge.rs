@@ -170,7 +170,7 @@ fn spaces_wrappers_and_masks_arrive() {
     let text = r#"gym:tests.python.faulty:Structured-v0?{"wrappers":["tests.python.faulty:Doubled"]}"#;
     let plain = spec(&name(text), &interpreter).unwrap();
     assert_eq!(plain.id, text);
-    assert_eq!(plain.observation_space.to_string(), "Box(0, 1, [4])");
+    assert_eq!(plain.observation_space.to_string(), "Dict(light: Discrete(3), noise: Box(0, 1, [1]))");
     assert_eq!(plain.action_space, Space::Discrete(3));
     let mut envs = plain.make_vec(3).unwrap();
     envs.reset(0, "env").unwrap();

@@ -1,5 +1,6 @@
 //! The two scalar types: `f32` to train, `f64` to verify.
 
+use std::cell::Cell;
 use std::fmt::{Debug, Display};
 
 use num_traits::{Float, NumAssign};
@@ -13,6 +14,18 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn narrow(x: f64) -> Self;
     /// Converts to `f64`, exactly.
     fn widen(self) -> f64;
+    /// Runs `work` with `len` elements of memory that the calling thread keeps for the next time, so that nothing is allocated then. Their contents are
+    /// unspecified. Within `work` another call gets other memory.
+    ///
+    /// ```
+    /// use rl_kernels::Real;
+    /// let sum = f64::with_scratch(3, |x| {
+    ///     x.fill(2.0);
+    ///     x.iter().sum::<f64>()
+    /// });
+    /// assert_eq!(sum, 6.0);
+    /// ```
+    fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [Self]) -> R) -> R;
     /// `x ← tanh(x)` for every element.
     fn tanh_in_place(x: &mut [Self]);
     /// `x ← eˣ` for every element.
@@ -74,7 +87,28 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn transpose(x: &[Self], rows: usize, cols: usize, y: &mut [Self]);
 }
 
+/// [`Real::with_scratch`] of one type. The memory is longer than it need be, so that what another thread writes does not lie right behind it.
+macro_rules! with_scratch {
+    ($type:ty) => {
+        fn with_scratch<R>(len: usize, work: impl FnOnce(&mut [$type]) -> R) -> R {
+            const APART: usize = 16 * 1024 / size_of::<$type>();
+            thread_local! {
+                static MEMORY: Cell<Vec<$type>> = const { Cell::new(Vec::new()) };
+            }
+            let mut memory = MEMORY.take();
+            if memory.len() < len {
+                memory.reserve_exact(len + APART - memory.len());
+                memory.resize(len, 0.0);
+            }
+            let result = work(&mut memory[..len]);
+            MEMORY.set(memory);
+            result
+        }
+    };
+}
+
 impl Real for f32 {
+    with_scratch!(f32);
     #[inline(always)]
     fn narrow(x: f64) -> f32 {
         x as f32
@@ -128,6 +162,7 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
+    with_scratch!(f64);
     #[inline(always)]
     fn narrow(x: f64) -> f64 {
         x

@@ -1,5 +1,6 @@
 //! The functions between layers.
 
+use candle_core::Tensor;
 use rl_kernels::elementary::{erf, exp};
 
 use crate::{Finish, Init, MatRef, Real};
@@ -44,6 +45,11 @@ impl Activation {
             return F::matmul_finish(y, a, b, init, Finish::Tanh);
         }
         F::matmul(y, a, b, init);
+        self.of(y, slopes);
+    }
+
+    /// `y ← σ(y)`, with the slopes as above.
+    pub(crate) fn of<F: Real>(self, y: &mut [F], slopes: Option<&mut [F]>) {
         if let (Some(slopes), false) = (slopes, self.slope_follows_from_value()) {
             for (slope, &x) in slopes.iter_mut().zip(&*y) {
                 *slope = F::narrow(self.value_and_slope(x.widen()).1);
@@ -63,15 +69,33 @@ impl Activation {
                 x.iter_mut().for_each(|x| *x = if *x < F::zero() { leak * *x } else { *x });
             }
             Activation::Elu => {
-                let mut below = x.to_vec();
-                F::exp_remainder_in_place(&mut below);
-                for (x, remainder) in x.iter_mut().zip(below) {
-                    *x = if *x < F::zero() { remainder + *x } else { *x };
+                // In parts, whose copies need no memory of their own.
+                const PART: usize = 64;
+                for x in x.chunks_mut(PART) {
+                    let mut below = [F::zero(); PART];
+                    let below = &mut below[..x.len()];
+                    below.copy_from_slice(x);
+                    F::exp_remainder_in_place(below);
+                    for (x, &mut remainder) in x.iter_mut().zip(below) {
+                        *x = if *x < F::zero() { remainder + *x } else { *x };
+                    }
                 }
             }
             Activation::Gelu | Activation::Silu => {
                 x.iter_mut().for_each(|x| *x = F::narrow(self.value_and_slope(x.widen()).0));
             }
+        }
+    }
+
+    /// `σ(h)` in a candle graph.
+    pub(crate) fn tensor(self, h: &Tensor) -> candle_core::Result<Tensor> {
+        match self {
+            Activation::Tanh => h.tanh(),
+            Activation::Relu => h.relu(),
+            Activation::Elu => h.elu(1.0),
+            Activation::Gelu => h.gelu_erf(),
+            Activation::Silu => h.silu(),
+            Activation::LeakyRelu => h.relu()? - (h.neg()?.relu()? * LEAK)?,
         }
     }
 

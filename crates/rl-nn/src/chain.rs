@@ -3,16 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rand::RngCore;
 use rl_kernels::Reproducible;
 
-use crate::network::check;
-use crate::{Carry, Layout, Network, NnError, Real, Shape, States, Workspace};
+use crate::network::{check, check_names};
+use crate::{Carry, Initialization, Layout, Network, NetworkSpec, NnError, Real, Shape, States, Workspace};
 
 /// `y = f_n(θ_n, … f_1(θ_1, x) …)`: a network whose parts are networks, each with its own range of θ.
 ///
 /// The tensors of part `name` are called `name.…` in the layout.
 pub struct Chain<F: Real> {
     parts: Vec<(Arc<dyn Network<F>>, Range<usize>)>,
+    names: Vec<String>,
     shape: Shape,
 }
 
@@ -29,7 +31,8 @@ impl<F: Real> Chain<F> {
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] for no network at all, and where a network takes another number of inputs than the one before it has outputs.
+    /// [`NnError::Shape`] for no network at all, and where a network takes another number of inputs than the one before it has outputs;
+    /// [`NnError::Description`] where two tensors would have the same name.
     pub fn new(parts: Vec<(String, Arc<dyn Network<F>>)>) -> Result<Self, NnError> {
         let (Some((_, first)), Some((_, last))) = (parts.first(), parts.last()) else {
             return Err(NnError::Shape { what: "a chain of networks", got: 0, expected: 1 });
@@ -37,14 +40,16 @@ impl<F: Real> Chain<F> {
         let (n_inputs, n_outputs) = (first.n_inputs(), last.n_outputs());
         let mut layout = Layout::new();
         let mut width = n_inputs;
-        let mut ranges = Vec::with_capacity(parts.len());
+        let (mut ranges, mut names) = (Vec::with_capacity(parts.len()), Vec::with_capacity(parts.len()));
         for (name, part) in parts {
             NnError::check("an input row of a network in a chain", part.n_inputs(), width)?;
             width = part.n_outputs();
             let range = layout.extend(&name, &part.shape().layout);
             ranges.push((part, range));
+            names.push(name);
         }
-        Ok(Chain { parts: ranges, shape: Shape { n_inputs, n_outputs, layout } })
+        check_names(&layout)?;
+        Ok(Chain { parts: ranges, names, shape: Shape { n_inputs, n_outputs, layout } })
     }
 
     /// The parts with their ranges of θ.
@@ -79,6 +84,26 @@ impl<F: Real> Network<F> for Chain<F> {
 
     fn reproducible(&self) -> Reproducible {
         self.parts.iter().map(|(part, _)| part.reproducible()).min().unwrap_or_default()
+    }
+
+    fn shard_rows(&self) -> usize {
+        crate::network::shard_rows(self.n_params(), self.parts.iter().map(|(part, _)| &**part))
+    }
+
+    fn spec(&self) -> Option<NetworkSpec> {
+        let parts = self.names.iter().zip(&self.parts);
+        let parts = parts.map(|(name, (part, _))| Some((name.clone(), part.spec()?)));
+        Some(NetworkSpec::Chain { parts: parts.collect::<Option<_>>()? })
+    }
+
+    /// Every part by its own rules, in order; the parts before the last one have hidden layers only, with a gain of √2.
+    fn init(&self, theta: &mut [F], how: Initialization, rng: &mut dyn RngCore) -> Result<(), NnError> {
+        NnError::check("theta", theta.len(), self.n_params())?;
+        for (i, (part, range)) in self.parts.iter().enumerate() {
+            let how = if i + 1 == self.parts.len() { how } else { how.hidden() };
+            part.init(&mut theta[range.clone()], how, rng)?;
+        }
+        Ok(())
     }
 
     fn prepare(&self, theta: &[F], ws: &mut Workspace<F>) -> Result<(), NnError> {

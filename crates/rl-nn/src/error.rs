@@ -32,6 +32,15 @@ pub enum NnError {
         /// The number of actions.
         n: usize,
     },
+    /// A row whose mask allows no action.
+    #[error("the mask of row {row} allows no action at all")]
+    NoAction {
+        /// The row.
+        row: usize,
+    },
+    /// A mask for actions that cannot be masked.
+    #[error("these actions cannot be masked: only choices can")]
+    Unmaskable,
     /// Numbers that are not finite.
     #[error("{what} is not finite")]
     NonFinite {
@@ -41,6 +50,17 @@ pub enum NnError {
     /// A saved policy that does not fit its description.
     #[error("saved policy: {0}")]
     Saved(String),
+    /// A description of a network that cannot be built.
+    #[error("network description: {0}")]
+    Description(String),
+    /// A tensor of a candle module that the output does not depend on, or not in a way that candle can differentiate.
+    #[error(
+        "no gradient reaches {tensor:?} of a candle module: nothing uses it, or an operation that candle cannot differentiate lies between"
+    )]
+    MissingGradient {
+        /// Its name.
+        tensor: String,
+    },
     /// candle's own error.
     #[error(transparent)]
     Candle(#[from] candle_core::Error),

@@ -3,22 +3,29 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use rand::RngCore;
 use rl_kernels::Reproducible;
 
-use crate::network::check;
-use crate::{Carry, Layout, Network, NnError, Real, Shape, States, Workspace};
+use crate::network::{check, check_names};
+use crate::{
+    Carry, FreeParameters, Initialization, Layout, Network, NetworkSpec, NnError, Real, Shape, States,
+    Workspace,
+};
 
 /// `y = [h_1(t(x)) | … | h_n(t(x))]`: heads that share a trunk, their outputs side by side.
 ///
-/// The trunk's tensors are called `trunk.…` in the layout, those of head `name` `name.…`.
+/// The trunk's tensors are called `trunk.…` in the layout, those of head `name` `name.…`. Between two heads there may be room for parameters that
+/// no output depends on, as an action distribution has them.
 pub struct Fork<F: Real> {
     trunk: Arc<dyn Network<F>>,
     trunk_theta: Range<usize>,
     heads: Vec<Head<F>>,
+    free: Vec<(FreeParameters, Range<usize>)>,
     shape: Shape,
 }
 
 struct Head<F: Real> {
+    name: String,
     network: Arc<dyn Network<F>>,
     theta: Range<usize>,
     columns: Range<usize>,
@@ -40,7 +47,8 @@ impl<F: Real> Fork<F> {
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] for no head at all, or one that takes another number of inputs than the trunk has outputs.
+    /// [`NnError::Shape`] for no head at all, or one that takes another number of inputs than the trunk has outputs;
+    /// [`NnError::Description`] where two tensors would have the same name.
     pub fn new(
         trunk: Arc<dyn Network<F>>,
         heads: Vec<(String, Arc<dyn Network<F>>)>,
@@ -48,17 +56,76 @@ impl<F: Real> Fork<F> {
         if heads.is_empty() {
             return Err(NnError::Shape { what: "the list of heads", got: 0, expected: 1 });
         }
-        let mut layout = Layout::new();
-        let trunk_theta = layout.extend("trunk", &trunk.shape().layout);
         let (n_inputs, mut n_outputs, mut joined) = (trunk.n_inputs(), 0, Vec::new());
         for (name, network) in heads {
             NnError::check("an input row of a head", network.n_inputs(), trunk.n_outputs())?;
             let columns = n_outputs..n_outputs + network.n_outputs();
             n_outputs = columns.end;
-            let theta = layout.extend(&name, &network.shape().layout);
-            joined.push(Head { network, theta, columns });
+            joined.push(Head { name, network, theta: 0..0, columns });
         }
-        Ok(Fork { trunk, trunk_theta, heads: joined, shape: Shape { n_inputs, n_outputs, layout } })
+        let shape = Shape { n_inputs, n_outputs, layout: Layout::new() };
+        let fork = Fork { trunk, trunk_theta: 0..0, heads: joined, free: Vec::new(), shape };
+        fork.lay_out()
+    }
+
+    /// Makes room for `len` parameters, a tensor called `name`, behind those of a head (and behind what was added there before). No output
+    /// depends on them: their gradient is 0, and a tangent there moves nothing.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rl_nn::{Activation, Fork, Mlp, Network};
+    ///
+    /// let trunk = Arc::new(Mlp::trunk(&[3, 8], Activation::Tanh)?);
+    /// let [policy, value] = [2, 1].map(|n| Mlp::new(&[8, n], Activation::Tanh));
+    /// let heads: Vec<(String, Arc<dyn Network<f32>>)> =
+    ///     vec![("policy".to_owned(), Arc::new(policy?)), ("value".to_owned(), Arc::new(value?))];
+    /// let fork = Fork::new(trunk, heads)?.with_free_parameters(0, "log_std", 2)?;
+    /// assert_eq!((fork.head(0).0, fork.free(0), fork.head(1).0), (32..50, 50..52, 52..61));
+    /// # Ok::<(), rl_nn::NnError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] where there is no such head, or no parameter; [`NnError::Description`] for a name that another tensor has.
+    pub fn with_free_parameters(
+        mut self,
+        after_head: usize,
+        name: impl Into<String>,
+        len: usize,
+    ) -> Result<Self, NnError> {
+        if after_head >= self.heads.len() {
+            let (what, got) = ("the head before free parameters", after_head);
+            return Err(NnError::Shape { what, got, expected: self.heads.len() - 1 });
+        }
+        if len == 0 {
+            return Err(NnError::Shape { what: "the tensor of free parameters", got: 0, expected: 1 });
+        }
+        self.free.push((FreeParameters { after_head, name: name.into(), len }, 0..0));
+        self.lay_out()
+    }
+
+    /// Gives the trunk, the heads and the free parameters their places in θ.
+    fn lay_out(mut self) -> Result<Self, NnError> {
+        let mut layout = Layout::new();
+        self.trunk_theta = layout.extend("trunk", &self.trunk.shape().layout);
+        for (h, head) in self.heads.iter_mut().enumerate() {
+            head.theta = layout.extend(&head.name, &head.network.shape().layout);
+            for (free, range) in self.free.iter_mut().filter(|(free, _)| free.after_head == h) {
+                *range = layout.push(&*free.name, &[free.len]);
+            }
+        }
+        check_names(&layout)?;
+        self.shape.layout = layout;
+        Ok(self)
+    }
+
+    /// Where free parameters lie, counted in the order in which they were added.
+    ///
+    /// # Panics
+    ///
+    /// If they were not added so many times.
+    pub fn free(&self, index: usize) -> Range<usize> {
+        self.free[index].1.clone()
     }
 
     /// Where the trunk's parameters lie.
@@ -85,6 +152,9 @@ impl<F: Real> Fork<F> {
 
 /// Copies `[rows, columns.len()]` into the columns of `[rows, width]`.
 fn put_columns<F: Copy>(from: &[F], columns: &Range<usize>, width: usize, to: &mut [F]) {
+    if columns.is_empty() {
+        return;
+    }
     for (to, from) in to.chunks_exact_mut(width).zip(from.chunks_exact(columns.len())) {
         to[columns.clone()].copy_from_slice(from);
     }
@@ -104,6 +174,31 @@ impl<F: Real> Network<F> for Fork<F> {
     fn reproducible(&self) -> Reproducible {
         let heads = self.heads.iter().map(|head| head.network.reproducible());
         heads.fold(self.trunk.reproducible(), Ord::min)
+    }
+
+    fn shard_rows(&self) -> usize {
+        let heads = self.heads.iter().map(|head| &*head.network);
+        crate::network::shard_rows(self.n_params(), std::iter::once(&*self.trunk).chain(heads))
+    }
+
+    fn spec(&self) -> Option<NetworkSpec> {
+        let heads = self.heads.iter().map(|head| Some((head.name.clone(), head.network.spec()?)));
+        Some(NetworkSpec::Fork {
+            trunk: Box::new(self.trunk.spec()?),
+            heads: heads.collect::<Option<_>>()?,
+            free: self.free.iter().map(|(free, _)| free.clone()).collect(),
+        })
+    }
+
+    /// The trunk, whose layers are all hidden, and every head by its own rules; free parameters are 0.
+    fn init(&self, theta: &mut [F], how: Initialization, rng: &mut dyn RngCore) -> Result<(), NnError> {
+        NnError::check("theta", theta.len(), self.n_params())?;
+        self.trunk.init(&mut theta[self.trunk_theta.clone()], how.hidden(), rng)?;
+        for head in &self.heads {
+            head.network.init(&mut theta[head.theta.clone()], how, rng)?;
+        }
+        self.free.iter().for_each(|(_, range)| theta[range.clone()].fill(F::zero()));
+        Ok(())
     }
 
     fn prepare(&self, theta: &[F], ws: &mut Workspace<F>) -> Result<(), NnError> {
@@ -177,6 +272,7 @@ impl<F: Real> Network<F> for Fork<F> {
             head.network.vjp(&theta[head.theta.clone()], &h, ws, columns, grad, Some(hidden))?;
             rl_kernels::add(sum, hidden);
         }
+        self.free.iter().for_each(|(_, range)| grad[range.clone()].fill(F::zero()));
         let (theta, grad) = (&theta[self.trunk_theta.clone()], &mut grad[self.trunk_theta.clone()]);
         self.trunk.vjp(theta, x, trunk, sum, grad, dx)
     }

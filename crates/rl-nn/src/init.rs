@@ -1,8 +1,79 @@
 //! Weight initialisation from a seeded generator.
 
-use rand::RngCore;
+use rand::{Rng, RngCore};
 use rand_distr::Distribution;
 use rl_kernels::{Init, MatRef, Real, StandardNormal, dot};
+
+use crate::Layout;
+
+/// How the parameters of a network are drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initialization {
+    /// Orthogonal weights with gain √2 where an activation follows and `output_gain` in an output layer, biases 0: Stable-Baselines3's `ortho_init`,
+    /// with 0.01 for a policy and 1 for a value function.
+    Orthogonal {
+        /// The gain of the output layer.
+        output_gain: f64,
+    },
+    /// Uniform in ±1/√n_in, weights and biases: PyTorch's default for layers with weights.
+    Uniform,
+}
+
+impl Initialization {
+    /// The same for layers that are followed by others.
+    pub(crate) fn hidden(self) -> Self {
+        match self {
+            Initialization::Orthogonal { .. } => {
+                Initialization::Orthogonal { output_gain: std::f64::consts::SQRT_2 }
+            }
+            Initialization::Uniform => Initialization::Uniform,
+        }
+    }
+
+    /// Draws a weight `[n_out, n_in]` and its bias.
+    pub(crate) fn layer<F: Real>(
+        self,
+        weight: &mut [F],
+        bias: &mut [F],
+        (n_out, n_in): (usize, usize),
+        rng: &mut dyn RngCore,
+    ) {
+        match self {
+            Initialization::Orthogonal { output_gain } => {
+                orthogonal(weight, n_out, n_in, output_gain, rng);
+                bias.fill(F::zero());
+            }
+            Initialization::Uniform => {
+                uniform(weight, n_in, rng);
+                uniform(bias, n_in, rng);
+            }
+        }
+    }
+
+    /// Draws θ by the shapes of its tensors alone: [`Network::init`](crate::Network::init).
+    pub(crate) fn by_layout<F: Real>(self, layout: &Layout, theta: &mut [F], rng: &mut dyn RngCore) {
+        let last = layout.params().iter().rposition(|param| param.shape.len() > 1);
+        let mut n_in = 1;
+        for (i, param) in layout.params().iter().enumerate() {
+            let x = &mut theta[param.range()];
+            let how = if Some(i) == last { self } else { self.hidden() };
+            if let [n_out, rest @ ..] = &param.shape[..]
+                && !rest.is_empty()
+            {
+                n_in = rest.iter().product();
+                how.layer(x, &mut [], (*n_out, n_in), rng);
+            } else {
+                how.layer(&mut [], x, (0, n_in), rng);
+            }
+        }
+    }
+}
+
+/// Fills with draws that are uniform in ±1/√n_in.
+fn uniform<F: Real>(x: &mut [F], n_in: usize, rng: &mut dyn RngCore) {
+    let bound = 1.0 / (n_in.max(1) as f64).sqrt();
+    x.iter_mut().for_each(|x| *x = F::narrow(rng.random_range(-bound..bound)));
+}
 
 /// Vectors that are made orthogonal to all before them at once, by matrix products.
 const BLOCK: usize = 64;
@@ -114,6 +185,21 @@ mod tests {
     fn products_are_the_scaled_identity() {
         check::<f64>(1e-13);
         check::<f32>(2e-5);
+    }
+
+    /// A network that leaves its initialisation to its layout gets what a perceptron draws for itself.
+    #[test]
+    fn by_layout_as_a_perceptron_does() {
+        use crate::{Activation, Mlp, Network};
+        let net = Mlp::new(&[3, 20, 5], Activation::Tanh).unwrap();
+        for how in [Initialization::Orthogonal { output_gain: 0.01 }, Initialization::Uniform] {
+            let mut thetas = [[0.0_f64; 185]; 2];
+            let rng = || rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(3);
+            net.init(&mut thetas[0], how, &mut rng()).unwrap();
+            how.by_layout(&Network::<f64>::shape(&net).layout, &mut thetas[1], &mut rng());
+            assert_eq!(thetas[0].map(f64::to_bits), thetas[1].map(f64::to_bits));
+            assert!(net.init(&mut [0.0; 3], how, &mut rng()).is_err());
+        }
     }
 
     /// Entry squares of a Haar matrix have mean 1/n, and entries no preferred sign.

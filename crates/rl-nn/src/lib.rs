@@ -9,16 +9,24 @@
 //! # Invariant
 //!
 //! This crate knows neither environments nor algorithms, draws only from generators passed in, and touches no file:
-//! a [`TrainedPolicy`] turns into bytes and back.
+//! a [`TrainedPolicy`] goes into an [`Archive`] and comes out again, and that turns into bytes and back.
 
 mod activation;
+mod archive;
+mod bounding;
 mod buffer;
+mod builders;
+mod candle_network;
 mod chain;
-pub mod dist;
+mod check;
+mod cnn;
+pub mod distribution;
 mod error;
 mod fork;
 mod gather;
+mod identity;
 mod init;
+mod layer_norm;
 mod layout;
 mod linearized;
 mod mirror;
@@ -26,17 +34,28 @@ mod mlp;
 mod network;
 mod policy;
 mod shards;
+mod spec;
 mod states;
 mod trained;
 
 pub use activation::Activation;
+pub use archive::{Archive, Array, Data};
+pub use bounding::Bounding;
 pub use buffer::{APART, Buffer};
+pub use builders::{Builders, DistributionBuilder, NetworkBuilder};
+pub use candle_network::CandleNetwork;
 pub use chain::Chain;
-pub use dist::{Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation};
+pub use check::{CheckConfig, Finding, Property, check_network};
+pub use cnn::{Cnn, CnnSpec, Convolution};
+pub use distribution::{
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, Noise,
+};
 pub use error::NnError;
 pub use fork::Fork;
 pub use gather::gather;
-pub use init::orthogonal;
+pub use identity::Identity;
+pub use init::{Initialization, orthogonal};
+pub use layer_norm::LayerNorm;
 pub use layout::{Layout, Param};
 pub use linearized::{Forward, Linearized};
 pub use mirror::Mirror;
@@ -45,6 +64,7 @@ pub use network::{Network, Shape, TensorNetwork, Workspace};
 pub use policy::PolicyModel;
 pub use rl_kernels::{Finish, Init, MatRef, Real, Reproducible};
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
+pub use spec::{FreeParameters, NetworkSpec};
 pub use states::{Carry, States};
 pub use trained::{PolicySpec, TrainedPolicy};
 

@@ -3,9 +3,10 @@
 use std::any::Any;
 
 use candle_core::Tensor;
+use rand::RngCore;
 use rl_kernels::Reproducible;
 
-use crate::{Carry, Layout, NnError, Real, SHARD_ROWS, States};
+use crate::{Carry, Initialization, Layout, NetworkSpec, NnError, Real, SHARD_ROWS, States};
 
 /// What a network takes and gives, and how its parameters lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,13 +105,26 @@ pub trait Network<F: Real>: Send + Sync {
     /// Rows of a shard when a large batch is shared by threads. The order of every sum over a batch depends on it, and so never on the number
     /// of threads.
     fn shard_rows(&self) -> usize {
-        // Larger networks have larger shards, for every shard's gradient must be added up.
-        SHARD_ROWS * (1 + self.n_params() / (1 << 16)).min(4)
+        shard_rows::<F>(self.n_params(), std::iter::empty())
     }
 
     /// Where its results come out the same: everywhere, unless it calls what is not ours.
     fn reproducible(&self) -> Reproducible {
         Reproducible::Everywhere
+    }
+
+    /// Its description, from which [`NetworkSpec::build`] makes it again; none for a network that cannot be saved.
+    fn spec(&self) -> Option<NetworkSpec> {
+        None
+    }
+
+    /// Draws θ. Unless a network knows better, tensors of two and more dimensions are weights `[n_out, n_in…]`, the last of which is the output
+    /// layer's, and the others biases: see [`Initialization`].
+    #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
+    fn init(&self, theta: &mut [F], how: Initialization, rng: &mut dyn RngCore) -> Result<(), NnError> {
+        NnError::check("theta", theta.len(), self.n_params())?;
+        how.by_layout(&self.shape().layout, theta, rng);
+        Ok(())
     }
 
     /// The number of parameters.
@@ -151,4 +165,25 @@ pub(crate) fn check<F: Real>(
 ) -> Result<(), NnError> {
     NnError::check("theta", theta.len(), network.n_params())?;
     NnError::check("an input row", x.width(), network.n_inputs())
+}
+
+/// [`Network::shard_rows`] of a network with these parameters and parts.
+pub(crate) fn shard_rows<'a, F: Real>(
+    n_params: usize,
+    parts: impl Iterator<Item = &'a dyn Network<F>>,
+) -> usize {
+    // Larger networks have larger shards, for every shard's gradient must be added up,
+    let rows = SHARD_ROWS * (1 + n_params / (1 << 16)).min(4);
+    // but for parts that say that they would need too much memory.
+    parts.map(Network::shard_rows).filter(|&rows| rows < SHARD_ROWS).fold(rows, usize::min)
+}
+
+/// Checks that no two tensors of a composition have the same name, for a saved one is found by it.
+pub(crate) fn check_names(layout: &Layout) -> Result<(), NnError> {
+    let mut names: Vec<&str> = layout.params().iter().map(|param| &*param.name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(NnError::Description(format!("two tensors are called {:?}", pair[0]))),
+        None => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{DistParams, Distribution, Layout, Network, NnError, Real};
+use crate::{Bounding, DistParams, Distribution, Layout, Network, NnError, Real, States};
 
 /// A network followed by an action distribution; it holds no parameters.
 ///
@@ -13,12 +13,14 @@ use crate::{DistParams, Distribution, Layout, Network, NnError, Real};
 pub struct PolicyModel<F: Real> {
     /// Observations to distribution parameters.
     pub network: Arc<dyn Network<F>>,
-    /// Distribution parameters to actions.
+    /// Distribution parameters to samples.
     pub distribution: Arc<dyn Distribution<F>>,
+    /// Samples to actions.
+    pub bounding: Bounding,
 }
 
 impl<F: Real> PolicyModel<F> {
-    /// Joins a network and a distribution.
+    /// Joins a network and a distribution, whose samples are the actions.
     ///
     /// # Errors
     ///
@@ -28,7 +30,17 @@ impl<F: Real> PolicyModel<F> {
         distribution: Arc<dyn Distribution<F>>,
     ) -> Result<Self, NnError> {
         NnError::check("an output row of the policy network", network.n_outputs(), distribution.n_outputs())?;
-        Ok(PolicyModel { network, distribution })
+        Ok(PolicyModel { network, distribution, bounding: Bounding::Free })
+    }
+
+    /// The same with samples that become actions in another way.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Bounding::check`].
+    pub fn with_bounding(self, bounding: Bounding) -> Result<Self, NnError> {
+        bounding.check(self.distribution.action_len())?;
+        Ok(PolicyModel { bounding, ..self })
     }
 
     /// The number of parameters.
@@ -36,11 +48,11 @@ impl<F: Real> PolicyModel<F> {
         self.network.n_params() + self.distribution.n_globals()
     }
 
-    /// The named tensors of θ: the network's, then `globals` where there are any.
+    /// The named tensors of θ: the network's, then the distribution's free parameters where there are any.
     pub fn layout(&self) -> Layout {
         let mut layout = self.network.shape().layout.clone();
-        if self.distribution.n_globals() > 0 {
-            layout.push("globals", &[self.distribution.n_globals()]);
+        for param in self.distribution.globals().params() {
+            layout.push(&*param.name, &param.shape);
         }
         layout
     }
@@ -53,6 +65,15 @@ impl<F: Real> PolicyModel<F> {
     pub fn split<'a>(&self, theta: &'a [F]) -> Result<(&'a [F], &'a [F]), NnError> {
         NnError::check("the policy's theta", theta.len(), self.n_params())?;
         Ok(theta.split_at(self.network.n_params()))
+    }
+
+    /// Makes actions impossible that a state forbids, in the outputs of the network for these states.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Distribution::mask`].
+    pub fn mask(&self, states: &States<'_, F>, y: &mut [F]) -> Result<(), NnError> {
+        states.masks().map_or(Ok(()), |masks| self.distribution.mask(masks, y))
     }
 
     /// The distribution parameters made of a network output and θ.

@@ -87,14 +87,17 @@ impl<F: Real> Shards<F> {
             Ok(Part { linearized: Linearized::new(network, theta, x.slice(rows), ws)?, products })
         };
         let work = shards.zip(workspaces.iter_mut().zip(products));
-        let parts: Result<Vec<_>, NnError> = if n > 1 {
-            work.collect::<Vec<_>>().into_par_iter().map(record).collect()
-        } else {
-            work.map(record).collect()
+        let mut work = work;
+        let parts = match (n, work.next()) {
+            (1, Some(only)) => Parts::One(record(only)?),
+            (_, first) => {
+                let work: Vec<_> = first.into_iter().chain(work).collect();
+                let parts: Result<Vec<_>, NnError> = work.into_par_iter().map(record).collect();
+                Parts::Many(parts?)
+            }
         };
-        let parts = parts?;
         output.clear();
-        parts.iter().for_each(|p| output.extend_from_slice(p.linearized.output()));
+        parts.iter().for_each(|part| output.extend_from_slice(part.linearized.output()));
         let width = network.shard_rows() * network.n_outputs();
         Ok(ShardedLinearized { parts, output, width, n_params: network.n_params() })
     }
@@ -105,9 +108,31 @@ struct Part<'a, F: Real> {
     products: &'a mut Products<F>,
 }
 
+/// The parts of a batch: one, as a minibatch has it, needs no allocation.
+enum Parts<'a, F: Real> {
+    One(Part<'a, F>),
+    Many(Vec<Part<'a, F>>),
+}
+
+impl<'a, F: Real> Parts<'a, F> {
+    fn iter(&self) -> std::slice::Iter<'_, Part<'a, F>> {
+        match self {
+            Parts::One(part) => std::slice::from_ref(part).iter(),
+            Parts::Many(parts) => parts.iter(),
+        }
+    }
+
+    fn as_mut(&mut self) -> &mut [Part<'a, F>] {
+        match self {
+            Parts::One(part) => std::slice::from_mut(part),
+            Parts::Many(parts) => parts,
+        }
+    }
+}
+
 /// A [`Linearized`] over the shards of a batch: the same three products.
 pub struct ShardedLinearized<'a, F: Real> {
-    parts: Vec<Part<'a, F>>,
+    parts: Parts<'a, F>,
     output: &'a [F],
     /// Outputs of a shard.
     width: usize,
@@ -133,12 +158,12 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
     pub fn vjp(&mut self, dy: &[F], grad: &mut [F]) -> Result<(), NnError> {
         NnError::check("the output gradient", dy.len(), self.output.len())?;
         NnError::check("the gradient", grad.len(), self.n_params)?;
-        if let [part] = &mut self.parts[..] {
+        if let Parts::One(part) = &mut self.parts {
             return part.linearized.vjp(dy, grad, None);
         }
         let n_params = self.n_params;
         let chunks = dy.par_chunks(self.width);
-        self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
+        self.parts.as_mut().par_iter_mut().zip(chunks).try_for_each(|(part, dy)| {
             part.products.grad.resize(n_params, F::zero());
             part.linearized.vjp(dy, &mut part.products.grad, None)
         })?;
@@ -153,38 +178,45 @@ impl<'a, F: Real> ShardedLinearized<'a, F> {
     /// [`NnError::Shape`] for a slice that does not fit.
     pub fn jvp(&mut self, v: &[F], dy: &mut [F]) -> Result<(), NnError> {
         NnError::check("the output tangent", dy.len(), self.output.len())?;
-        if let [part] = &mut self.parts[..] {
+        if let Parts::One(part) = &mut self.parts {
             return part.linearized.jvp(v, None, dy);
         }
         let chunks = dy.par_chunks_mut(self.width);
-        self.parts.par_iter_mut().zip(chunks).try_for_each(|(part, dy)| part.linearized.jvp(v, None, dy))
+        self.parts
+            .as_mut()
+            .par_iter_mut()
+            .zip(chunks)
+            .try_for_each(|(part, dy)| part.linearized.jvp(v, None, dy))
     }
 
     /// The Gauss-Newton product `out ← Σ_b J_bᵀ M_b J_b v`, with `M_b` a metric on the outputs of a row and on free parameters that all rows
     /// share: forward product, metric and backward product of a shard one after another, all shards side by side.
     ///
-    /// `metric(y, t)` is given the outputs `y` of some rows and their tangent, and replaces the tangent by its product with the metric; every row
-    /// sees the same tangent of the free parameters, and the sum over these rows is what it leaves there.
+    /// `metric(y, t)` is given the rows of `y` that a shard has, and the tangent of its outputs, which it replaces by its product with the metric;
+    /// every row sees the same tangent of the free parameters, and the sum over these rows is what it leaves there. `y` is what the metric depends
+    /// on: the [outputs](Self::output), or what was made of them.
     ///
     /// # Shapes
     ///
-    /// `v` and `out` are `[network parameters | free parameters]`.
+    /// `y` is `[rows, n_outputs]`, `v` and `out` are `[network parameters | free parameters]`.
     ///
     /// # Errors
     ///
     /// [`NnError::Shape`] for slices that do not fit; the metric's own.
     pub fn gauss_newton(
         &mut self,
+        y: &[F],
         metric: impl Fn(&[F], DistGrad<'_, F>) -> Result<(), NnError> + Sync,
         v: &[F],
         out: &mut [F],
     ) -> Result<(), NnError> {
         let n_params = self.n_params;
         NnError::check("the product", out.len(), v.len())?;
+        NnError::check("the outputs", y.len(), self.output.len())?;
         let Some((v_network, v_globals)) = v.split_at_checked(n_params) else {
             return Err(NnError::Shape { what: "the tangent", got: v.len(), expected: n_params });
         };
-        self.parts.par_iter_mut().zip(self.output.par_chunks(self.width)).try_for_each(|(part, y)| {
+        self.parts.as_mut().par_iter_mut().zip(y.par_chunks(self.width)).try_for_each(|(part, y)| {
             let Products { grad, tangent } = &mut *part.products;
             grad.resize(n_params, F::zero());
             tangent.resize(y.len() + v_globals.len(), F::zero());

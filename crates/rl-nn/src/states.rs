@@ -4,14 +4,15 @@ use std::ops::Range;
 
 use crate::NnError;
 
-/// A batch of states: rows of observations, row-major, in host memory.
+/// A batch of states: rows of observations, row-major, in host memory, and perhaps which actions each allows.
 ///
-/// A network sees a batch through this type alone, so that more can come with a row (which environment it is of, and where its episode
-/// begins) without another signature.
+/// Networks and distributions see a batch through this type alone, so that more can come with a row (which environment it is of, and where its
+/// episode begins) without another signature.
 #[derive(Clone, Copy, Debug)]
 pub struct States<'a, F> {
     obs: &'a [F],
     width: usize,
+    masks: Option<&'a [bool]>,
 }
 
 impl<'a, F> States<'a, F> {
@@ -23,7 +24,23 @@ impl<'a, F> States<'a, F> {
     pub fn new(obs: &'a [F], width: usize) -> Result<Self, NnError> {
         let rows = obs.len().checked_div(width).unwrap_or(0);
         NnError::check("the input", obs.len(), rows * width)?;
-        Ok(States { obs, width })
+        Ok(States { obs, width, masks: None })
+    }
+
+    /// The same with a mask for every row, in which `true` is what is allowed; `None` where every action always is.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] when `masks` is not as many rows.
+    pub fn with_masks(self, masks: Option<&'a [bool]>) -> Result<Self, NnError> {
+        let whole = masks.is_none_or(|masks| masks.len().is_multiple_of(self.rows().max(1)));
+        let len = masks.map_or(0, <[bool]>::len);
+        NnError::check(
+            "the masks of the actions",
+            len,
+            if whole { len } else { len / self.rows() * self.rows() },
+        )?;
+        Ok(States { masks, ..self })
     }
 
     /// The observations, `[rows, width]`.
@@ -32,7 +49,18 @@ impl<'a, F> States<'a, F> {
         self.obs
     }
 
-    /// Elements of a row.
+    /// The masks of the actions, `[rows, M]`, where there are any.
+    #[inline]
+    pub fn masks(&self) -> Option<&'a [bool]> {
+        self.masks
+    }
+
+    /// Elements of a mask; 0 without.
+    pub fn mask_width(&self) -> usize {
+        self.masks.map_or(0, |masks| masks.len() / self.rows().max(1))
+    }
+
+    /// Elements of a row of observations.
     #[inline]
     pub fn width(&self) -> usize {
         self.width
@@ -50,7 +78,12 @@ impl<'a, F> States<'a, F> {
     ///
     /// If they lie outside the batch.
     pub fn slice(&self, rows: Range<usize>) -> Self {
-        States { obs: &self.obs[rows.start * self.width..rows.end * self.width], width: self.width }
+        let of = |width: usize| rows.start * width..rows.end * width;
+        States {
+            obs: &self.obs[of(self.width)],
+            width: self.width,
+            masks: self.masks.map(|masks| &masks[of(self.mask_width())]),
+        }
     }
 
     /// The rows of every shard when the batch is cut into shards of at most `shard_rows` rows. Independent rows may be cut anywhere.
@@ -79,5 +112,9 @@ mod tests {
         assert_eq!(states.slice(2..5).rows(), 3);
         assert_eq!(States::<f32>::new(&[], 0).unwrap().cut(3).len(), 0);
         assert!(States::new(&obs, 4).is_err());
+        let masks = [true; 21];
+        assert!(states.with_masks(Some(&masks[1..])).is_err());
+        let masked = states.with_masks(Some(&masks)).unwrap();
+        assert_eq!((masked.mask_width(), masked.slice(2..5).masks().unwrap().len()), (3, 9));
     }
 }

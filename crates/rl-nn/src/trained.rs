@@ -1,107 +1,71 @@
-//! A trained policy: parameters with the description of what they parametrise, as bytes and back.
-
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::sync::Arc;
+//! A trained policy: parameters with the description of what they parametrise.
 
 use rand::SeedableRng;
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use serde_json::Value;
 
-use crate::dist::SampleRng;
+use crate::archive::{Archive, Data};
+use crate::distribution::SampleRng;
 use crate::{
-    Actions, Activation, DistParams, DistributionSpec, Forward, Mlp, NnError, PolicyModel, States, Workspace,
+    Actions, Bounding, Builders, DistParams, DistributionSpec, Forward, NetworkSpec, NnError, Noise,
+    PolicyModel, States, Workspace,
 };
 
 /// What a policy is, apart from its parameters.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySpec {
-    /// The layer sizes of its network, `[n_inputs, hidden…, n_outputs]`.
-    pub sizes: Vec<usize>,
-    /// The activation of the hidden layers.
-    pub activation: Activation,
-    /// The action distribution.
+    /// Its network.
+    pub network: NetworkSpec,
+    /// The distribution of its samples.
     pub distribution: DistributionSpec,
-    /// The bounds that continuous actions are clipped to, (lowest, highest) per dimension, where there are any; none at all for
-    /// discrete actions.
+    /// How samples become actions.
     #[serde(default)]
-    pub action_bounds: Option<Vec<(Option<f32>, Option<f32>)>>,
+    pub bounding: Bounding,
 }
 
 impl PolicySpec {
-    /// The policy as a function of θ.
+    /// The description of a policy; `None` where its network or its distribution has none.
+    pub fn of(model: &PolicyModel<f32>) -> Option<Self> {
+        Some(PolicySpec {
+            network: model.network.spec()?,
+            distribution: model.distribution.spec()?,
+            bounding: model.bounding.clone(),
+        })
+    }
+
+    /// The policy as a function of θ. Networks and distributions of a user's own come from the builders.
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] when sizes and distribution do not fit, [`NnError::Saved`] for bounds that are not numbers in order, or not
-    /// one pair a dimension, and for more parameters than can be counted.
-    pub fn build(&self) -> Result<PolicyModel<f32>, NnError> {
-        let weights = self.sizes.windows(2).map(|io| io[0].checked_mul(io[1].checked_add(1)?));
-        if weights.collect::<Option<Vec<_>>>().is_none() {
-            return Err(NnError::Saved(format!("layer sizes {:?} are too large", self.sizes)));
-        }
-        if let (Some(bounds), Some(n)) = (&self.action_bounds, self.sizes.last()) {
-            NnError::check("the list of action bounds", bounds.len(), *n)?;
-            let wrong = |&&(low, high): &&(Option<f32>, Option<f32>)| {
-                low.is_some_and(f32::is_nan)
-                    || high.is_some_and(f32::is_nan)
-                    || low.zip(high).is_some_and(|(l, h)| l > h)
-            };
-            if let Some((low, high)) = bounds.iter().find(wrong) {
-                return Err(NnError::Saved(format!("action bounds {low:?} to {high:?} are not in order")));
-            }
-        }
-        PolicyModel::new(Arc::new(Mlp::new(&self.sizes, self.activation)?), self.distribution.build())
+    /// Those of [`NetworkSpec::build_with`], [`DistributionSpec::build_with`] and [`Bounding::check`]; [`NnError::Shape`] when network and
+    /// distribution do not fit.
+    pub fn build_with(&self, builders: &Builders) -> Result<PolicyModel<f32>, NnError> {
+        PolicyModel::new(self.network.build_with(builders)?, self.distribution.build_with(builders)?)?
+            .with_bounding(self.bounding.clone())
     }
 }
 
 /// A policy with its parameters, ready to act.
 pub struct TrainedPolicy {
-    spec: PolicySpec,
     model: PolicyModel<f32>,
     theta: Vec<f32>,
-    rng: [SampleRng; 1],
+    noise: Noise<f32>,
     ws: Workspace<f32>,
     y: Vec<f32>,
 }
 
-/// A little-endian `f32` tensor inside a safetensors file.
-struct TensorBytes {
-    shape: Vec<usize>,
-    bytes: Vec<u8>,
-}
-
-impl View for &TensorBytes {
-    fn dtype(&self) -> Dtype {
-        Dtype::F32
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
+/// The description's key of the policy.
+const POLICY: &str = "policy";
 
 impl TrainedPolicy {
-    /// Joins a description and parameters.
+    /// Joins a policy and its parameters.
     ///
     /// # Errors
     ///
     /// [`NnError::Shape`] when they do not fit.
-    pub fn new(spec: PolicySpec, theta: Vec<f32>) -> Result<Self, NnError> {
-        let model = spec.build()?;
+    pub fn new(model: PolicyModel<f32>, theta: Vec<f32>) -> Result<Self, NnError> {
         NnError::check("the policy's theta", theta.len(), model.n_params())?;
-        let rng = [SampleRng::seed_from_u64(0)];
-        Ok(TrainedPolicy { spec, model, theta, rng, ws: Workspace::default(), y: Vec::new() })
-    }
-
-    /// The description.
-    pub fn spec(&self) -> &PolicySpec {
-        &self.spec
+        Ok(TrainedPolicy { model, theta, noise: noise(0), ws: Workspace::default(), y: Vec::new() })
     }
 
     /// The policy as a function of θ.
@@ -116,120 +80,134 @@ impl TrainedPolicy {
 
     /// Restarts the generator of stochastic actions.
     pub fn seed(&mut self, seed: u64) {
-        self.rng = [SampleRng::seed_from_u64(seed)];
+        self.noise = noise(seed);
     }
 
-    /// The action for one observation: the most probable one, or a sample; continuous ones clipped to their bounds.
+    /// The action for one observation: the most probable one, or a sample; continuous ones as the environment takes them. `mask` says which choices are
+    /// allowed, where the environment does.
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] when the observation has another length than the policy takes, [`NnError::NonFinite`] when it or the
-    /// parameters are not finite.
-    pub fn act(&mut self, obs: &[f32], deterministic: bool) -> Result<Actions<f32>, NnError> {
-        NnError::check("the observation", obs.len(), self.model.network.n_inputs())?;
-        let (net, globals) = self.theta.split_at(self.model.network.n_params());
-        self.y.resize(self.model.network.n_outputs(), 0.0);
-        Forward::new(&*self.model.network, net, &mut self.ws)?
-            .run(&States::new(obs, obs.len())?, &mut self.y)?;
+    /// [`NnError::Shape`] when the observation or the mask has another length than the policy takes, [`NnError::NonFinite`] when it or the parameters
+    /// are not finite, [`NnError::NoAction`] for a mask that allows none.
+    pub fn act(
+        &mut self,
+        obs: &[f32],
+        mask: Option<&[bool]>,
+        deterministic: bool,
+    ) -> Result<Actions<f32>, NnError> {
+        let PolicyModel { network, distribution, bounding } = &self.model;
+        NnError::check("the observation", obs.len(), network.n_inputs())?;
+        let (net, globals) = self.theta.split_at(network.n_params());
+        self.y.resize(network.n_outputs(), 0.0);
+        let states = States::new(obs, obs.len())?.with_masks(mask)?;
+        Forward::new(&**network, net, &mut self.ws)?.run(&states, &mut self.y)?;
         // The mode of a categorical distribution would hide it.
         if self.y.iter().chain(globals).any(|y| !y.is_finite()) {
             return Err(NnError::NonFinite { what: "the policy's output" });
         }
+        self.model.mask(&states, &mut self.y)?;
         let params = DistParams { y: &self.y, globals };
-        let mut actions = self.model.distribution.new_actions();
+        let mut actions = distribution.new_actions();
         if deterministic {
-            self.model.distribution.mode(params, &mut actions)?;
+            distribution.mode(params, &mut actions)?;
         } else {
-            self.model.distribution.sample(params, &mut self.rng, &mut actions, &mut [0.0])?;
+            distribution.sample(params, &mut self.noise, &mut actions, &mut [0.0])?;
         }
-        if let (Actions::Continuous(a), Some(bounds)) = (&mut actions, &self.spec.action_bounds) {
-            for (a, &(low, high)) in a.iter_mut().zip(bounds) {
-                *a = a.clamp(low.unwrap_or(f32::NEG_INFINITY), high.unwrap_or(f32::INFINITY));
-            }
-        }
-        Ok(actions)
+        Ok(bounding.apply_to(actions))
     }
 
-    /// The parameters as a safetensors file, names and shapes those of the model's layout.
+    /// Puts description and parameters into an archive: arrays `policy.…`, called as the model's layout calls them.
     ///
     /// # Errors
     ///
-    /// [`NnError::Saved`] should the format refuse them.
-    pub fn to_safetensors(&self) -> Result<Vec<u8>, NnError> {
-        let layout = self.model.layout();
-        let tensors: BTreeMap<String, TensorBytes> = layout
-            .params()
-            .iter()
-            .map(|p| {
-                let bytes = self.theta[p.range()].iter().flat_map(|x| x.to_le_bytes()).collect();
-                (p.name.clone(), TensorBytes { shape: p.shape.clone(), bytes })
-            })
-            .collect();
-        safetensors::serialize(&tensors, None).map_err(|e| NnError::Saved(e.to_string()))
+    /// [`NnError::Saved`] for a policy that does not describe itself.
+    pub fn store(&self, archive: &mut Archive) -> Result<(), NnError> {
+        let spec = PolicySpec::of(&self.model).ok_or_else(|| {
+            NnError::Saved("a network or distribution without a description cannot be saved".to_owned())
+        })?;
+        let described = serde_json::to_value(spec).map_err(|e| NnError::Saved(e.to_string()))?;
+        archive.about.insert(POLICY.to_owned(), described);
+        for param in self.model.layout().params() {
+            let data = Data::F32(self.theta[param.range()].to_vec());
+            archive.insert(format!("{POLICY}.{}", param.name), &param.shape, data);
+        }
+        Ok(())
     }
 
-    /// Reads what [`to_safetensors`](Self::to_safetensors) wrote for a policy of this description.
+    /// Takes a policy out of an archive.
     ///
     /// # Errors
     ///
-    /// [`NnError::Saved`] for bytes that are no safetensors file, or a tensor that is missing, superfluous or of another
-    /// type or shape; the message names it.
-    pub fn from_safetensors(spec: PolicySpec, bytes: &[u8]) -> Result<Self, NnError> {
-        let model = spec.build()?;
-        let file = SafeTensors::deserialize(bytes).map_err(|e| NnError::Saved(e.to_string()))?;
+    /// [`NnError::Saved`] where there is none, and for an array that is missing, superfluous or of another type or shape; the message names it.
+    pub fn restore(archive: &Archive, builders: &Builders) -> Result<Self, NnError> {
+        let described = archive.about.get(POLICY).cloned().unwrap_or(Value::Null);
+        let spec: PolicySpec = serde_path_to_error::deserialize(described)
+            .map_err(|e| NnError::Saved(format!("the policy's description, {}: {}", e.path(), e.inner())))?;
+        let model = spec.build_with(builders)?;
         let layout = model.layout();
-        let mut theta = Vec::new();
-        for p in layout.params() {
-            let tensor =
-                file.tensor(&p.name).map_err(|e| NnError::Saved(format!("tensor {:?}: {e}", p.name)))?;
-            if tensor.dtype() != Dtype::F32 || tensor.shape() != p.shape {
-                let (dtype, shape) = (tensor.dtype(), tensor.shape());
-                let message =
-                    format!("tensor {:?} is {dtype:?} {shape:?}, expected F32 {:?}", p.name, p.shape);
-                return Err(NnError::Saved(message));
-            }
-            theta.extend(tensor.data().as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
+        let mut theta = Vec::with_capacity(layout.n_params());
+        for param in layout.params() {
+            theta.extend_from_slice(archive.f32s(&format!("{POLICY}.{}", param.name), &param.shape)?);
         }
-        if let Some(extra) = file.names().iter().find(|n| layout.params().iter().all(|p| p.name != **n)) {
-            return Err(NnError::Saved(format!("tensor {extra:?} belongs to no part of this policy")));
+        let known = |name: &str| layout.params().iter().any(|param| param.name == name);
+        let mut of_policy = archive.names().filter_map(|name| name.strip_prefix("policy."));
+        if let Some(extra) = of_policy.find(|name| !known(name)) {
+            return Err(NnError::Saved(format!(
+                "array \"policy.{extra}\" belongs to no part of this policy"
+            )));
         }
-        TrainedPolicy::new(spec, theta)
+        TrainedPolicy::new(model, theta)
     }
+}
+
+fn noise(seed: u64) -> Noise<f32> {
+    Noise::new(vec![SampleRng::seed_from_u64(seed)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spec(bounds: Option<Vec<(Option<f32>, Option<f32>)>>) -> PolicySpec {
-        let distribution = DistributionSpec::DiagGaussian { dim: 2 };
-        PolicySpec { sizes: vec![1, 2], activation: Activation::Tanh, distribution, action_bounds: bounds }
+    fn spec(bounding: Bounding) -> PolicySpec {
+        let network = NetworkSpec::Mlp {
+            sizes: vec![1, 2],
+            activation: crate::Activation::Tanh,
+            activated_output: false,
+        };
+        PolicySpec { network, distribution: DistributionSpec::DiagGaussian { dim: 2 }, bounding }
     }
 
     #[test]
     fn a_policy_comes_back_from_its_bytes_with_open_bounds() {
-        let spec = spec(Some(vec![(Some(-1.0), None), (None, None)]));
+        let spec = spec(Bounding::clip([(-1.0, f32::INFINITY), (f32::NEG_INFINITY, f32::INFINITY)]));
         let theta = vec![-2.0, 3.0, 0.0, 0.0, 0.0, 0.0];
-        let saved = TrainedPolicy::new(spec.clone(), theta.clone()).unwrap();
-        let text = serde_json::to_string(&spec).unwrap();
-        let bytes = saved.to_safetensors().unwrap();
-        let mut loaded =
-            TrainedPolicy::from_safetensors(serde_json::from_str(&text).unwrap(), &bytes).unwrap();
-        assert_eq!((loaded.spec(), loaded.theta()), (&spec, &theta[..]));
-        assert_eq!(loaded.act(&[1.0], true).unwrap(), Actions::Continuous(vec![-1.0, 3.0]));
+        let model = spec.build_with(&Builders::default()).unwrap();
+        let saved = TrainedPolicy::new(model, theta.clone()).unwrap();
+        let mut archive = Archive::default();
+        saved.store(&mut archive).unwrap();
+        let names: Vec<_> = archive.names().collect();
+        assert_eq!(names, ["policy.0.bias", "policy.0.weight", "policy.log_std"]);
+        let archive = Archive::from_bytes(&archive.to_bytes().unwrap()).unwrap();
+        let mut loaded = TrainedPolicy::restore(&archive, &Builders::default()).unwrap();
+        assert_eq!((PolicySpec::of(loaded.model()), loaded.theta()), (Some(spec), &theta[..]));
+        assert_eq!(loaded.act(&[1.0], None, true).unwrap(), Actions::Continuous(vec![-1.0, 3.0]));
     }
 
     #[test]
     fn what_is_wrong_is_an_error() {
-        assert!(
-            TrainedPolicy::new(spec(Some(vec![(Some(1.0), Some(-1.0)), (None, None)])), vec![0.0; 6])
-                .is_err()
-        );
-        assert!(TrainedPolicy::new(spec(Some(vec![(None, None)])), vec![0.0; 6]).is_err());
-        let huge = PolicySpec { sizes: vec![usize::MAX, 2], ..spec(None) };
-        assert!(matches!(huge.build(), Err(NnError::Saved(_))));
-        let mut policy = TrainedPolicy::new(spec(None), vec![0.0; 6]).unwrap();
-        assert!(matches!(policy.act(&[f32::NAN], true), Err(NnError::NonFinite { .. })));
-        assert!(matches!(policy.act(&[0.0, 0.0], true), Err(NnError::Shape { .. })));
+        let build = |bounding| spec(bounding).build_with(&Builders::default());
+        assert!(build(Bounding::clip([(1.0, -1.0), (0.0, 0.0)])).is_err());
+        assert!(build(Bounding::clip([(0.0, 0.0)])).is_err());
+        let mut policy = TrainedPolicy::new(build(Bounding::Free).unwrap(), vec![0.0; 6]).unwrap();
+        assert!(matches!(policy.act(&[f32::NAN], None, true), Err(NnError::NonFinite { .. })));
+        assert!(matches!(policy.act(&[0.0, 0.0], None, true), Err(NnError::Shape { .. })));
+        assert!(matches!(policy.act(&[0.0], Some(&[true]), true), Err(NnError::Unmaskable)));
+        let mut archive = Archive::default();
+        assert!(TrainedPolicy::restore(&archive, &Builders::default()).is_err());
+        policy.store(&mut archive).unwrap();
+        archive.insert("policy.more", &[1], Data::F32(vec![0.0]));
+        let error = TrainedPolicy::restore(&archive, &Builders::default()).err().unwrap().to_string();
+        assert!(error.contains("policy.more"), "{error}");
     }
 }

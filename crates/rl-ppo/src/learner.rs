@@ -1,10 +1,11 @@
 //! Actor and critic side by side.
 
-use rl_algo::{AlgoError, Reducer};
+use rl_algo::{ActorCritic, AlgoError, Parts, Reducer};
 use rl_nn::{APART, Network, PolicyModel, Real};
 use rl_optim::{Adam, Element, OptimError, vector};
 
 use crate::Pair;
+use crate::joint::JointLearner;
 use crate::loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
 
 /// One of the two networks during an update: its parameters, their optimiser, and a gradient.
@@ -20,9 +21,9 @@ pub struct Learner<'a, F> {
 
 /// An optimiser's step along the gradient.
 #[derive(Clone, Copy)]
-struct Step {
-    scale: f64,
-    learning_rate: f64,
+pub(crate) struct Step {
+    pub(crate) scale: f64,
+    pub(crate) learning_rate: f64,
 }
 
 impl<'a, F: Real + Element> Learner<'a, F> {
@@ -56,6 +57,78 @@ impl<'a, F: Real + Element> Learner<'a, F> {
     pub fn take_step(&mut self) -> Result<(), OptimError> {
         let Some(Step { scale, learning_rate }) = self.due.take() else { return Ok(()) };
         self.adam.step_scaled(self.theta, &self.grad, scale, learning_rate)
+    }
+}
+
+/// What an update improves, by the loss of one minibatch after another.
+pub(crate) enum Learners<'a> {
+    /// Actor and critic, which share nothing.
+    Apart { policy: &'a PolicyModel<f32>, critic: &'a dyn Network<f32>, learners: [Learner<'a, f32>; 2] },
+    /// Both on a trunk.
+    Joint(JointLearner<'a, f32>),
+}
+
+impl<'a> Learners<'a> {
+    /// The agent's networks, with as many optimisers as [`sizes`](Self::sizes) says.
+    pub(crate) fn new(
+        agent: &'a mut ActorCritic,
+        adam: &'a mut [Adam<f32>],
+        scratch: &'a mut [Scratch<f32>; 2],
+    ) -> Option<Self> {
+        if let [adam] = adam {
+            let (policy, joint, theta) = agent.joint_mut()?;
+            return Some(Learners::Joint(JointLearner::new((policy, joint), theta, adam, scratch)));
+        }
+        let [policy_adam, critic_adam] = adam else { return None };
+        let Parts { policy, policy_theta, critic, critic_theta, .. } = agent.parts_mut();
+        let [policy_scratch, critic_scratch] = scratch;
+        let learners = [
+            Learner::new(policy_theta, policy_adam, policy_scratch),
+            Learner::new(critic_theta, critic_adam, critic_scratch),
+        ];
+        Some(Learners::Apart { policy, critic, learners })
+    }
+
+    /// How many parameters each optimiser has.
+    pub(crate) fn sizes(agent: &ActorCritic) -> Vec<usize> {
+        match agent.joint() {
+            Some(_) => vec![agent.theta().len()],
+            None => vec![agent.policy_theta().len(), agent.critic_theta().len()],
+        }
+    }
+
+    /// The loss of a minibatch; its gradient stays with the learners.
+    pub(crate) fn loss(
+        &mut self,
+        pair: &mut Pair<'_>,
+        reducer: Reducer,
+        batch: &Minibatch<'_, f32>,
+        config: &LossConfig,
+    ) -> Result<MinibatchLoss, AlgoError> {
+        match self {
+            Learners::Apart { policy, critic, learners } => {
+                minibatch_loss(pair, reducer, (*policy, *critic), learners, batch, config)
+            }
+            Learners::Joint(learner) => learner.minibatch_loss(pair, reducer, batch, config),
+        }
+    }
+
+    /// Lets the next loss, or [`take_step`](Self::take_step), begin with an Adam step along `scale` times the gradient.
+    pub(crate) fn step_later(&mut self, scale: f64, learning_rate: f64) {
+        match self {
+            Learners::Apart { learners, .. } => {
+                learners.iter_mut().for_each(|learner| learner.step_later(scale, learning_rate));
+            }
+            Learners::Joint(learner) => learner.step_later(Step { scale, learning_rate }),
+        }
+    }
+
+    /// Takes the step that is due, if one is.
+    pub(crate) fn take_step(&mut self) -> Result<(), AlgoError> {
+        match self {
+            Learners::Apart { learners, .. } => Ok(learners.iter_mut().try_for_each(Learner::take_step)?),
+            Learners::Joint(learner) => learner.take_step(),
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 //! This crate knows neither environments nor TRPO.
 
 mod config;
+mod joint;
 mod learner;
 mod loss;
 mod pair;

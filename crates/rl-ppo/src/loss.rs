@@ -6,7 +6,8 @@
 
 use rl_algo::{LinearizedPolicy, PolicyBatch, Reducer};
 use rl_nn::{
-    APART, Actions, DistGrad, Evaluation, Network, NnError, PolicyModel, Real, Shards, States, gather,
+    APART, Actions, ActionsRef, DistGrad, DistParams, Distribution, Evaluation, Network, NnError,
+    PolicyModel, Real, Shards, States, gather,
 };
 
 /// The settings of the loss at one point of training.
@@ -67,14 +68,23 @@ pub struct CriticLoss {
 pub struct Scratch<F> {
     /// For the network.
     pub shards: Shards<F>,
-    observations: Vec<F>,
-    actions: Actions<F>,
-    targets: Vec<F>,
-    old: Vec<F>,
-    weights: Vec<F>,
-    terms: Vec<F>,
-    dy: Vec<F>,
-    dglobals: Vec<F>,
+    pub(crate) observations: Vec<F>,
+    pub(crate) masks: Vec<bool>,
+    pub(crate) actions: Actions<F>,
+    pub(crate) advantages: Vec<F>,
+    pub(crate) old_log_probs: Vec<F>,
+    pub(crate) returns: Vec<F>,
+    pub(crate) old_values: Vec<F>,
+    pub(crate) dy: Vec<F>,
+    pub(crate) dglobals: Vec<F>,
+    pub(crate) terms: Terms<F>,
+}
+
+/// Terms of the policy's loss, a number a row each; scores have more.
+pub(crate) struct Terms<F> {
+    log_ratio: Vec<F>,
+    entropy: Vec<F>,
+    weight: Vec<F>,
     scores: Vec<F>,
 }
 
@@ -85,16 +95,97 @@ impl<F: Default> Default for Scratch<F> {
         Scratch {
             shards: Shards::default(),
             observations: room(),
+            masks: Vec::new(),
             actions: Actions::default(),
-            targets: room(),
-            old: room(),
-            weights: room(),
-            terms: room(),
+            advantages: room(),
+            old_log_probs: room(),
+            returns: room(),
+            old_values: room(),
             dy: room(),
             dglobals: room(),
-            scores: room(),
+            terms: Terms { log_ratio: room(), entropy: room(), weight: room(), scores: room() },
         }
     }
+}
+
+/// Actions with what the policy's loss needs of them.
+///
+/// # Shapes
+///
+/// Actions `[B, A]`, the others `[B]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Samples<'a, F> {
+    pub(crate) actions: ActionsRef<'a, F>,
+    pub(crate) advantages: &'a [F],
+    pub(crate) old_log_probs: &'a [F],
+}
+
+/// The policy's loss on samples, and its gradient with respect to the distribution's parameters: written to `dy` and `dglobals`. The rows are `B` of the
+/// `n` of a minibatch, and give their part of its means.
+pub(crate) fn clipped_surrogate<F: Real>(
+    reducer: Reducer,
+    distribution: &dyn Distribution<F>,
+    pi: DistParams<'_, F>,
+    samples: Samples<'_, F>,
+    n: usize,
+    config: &LossConfig,
+    (dy, dglobals): (&mut Vec<F>, &mut Vec<F>),
+    terms: &mut Terms<F>,
+) -> Result<PolicyLoss, NnError> {
+    let Terms { log_ratio, entropy, weight, scores } = terms;
+    let (rows, inv_n) = (samples.advantages.len(), F::narrow(1.0 / n as f64));
+    log_ratio.resize(rows, F::zero());
+    entropy.resize(rows, F::zero());
+    dy.resize(pi.y.len(), F::zero());
+    scores.resize(rows * distribution.n_scores(), F::zero());
+    let score = Some(DistGrad { y: dy, globals: scores });
+    distribution.evaluate(pi, samples.actions, Evaluation { log_prob: log_ratio, entropy, score })?;
+
+    // r = π_θ(a|s) / π_old(a|s), and of every row the estimate (r − 1) − log r of the divergence
+    log_ratio.iter_mut().zip(samples.old_log_probs).for_each(|(log_ratio, &old)| *log_ratio -= old);
+    weight.clone_from(log_ratio);
+    F::exp_in_place(weight);
+    F::exp_remainder_in_place(log_ratio);
+    let approx_kl = reducer.mean(log_ratio);
+
+    // min(r A, clip(r, 1−ε, 1+ε) A), and its derivative by log π: r A, or 0 where it is cut
+    let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
+    let (objective, mut n_clipped) = (log_ratio, 0);
+    for ((weight, objective), &advantage) in weight.iter_mut().zip(&mut *objective).zip(samples.advantages) {
+        let ratio = *weight;
+        let clipped = if ratio < low {
+            low
+        } else if ratio > high {
+            high
+        } else {
+            ratio
+        };
+        n_clipped += u32::from(ratio < low || ratio > high);
+        let (free, bounded) = (ratio * advantage, clipped * advantage);
+        // NaN takes the branch that shows it.
+        let is_cut = bounded < free;
+        *objective = if is_cut { bounded } else { free };
+        *weight = if is_cut { F::zero() } else { -free * inv_n };
+    }
+    let losses = PolicyLoss {
+        policy_loss: -reducer.mean(objective),
+        entropy: reducer.mean(entropy),
+        clip_fraction: f64::from(n_clipped) / rows as f64,
+        approx_kl,
+    };
+
+    // Σ_b w_b ∇ log π(a_b) − c_H/n Σ_b ∇H_b
+    for (dy, &weight) in dy.chunks_exact_mut(distribution.n_outputs()).zip(&*weight) {
+        dy.iter_mut().for_each(|score| *score *= weight);
+    }
+    dglobals.clear();
+    dglobals.resize(pi.globals.len(), F::zero());
+    distribution.add_scores(pi, scores, weight, dglobals)?;
+    if config.ent_coef > 0.0 {
+        let weight = F::narrow(-config.ent_coef / n as f64);
+        distribution.entropy_grad(pi, weight, DistGrad { y: dy, globals: dglobals })?;
+    }
+    Ok(losses)
 }
 
 /// The policy's loss on a minibatch; its gradient is written to `grad`.
@@ -123,72 +214,110 @@ pub fn policy_loss<F: Real>(
     grad: &mut [F],
     scratch: &mut Scratch<F>,
 ) -> Result<PolicyLoss, NnError> {
-    let Scratch { shards, observations, actions, targets: advantages, old: old_log_probs, .. } = scratch;
-    let Scratch { weights, terms, dy, dglobals, scores, .. } = scratch;
-    let (PolicyBatch { observations: states, .. }, distribution) = (batch.policy, &*policy.distribution);
-    let rows = batch.rows.len();
-    NnError::check("the advantages", batch.policy.advantages.len(), states.rows())?;
-    NnError::check("the old log-probabilities", batch.policy.old_log_probs.len(), states.rows())?;
-    gather(states.obs(), states.width(), batch.rows, observations);
-    actions.gather(batch.policy.actions, distribution.action_len(), batch.rows);
-    gather(batch.policy.advantages, 1, batch.rows, advantages);
-    gather(batch.policy.old_log_probs, 1, batch.rows, old_log_probs);
-    if config.normalize_advantage && rows > 1 {
+    scratch.gather_states(batch, batch.rows);
+    scratch.gather_samples(batch, batch.rows, policy.distribution.action_len())?;
+    let Scratch {
+        shards, observations, masks, actions, advantages, old_log_probs, dy, dglobals, terms, ..
+    } = scratch;
+    if config.normalize_advantage && batch.rows.len() > 1 {
         rl_gae::normalize(advantages);
     }
-    let mut pi = LinearizedPolicy::new(policy, theta, States::new(observations, states.width())?, shards)?;
-
-    weights.resize(rows, F::zero());
-    terms.resize(rows, F::zero());
-    dy.resize(pi.params().y.len(), F::zero());
-    scores.resize(rows * distribution.n_globals(), F::zero());
-    let score = Some(DistGrad { y: dy, globals: scores });
-    let evaluation = Evaluation { log_prob: terms, entropy: weights, score };
-    distribution.evaluate(pi.params(), actions.as_ref(), evaluation)?;
-    let entropy = reducer.mean(weights);
-    terms.iter_mut().zip(&*old_log_probs).for_each(|(log_ratio, &old)| *log_ratio -= old);
-    weights.clone_from(terms);
-    F::exp_in_place(weights);
-    F::exp_remainder_in_place(terms);
-    let approx_kl = reducer.mean(terms);
-    let (low, high) = (F::narrow(1.0 - config.clip_range), F::narrow(1.0 + config.clip_range));
-    let n = rows as f64;
-    let (inv_n, mut n_clipped) = (F::narrow(1.0 / n), 0);
-    for ((w, objective), &advantage) in weights.iter_mut().zip(&mut *terms).zip(&*advantages) {
-        let ratio = *w;
-        let clipped = if ratio < low {
-            low
-        } else if ratio > high {
-            high
-        } else {
-            ratio
-        };
-        n_clipped += u32::from(ratio < low || ratio > high);
-        let (free, bounded) = (ratio * advantage, clipped * advantage);
-        // Where the clipped term is the smaller one the loss is constant in θ. NaN takes the first branch and shows.
-        let cut = bounded < free;
-        *objective = if cut { bounded } else { free };
-        *w = if cut { F::zero() } else { -free * inv_n };
-    }
-    let clip_fraction = f64::from(n_clipped) / n;
-    let losses = PolicyLoss { policy_loss: -reducer.mean(terms), entropy, clip_fraction, approx_kl };
-
-    // Σ_b w_b ∇ log π(a_b)
-    for (dy, &w) in dy.chunks_exact_mut(distribution.n_outputs()).zip(&*weights) {
-        dy.iter_mut().for_each(|score| *score *= w);
-    }
-    dglobals.clear();
-    for i in 0..distribution.n_globals() {
-        let of_rows = scores.iter().skip(i).step_by(distribution.n_globals()).zip(&*weights);
-        dglobals.push(F::narrow(of_rows.map(|(&score, &w)| (w * score).widen()).sum()));
-    }
-    if config.ent_coef > 0.0 {
-        let weight = F::narrow(-config.ent_coef / n);
-        distribution.entropy_grad(pi.params(), weight, DistGrad { y: dy, globals: dglobals })?;
-    }
+    let samples = Samples { actions: actions.as_ref(), advantages, old_log_probs };
+    let states = batch.states(observations, masks)?;
+    let mut pi = LinearizedPolicy::new(policy, theta, states, shards)?;
+    let (n, gradient) = (batch.rows.len(), (&mut *dy, &mut *dglobals));
+    let distribution = &*policy.distribution;
+    let losses = clipped_surrogate(reducer, distribution, pi.params(), samples, n, config, gradient, terms)?;
     pi.pull_back(dy, dglobals, grad)?;
     reducer.sum(grad);
     Ok(losses)
+}
+
+impl<F: Real> Minibatch<'_, F> {
+    /// Gathered states as the batch's own are, masked or not.
+    pub(crate) fn states<'s>(
+        &self,
+        observations: &'s [F],
+        masks: &'s [bool],
+    ) -> Result<States<'s, F>, NnError> {
+        let masked = self.policy.observations.masks().is_some();
+        States::new(observations, self.policy.observations.width())?.with_masks(masked.then_some(masks))
+    }
+}
+
+impl<F: Real> Scratch<F> {
+    /// Gathers the states of some rows.
+    pub(crate) fn gather_states(&mut self, batch: &Minibatch<'_, F>, rows: &[usize]) {
+        let states = batch.policy.observations;
+        gather(states.obs(), states.width(), rows, &mut self.observations);
+        if let Some(masks) = states.masks() {
+            gather(masks, states.mask_width(), rows, &mut self.masks);
+        }
+    }
+
+    /// Gathers their actions, advantages and old log-probabilities.
+    pub(crate) fn gather_samples(
+        &mut self,
+        batch: &Minibatch<'_, F>,
+        rows: &[usize],
+        action_len: usize,
+    ) -> Result<(), NnError> {
+        let n = batch.policy.observations.rows();
+        NnError::check("the advantages", batch.policy.advantages.len(), n)?;
+        NnError::check("the old log-probabilities", batch.policy.old_log_probs.len(), n)?;
+        self.actions.gather(batch.policy.actions, action_len, rows);
+        gather(batch.policy.advantages, 1, rows, &mut self.advantages);
+        gather(batch.policy.old_log_probs, 1, rows, &mut self.old_log_probs);
+        Ok(())
+    }
+
+    /// Gathers their returns and old values.
+    pub(crate) fn gather_targets(&mut self, batch: &Minibatch<'_, F>, rows: &[usize]) -> Result<(), NnError> {
+        let n = batch.policy.observations.rows();
+        NnError::check("the returns", batch.returns.len(), n)?;
+        NnError::check("the old values", batch.old_values.len(), n)?;
+        gather(batch.returns, 1, rows, &mut self.returns);
+        gather(batch.old_values, 1, rows, &mut self.old_values);
+        Ok(())
+    }
+}
+
+/// `mean (V − R)²` of values, clipped or not, and the gradient of `c_V` times it with respect to them: passed to `push` one after another. The rows are
+/// some of the `n` of a minibatch, and give their part of the gradient of its mean.
+pub(crate) fn squared_error<F: Real>(
+    values: impl ExactSizeIterator<Item = F>,
+    returns: &[F],
+    old_values: &[F],
+    n: usize,
+    config: &LossConfig,
+    mut push: impl FnMut(F),
+) -> CriticLoss {
+    let (mut loss, rows) = (CriticLoss::default(), values.len() as f64);
+    let scale = F::narrow(2.0 * config.vf_coef / n as f64);
+    for ((v, &target), &old) in values.zip(returns).zip(old_values) {
+        let (mut error, mut slope) = (v - target, F::one());
+        if let Some(range) = config.clip_range_vf {
+            let range = F::narrow(range);
+            let moved = v - old;
+            let clipped = if moved > range {
+                range
+            } else if moved < -range {
+                -range
+            } else {
+                moved
+            };
+            let clipped_error = old + clipped - target;
+            if clipped_error * clipped_error > error * error {
+                // The clipped value does not depend on θ once it is cut.
+                slope = if moved.abs() > range { F::zero() } else { F::one() };
+                error = clipped_error;
+            }
+        }
+        loss.value_loss += (error * error).widen();
+        push(scale * error * slope);
+    }
+    loss.value_loss /= rows;
+    loss
 }
 
 /// The critic's loss on a minibatch; the gradient of `c_V` times it is written to `grad`.
@@ -216,40 +345,14 @@ pub fn critic_loss<F: Real>(
     grad: &mut [F],
     scratch: &mut Scratch<F>,
 ) -> Result<CriticLoss, NnError> {
-    let Scratch { shards, observations, targets: returns, old: old_values, dy, .. } = scratch;
-    let (states, n) = (batch.policy.observations, batch.rows.len() as f64);
-    NnError::check("the returns", batch.returns.len(), states.rows())?;
-    NnError::check("the old values", batch.old_values.len(), states.rows())?;
-    gather(states.obs(), states.width(), batch.rows, observations);
-    gather(batch.returns, 1, batch.rows, returns);
-    gather(batch.old_values, 1, batch.rows, old_values);
-    let mut value = shards.linearize(critic, theta, States::new(observations, states.width())?)?;
-    let mut loss = CriticLoss::default();
-    let scale = F::narrow(2.0 * config.vf_coef / n);
+    scratch.gather_states(batch, batch.rows);
+    scratch.gather_targets(batch, batch.rows)?;
+    let Scratch { shards, observations, returns, old_values, dy, .. } = scratch;
+    let states = States::new(observations, batch.policy.observations.width())?;
+    let mut value = shards.linearize(critic, theta, states)?;
     dy.clear();
-    for ((&v, &target), &old) in value.output().iter().zip(&*returns).zip(&*old_values) {
-        let (mut error, mut slope) = (v - target, F::one());
-        if let Some(range) = config.clip_range_vf {
-            let range = F::narrow(range);
-            let moved = v - old;
-            let clipped = if moved > range {
-                range
-            } else if moved < -range {
-                -range
-            } else {
-                moved
-            };
-            let clipped_error = old + clipped - target;
-            if clipped_error * clipped_error > error * error {
-                // The clipped value does not depend on θ once it is cut.
-                slope = if moved.abs() > range { F::zero() } else { F::one() };
-                error = clipped_error;
-            }
-        }
-        loss.value_loss += (error * error).widen();
-        dy.push(scale * error * slope);
-    }
-    loss.value_loss /= n;
+    let values = value.output().iter().copied();
+    let loss = squared_error(values, returns, old_values, batch.rows.len(), config, |dv| dy.push(dv));
     value.vjp(dy, grad)?;
     reducer.sum(grad);
     Ok(loss)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1. for each epoch, for each minibatch of the shuffled rollout:
-//! 2.     losses and gradient of actor and critic, side by side
+//! 2.     losses and gradient of actor and critic, side by side (on a shared trunk: of both together, the rows in two halves)
 //! 3.     stop if the minibatch's estimated KL > 1.5 target_kl
 //! 4.     clip the global gradient norm; one Adam step on all parameters, which each network's thread takes
 //!        before its next loss
@@ -17,14 +17,15 @@ use rl_nn::{DistParams, Shards};
 use rl_optim::{Adam, AdamParams, clip_scale};
 use rl_rollout::Minibatches;
 
-use crate::learner::{Learner, MinibatchLoss, minibatch_loss};
+use crate::learner::{Learners, MinibatchLoss};
 use crate::loss::{LossConfig, Minibatch, Scratch};
 use crate::{Ledger, Pair, PpoConfig};
 
 /// Proximal Policy Optimization with the clipped objective.
 pub struct Ppo {
     config: PpoConfig,
-    adam: Option<[Adam<f32>; 2]>,
+    /// For actor and critic, or for both together.
+    adam: Vec<Adam<f32>>,
     n_updates: u64,
     scratch: [Scratch<f32>; 2],
     shards: Shards<f32>,
@@ -42,7 +43,7 @@ impl Ppo {
         config.validate()?;
         Ok(Ppo {
             config,
-            adam: None,
+            adam: Vec::new(),
             n_updates: 0,
             scratch: Default::default(),
             shards: Shards::new(),
@@ -92,9 +93,10 @@ impl Algorithm for Ppo {
         let learning_rate = self.config.learning_rate.at(ctx.progress_remaining);
         let loss_config = self.config.loss(ctx.progress_remaining);
         let new_adam = |n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() });
-        let sizes = [agent.policy_theta().len(), agent.critic_theta().len()];
-        let adam = self.adam.get_or_insert_with(|| sizes.map(new_adam)).clone();
-        let before = (agent.theta().to_vec(), adam, self.n_updates);
+        if self.adam.is_empty() {
+            self.adam = Learners::sizes(agent).into_iter().map(new_adam).collect();
+        }
+        let before = (agent.theta().to_vec(), self.adam.clone(), self.n_updates);
 
         let mut ledger = std::mem::take(&mut self.ledger);
         let done = Pair::with(&mut ledger, |mut pair| {
@@ -104,7 +106,7 @@ impl Algorithm for Ppo {
         let (totals, outcome) = done?;
         if let Outcome::Rejected(_) = outcome {
             agent.theta_mut().copy_from_slice(&before.0);
-            (self.adam, self.n_updates) = (Some(before.1), before.2);
+            (self.adam, self.n_updates) = (before.1, before.2);
         }
         self.report(agent, batch, ctx, &totals, outcome)
     }
@@ -126,16 +128,11 @@ impl Ppo {
         loss_config: &LossConfig,
         learning_rate: f64,
     ) -> Result<(Totals, Outcome), AlgoError> {
-        let Ppo { config, adam: Some(adam), scratch, n_updates, .. } = self else {
-            return Ok((Totals::default(), Outcome::Applied));
-        };
+        let Ppo { config, adam, scratch, n_updates, .. } = self;
         let policy_batch = batch.policy_batch(agent, &batch.advantages)?;
-        let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
-        let ([policy_adam, critic_adam], [policy_scratch, critic_scratch]) = (adam, scratch);
-        let mut learners = [
-            Learner::new(policy_theta, policy_adam, policy_scratch),
-            Learner::new(critic_theta, critic_adam, critic_scratch),
-        ];
+        let Some(mut learners) = Learners::new(agent, adam, scratch) else {
+            return Ok((Totals::default(), Outcome::Rejected("the agent is another one than before".into())));
+        };
         let mut minibatches = Minibatches::new(batch.len());
         let (mut totals, mut outcome) = (Totals::default(), Outcome::Applied);
         // 1
@@ -149,14 +146,7 @@ impl Ppo {
                     old_values: &batch.values,
                     rows,
                 };
-                let loss = minibatch_loss(
-                    pair,
-                    ctx.reducer,
-                    (policy, critic),
-                    &mut learners,
-                    &minibatch,
-                    loss_config,
-                )?;
+                let loss = learners.loss(pair, ctx.reducer, &minibatch, loss_config)?;
                 totals.add(&loss, config);
                 // 5
                 if !loss.grad_norm.is_finite() {
@@ -169,10 +159,10 @@ impl Ppo {
                 }
                 // 4
                 let scale = clip_scale(loss.grad_norm, config.max_grad_norm);
-                learners.iter_mut().for_each(|learner| learner.step_later(scale, learning_rate));
+                learners.step_later(scale, learning_rate);
             }
         }
-        learners.iter_mut().try_for_each(Learner::take_step)?;
+        learners.take_step()?;
         // 5: what the last step made of a finite gradient
         if !agent.theta().iter().all(|x| x.is_finite()) {
             return Ok((totals, Outcome::Rejected("a parameter is not finite".into())));

@@ -2,9 +2,8 @@
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{ActionsRef, EnvError, ObservationNormalizer, Space, StepEnd, VecEnv};
-use rl_nn::dist::SampleRng;
-use rl_nn::{Actions, Forward, PolicyModel, States, Workspace};
+use rl_env::{EnvError, ObservationNormalizer, StepEnd, VecEnv};
+use rl_nn::{Actions, ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
 
 use crate::{Rollout, RolloutError};
 
@@ -30,11 +29,10 @@ struct Part {
     /// The index of the first among all.
     first: usize,
     env: Box<dyn VecEnv>,
-    rngs: Vec<SampleRng>,
-    bounds: Option<Vec<(f32, f32)>>,
+    noise: Noise<f32>,
     episodes: Episodes,
     ws: Workspace<f32>,
-    clipped: Vec<f32>,
+    bounded: Vec<f32>,
     /// What it did last; its number of steps is the one at which it failed, if it did.
     rollout: Rollout,
 }
@@ -53,7 +51,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// [`RolloutError::Env`] when an environment does not start, [`RolloutError::Masked`] for one that masks actions.
+    /// [`RolloutError::Env`] when an environment does not start.
     pub fn new(env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
         Collector::in_parts(vec![env], seed)
     }
@@ -99,13 +97,15 @@ impl Collector {
 
     /// Takes `n_steps` steps in every environment with `a ~ π_θ(·|s)`; episodes in flight go on from call to call.
     ///
-    /// The episodes that finished are appended to `finished` in the order of their end. Actions of a `Box` space are clipped to its bounds for
-    /// the environment; the rollout keeps the unclipped sample and its log-probability.
+    /// The episodes that finished are appended to `finished` in the order of their end. The environment gets what the policy's
+    /// [`Bounding`](rl_nn::Bounding) makes of a sample; the rollout keeps the sample and its log-probability. Actions that the environment masks are
+    /// never taken.
     ///
     /// # Errors
     ///
     /// [`RolloutError::Mismatch`] for a policy of other sizes than the environment's, [`RolloutError::NonFinite`] for one
-    /// whose parameters are no longer finite, [`RolloutError::Env`] for a failing environment: the first to fail in the order of steps.
+    /// whose parameters are no longer finite, [`RolloutError::NoAction`] for a state in which every action is masked, [`RolloutError::Nn`] for masks of
+    /// actions that cannot be masked, [`RolloutError::Env`] for a failing environment: the first to fail in the order of steps.
     /// What the rollout holds then is unspecified, and the environments cannot be collected from any further.
     pub fn collect(
         &mut self,
@@ -153,18 +153,10 @@ impl Collector {
 impl Part {
     fn new(mut env: Box<dyn VecEnv>, first: usize, seed: u64) -> Result<Self, RolloutError> {
         env.reset(seed, "env")?;
-        if env.action_masks().is_some() {
-            return Err(RolloutError::Masked);
-        }
         let n = env.n_envs();
-        let bounds = match env.action_space() {
-            Space::Box(space) => Some(space.low.iter().copied().zip(space.high.iter().copied()).collect()),
-            _ => None,
-        };
         Ok(Part {
             first,
-            rngs: (first..first + n).map(|i| stream(seed, "action", i as u64)).collect(),
-            bounds,
+            noise: Noise::new((first..first + n).map(|i| stream(seed, "action", i as u64)).collect()),
             episodes: Episodes {
                 starts: vec![true; n],
                 returns: vec![0.0; n],
@@ -173,7 +165,7 @@ impl Part {
             },
             env,
             ws: Workspace::default(),
-            clipped: Vec::new(),
+            bounded: Vec::new(),
             rollout: Rollout::new(Actions::default()),
         })
     }
@@ -184,7 +176,7 @@ impl Part {
         theta: &[f32],
         n_steps: usize,
     ) -> Result<(), RolloutError> {
-        let Part { first, env, rngs, bounds, episodes, ws, clipped, rollout } = self;
+        let Part { first, env, noise, episodes, ws, bounded, rollout } = self;
         rollout.clear();
         let n = env.n_envs();
         let obs_len = env.observation_space().flat_len();
@@ -209,6 +201,7 @@ impl Part {
         }
         let (net_theta, globals) = policy.split(theta)?;
         let mut forward = Forward::new(&*policy.network, net_theta, ws)?;
+        noise.begin();
 
         rollout.n_envs = n;
         rollout.policy_globals.extend_from_slice(globals);
@@ -220,17 +213,32 @@ impl Part {
             rollout.log_probs.resize(row + n, 0.0);
 
             let y = &mut rollout.policy_outputs[y_start..];
-            forward.run(&States::new(env.observations(), obs_len)?, y)?;
+            let masks = env.action_masks();
+            rollout.masks.extend_from_slice(masks.unwrap_or_default());
+            let states = States::new(env.observations(), obs_len)?.with_masks(masks)?;
+            forward.run(&states, y)?;
+            let non_finite =
+                |what, row, value| RolloutError::NonFinite { env: *first + row, step: t, what, value };
+            if let Some(k) = y.iter().position(|y| !y.is_finite()) {
+                return Err(non_finite("output", k / n_outputs, y[k]));
+            }
+            policy.mask(&states, y).map_err(|e| match e {
+                NnError::NoAction { row } => RolloutError::NoAction { env: *first + row, step: t },
+                e => e.into(),
+            })?;
             let log_probs = &mut rollout.log_probs[row..];
-            let params = policy.params(y, theta)?;
-            policy.distribution.sample(params, rngs, &mut rollout.actions, log_probs)?;
+            policy.distribution.sample(policy.params(y, theta)?, noise, &mut rollout.actions, log_probs)?;
             if let Some(i) = log_probs.iter().position(|p| !p.is_finite()) {
-                return Err(RolloutError::NonFinite { env: *first + i, step: t, log_prob: log_probs[i] });
+                return Err(non_finite("log-probability", i, log_probs[i]));
             }
 
-            let actions = match &rollout.actions {
+            let samples = match &rollout.actions {
                 Actions::Discrete(a) => ActionsRef::Discrete(&a[a_start..]),
-                Actions::Continuous(a) => ActionsRef::Continuous(clip(&a[a_start..], bounds, clipped)),
+                Actions::Continuous(a) => ActionsRef::Continuous(&a[a_start..]),
+            };
+            let actions = match policy.bounding.apply(samples, bounded) {
+                ActionsRef::Discrete(a) => rl_env::ActionsRef::Discrete(a),
+                ActionsRef::Continuous(a) => rl_env::ActionsRef::Continuous(a),
             };
             env.step(actions)?;
             rollout.n_steps = t + 1;
@@ -276,12 +284,4 @@ impl Episodes {
             }
         }
     }
-}
-
-/// Actions limited to their bounds, in a buffer that is reused.
-fn clip<'a>(actions: &'a [f32], bounds: &Option<Vec<(f32, f32)>>, buffer: &'a mut Vec<f32>) -> &'a [f32] {
-    let Some(bounds) = bounds else { return actions };
-    buffer.clear();
-    buffer.extend(actions.iter().zip(bounds.iter().cycle()).map(|(a, &(low, high))| a.clamp(low, high)));
-    buffer
 }

@@ -10,23 +10,26 @@ pub enum RolloutError {
     /// The policy failed.
     #[error(transparent)]
     Nn(#[from] rl_nn::NnError),
-    /// The policy's distribution has become non-finite.
-    #[error(
-        "the policy gives environment {env} a non-finite log-probability ({log_prob}) at step {step} of the rollout"
-    )]
+    /// The policy has become non-finite.
+    #[error("the policy gives environment {env} a non-finite {what} ({value}) at step {step} of the rollout")]
     NonFinite {
         /// The environment's index.
         env: usize,
         /// The step of the rollout.
         step: usize,
-        /// The log-probability.
-        log_prob: f32,
+        /// Whose value it is.
+        what: &'static str,
+        /// The value.
+        value: f32,
     },
-    /// The environment masks actions, and no distribution here observes masks yet.
-    #[error(
-        "the environment masks actions, which no policy here observes: it would be trained on forbidden ones"
-    )]
-    Masked,
+    /// A state that allows nothing.
+    #[error("environment {env} masks every action at step {step} of the rollout: one must be allowed")]
+    NoAction {
+        /// The environment's index.
+        env: usize,
+        /// The step of the rollout.
+        step: usize,
+    },
     /// Policy and environment do not fit.
     #[error("{what}: the policy has {policy}, the environment {env}")]
     Mismatch {

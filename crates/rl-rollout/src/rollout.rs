@@ -6,7 +6,7 @@ use rl_nn::Actions;
 ///
 /// # Shapes
 ///
-/// `B = T·N`, element `(t, n)` at row `t·N + n`; `O` elements an observation, `A` an action, `D` network outputs of the policy.
+/// `B = T·N`, element `(t, n)` at row `t·N + n`; `O` elements an observation, `A` an action, `M` a mask, `D` network outputs of the policy.
 #[derive(Clone, Debug)]
 pub struct Rollout {
     /// `T`.
@@ -15,11 +15,13 @@ pub struct Rollout {
     pub n_envs: usize,
     /// What each action was chosen from, `[B, O]`.
     pub observations: Vec<f32>,
+    /// Which actions each allowed, `[B, M]`; empty where every action always is.
+    pub masks: Vec<bool>,
     /// The sampled actions before any clipping, `[B, A]`: the log-probabilities are theirs.
     pub actions: Actions<f32>,
     /// `log π_old(a|s)`, `[B]`.
     pub log_probs: Vec<f32>,
-    /// The old policy's network outputs, `[B, D]`.
+    /// The old policy's network outputs, −∞ where an action is masked, `[B, D]`.
     pub policy_outputs: Vec<f32>,
     /// The old policy's free distribution parameters.
     pub policy_globals: Vec<f32>,
@@ -48,6 +50,7 @@ impl Rollout {
             n_steps: 0,
             n_envs: 0,
             observations: Vec::new(),
+            masks: Vec::new(),
             actions,
             log_probs: Vec::new(),
             policy_outputs: Vec::new(),
@@ -86,6 +89,7 @@ impl Rollout {
         }
         let valid = std::mem::take(&mut self.valid);
         keep(&mut self.observations, &valid);
+        keep(&mut self.masks, &valid);
         match &mut self.actions {
             Actions::Discrete(actions) => keep(actions, &valid),
             Actions::Continuous(actions) => keep(actions, &valid),
@@ -107,6 +111,7 @@ impl Rollout {
     pub fn clear(&mut self) {
         self.n_steps = 0;
         self.observations.clear();
+        self.masks.clear();
         self.actions.clear();
         self.log_probs.clear();
         self.policy_outputs.clear();
@@ -132,6 +137,7 @@ impl Rollout {
         self.n_envs = parts.iter().map(|part| part.n_envs).sum();
         self.n_steps = parts.first().map_or(0, |part| part.n_steps);
         interleave(&mut self.observations, parts, |part| &part.observations);
+        interleave(&mut self.masks, parts, |part| &part.masks);
         interleave(&mut self.log_probs, parts, |part| &part.log_probs);
         interleave(&mut self.policy_outputs, parts, |part| &part.policy_outputs);
         interleave(&mut self.rewards, parts, |part| &part.rewards);
@@ -217,6 +223,10 @@ mod tests {
         assert_eq!((rollout.len(), rollout.n_transitions()), (5, 5));
         assert_eq!(rollout.rewards, [0.0, 1.0, 100.0, 200.0, 201.0]);
         assert_eq!(rollout.observations[4..8], [100.0, -100.0, 200.0, -200.0]);
+        assert_eq!(
+            rollout.masks.iter().map(|x| u8::from(*x)).collect::<Vec<_>>(),
+            [0, 1, 1, 1, 1, 1, 0, 1, 1, 1]
+        );
         assert_eq!(rollout.actions, Actions::Discrete(vec![0, 1, 100, 200, 201]));
         assert_eq!(
             (rollout.truncated_rows, rollout.final_observations),
@@ -231,6 +241,8 @@ mod tests {
         let number = |t: usize, env: usize| (100 * t + first + env) as f32;
         let rows: Vec<f32> = (0..3).flat_map(|t| (0..n_envs).map(move |env| number(t, env))).collect();
         rollout.observations = rows.iter().flat_map(|x| [*x, -x]).collect();
+        rollout.masks =
+            rows.iter().flat_map(|x| [*x as usize % 2 == 1 || *x as usize % 3 == 1, true]).collect();
         rollout.actions = Actions::Discrete(rows.iter().map(|x| *x as usize).collect());
         (rollout.log_probs, rollout.rewards, rollout.policy_outputs) = (rows.clone(), rows.clone(), rows);
         rollout.policy_globals = vec![0.25];

@@ -22,8 +22,10 @@ pub enum TrainError {
     /// A network failed.
     #[error(transparent)]
     Nn(#[from] rl_nn::NnError),
-    /// A policy to be saved that was put together by hand.
-    #[error("the agent's policy cannot be saved: only those of `ActorCritic::mlp` describe themselves")]
+    /// A policy to be saved that says nothing of itself.
+    #[error(
+        "the agent's policy cannot be saved: its network or its distribution has no description (`spec` gives none)"
+    )]
     Unsaveable,
     /// An event could not be told.
     #[error(transparent)]
@@ -56,6 +58,12 @@ pub enum TrainError {
         env: usize,
         /// The network's output.
         output: f32,
+    },
+    /// A state that allows nothing.
+    #[error("environment {env} of the evaluation masks every action: one must be allowed")]
+    NoAction {
+        /// The environment's index.
+        env: usize,
     },
     /// An environment to be looked at that draws no pictures.
     #[error("{env} draws no pictures: its `render` gives none")]

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rl_env::rng::stream;
-use rl_env::{ObservationNormalizer, Space, VecEnv};
-use rl_nn::{Actions, Forward, PolicyModel, States, Workspace};
+use rl_env::{ObservationNormalizer, VecEnv};
+use rl_nn::{ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
@@ -69,13 +69,14 @@ impl Evaluation {
 ///
 /// How many episodes each environment contributes is fixed beforehand, `⌊(episodes + i) / N⌋` of environment `i`: taking
 /// whichever end first would prefer short ones. The starts are those of the stream `(seed, "eval", i)` whenever it is called,
-/// so that evaluations of different policies differ by the policies alone. Returns count the raw rewards; continuous
-/// actions are clipped to their bounds; the actor's statistics stay as they are, as do those of a normaliser over `env`.
+/// so that evaluations of different policies differ by the policies alone. Returns count the raw rewards; actions that the environment masks are not
+/// taken; the actor's statistics stay as they are, as do those of a normaliser over `env`. Sampled noise that lives longer than a step is drawn once, as
+/// Stable-Baselines3 does.
 ///
 /// # Errors
 ///
 /// [`TrainError::Env`] and [`TrainError::Nn`] when the environment fails or the policy does not fit it,
-/// [`TrainError::NonFinitePolicy`] for a policy that is no longer finite, [`TrainError::Stopped`] when `stop` is set
+/// [`TrainError::NonFinitePolicy`] for a policy that is no longer finite, [`TrainError::NoAction`] for a state with every action masked, [`TrainError::Stopped`] when `stop` is set
 /// before the last episode ends.
 pub fn evaluate(
     actor: Actor<'_>,
@@ -87,18 +88,15 @@ pub fn evaluate(
 ) -> Result<Evaluation, TrainError> {
     let Actor { policy, theta, normalizer } = actor;
     let (n, obs_len) = (env.n_envs(), env.observation_space().flat_len());
-    let bounds: Option<Vec<(f32, f32)>> = match env.action_space() {
-        Space::Box(b) => Some(b.low.iter().copied().zip(b.high.iter().copied()).collect()),
-        _ => None,
-    };
     let (net_theta, _) = policy.split(theta)?;
     let mut quota: Vec<usize> = (0..n).map(|i| (episodes.max(1) + i) / n).collect();
-    let mut rngs: Vec<_> = (0..n).map(|i| stream(seed, "eval_action", i as u64)).collect();
+    let mut noise = Noise::kept((0..n).map(|i| stream(seed, "eval_action", i as u64)).collect());
     let mut running = vec![(0.0, 0u64); n];
     let mut finished = Vec::with_capacity(episodes);
     let mut obs = vec![0.0; n * obs_len];
     let (mut ws, mut y) = (Workspace::default(), vec![0.0; n * policy.network.n_outputs()]);
-    let (mut actions, mut log_probs) = (policy.distribution.new_actions(), vec![0.0; n]);
+    let (mut samples, mut log_probs) = (policy.distribution.new_actions(), vec![0.0; n]);
+    let mut bounded = Vec::new();
 
     let mut forward = Forward::new(&*policy.network, net_theta, &mut ws)?;
 
@@ -112,22 +110,24 @@ pub fn evaluate(
         if let Some(normalizer) = normalizer {
             normalizer.normalize(&mut obs);
         }
-        forward.run(&States::new(&obs, obs_len)?, &mut y)?;
+        let states = States::new(&obs, obs_len)?.with_masks(env.action_masks())?;
+        forward.run(&states, &mut y)?;
+        check_finite(&y, n)?;
+        policy.mask(&states, &mut y).map_err(|e| match e {
+            NnError::NoAction { row } => TrainError::NoAction { env: row },
+            e => e.into(),
+        })?;
         let params = policy.params(&y, theta)?;
-        actions.clear();
+        samples.clear();
         match acting {
-            Acting::Deterministic => policy.distribution.mode(params, &mut actions)?,
+            Acting::Deterministic => policy.distribution.mode(params, &mut samples)?,
             Acting::Stochastic => {
-                policy.distribution.sample(params, &mut rngs, &mut actions, &mut log_probs)?
+                policy.distribution.sample(params, &mut noise, &mut samples, &mut log_probs)?
             }
         }
-        check_finite(&y, n)?;
-        if let (Actions::Continuous(a), Some(bounds)) = (&mut actions, &bounds) {
-            a.iter_mut().zip(bounds.iter().cycle()).for_each(|(a, &(low, high))| *a = a.clamp(low, high));
-        }
-        env.step(match &actions {
-            Actions::Discrete(a) => rl_env::ActionsRef::Discrete(a),
-            Actions::Continuous(a) => rl_env::ActionsRef::Continuous(a),
+        env.step(match policy.bounding.apply(samples.as_ref(), &mut bounded) {
+            ActionsRef::Discrete(a) => rl_env::ActionsRef::Discrete(a),
+            ActionsRef::Continuous(a) => rl_env::ActionsRef::Continuous(a),
         })?;
         for (i, (&reward, end)) in env.raw_rewards().iter().zip(env.ends()).enumerate() {
             if env.valid().is_some_and(|valid| !valid[i]) {

@@ -35,6 +35,7 @@ pub fn play(
     let (mut envs, mut rng) = (env.make(), stream(params.seed, "eval", 0));
     let mut obs = vec![0.0; envs.observation_space().flat_len()];
     let no_picture = || TrainError::NoPicture { env: env.id.clone() };
+    let mut mask = vec![true; envs.action_space().mask_len()];
     let mut played = Vec::new();
     for _ in 0..params.episodes.max(1) {
         envs.reset(&mut rng, &mut obs)?;
@@ -42,7 +43,8 @@ pub fn play(
         let mut episode = Episode { ret: 0.0, len: 0 };
         let mut is_over = false;
         while !is_over {
-            let step = match policy.act(&obs, true)? {
+            let allowed = envs.action_mask(&mut mask).then_some(&mask[..]);
+            let step = match policy.act_masked(&obs, allowed, true)? {
                 Actions::Discrete(a) => envs.step(ActionRef::Discrete(&a), &mut rng, &mut obs)?,
                 Actions::Continuous(a) => envs.step(ActionRef::Continuous(&a), &mut rng, &mut obs)?,
             };

@@ -1,18 +1,19 @@
-//! A trained policy on disk: `policy.safetensors` with its description `policy.json`.
+//! A trained policy on disk: one file, `policy.safetensors`.
 
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use rl_env::{EnvSpec, ObservationNormalizer};
-use rl_nn::{Actions, NnError, PolicySpec, TrainedPolicy};
-use serde::{Deserialize, Serialize};
+use rl_nn::{Actions, Archive, Builders, Data, NnError, TrainedPolicy};
+use serde_json::{Value, json};
 
 use crate::evaluation::N_EVAL_ENVS;
 use crate::{Acting, Actor, Evaluation, TrainError, evaluate, write_atomically};
 
-const PARAMETERS: &str = "policy.safetensors";
-const DESCRIPTION: &str = "policy.json";
+const FILE: &str = "policy.safetensors";
+/// The version of the file's contents.
+const VERSION: u64 = 1;
 
 /// A trained policy, ready to act.
 ///
@@ -21,35 +22,22 @@ const DESCRIPTION: &str = "policy.json";
 /// let action = rl_train::Policy::load("runs/CartPole-v1/ppo/s0")?.act(&obs, true)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// The file is a safetensors file ([`Archive`]): parameters are called `policy.…` as the policy's layout calls them, and the statistics it sees raw
+/// observations through, where there are any, `observation.mean` and `observation.var` (`f64`). Its description says the rest.
 pub struct Policy {
-    about: About,
-    trained: TrainedPolicy,
-    obs: Vec<f32>,
-}
-
-/// What `policy.json` holds beside the policy's description.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct About {
     env: String,
     seed: u64,
     steps: u64,
-    policy: PolicySpec,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    observation_normalizer: Option<ObservationNormalizer>,
+    normalizer: Option<ObservationNormalizer>,
+    trained: TrainedPolicy,
+    obs: Vec<f32>,
 }
 
 impl Policy {
     /// A policy with the environment and the seed it was trained with, for how many steps.
     pub fn new(env: &str, seed: u64, steps: u64, trained: TrainedPolicy) -> Self {
-        let about = About {
-            env: env.to_owned(),
-            seed,
-            steps,
-            policy: trained.spec().clone(),
-            observation_normalizer: None,
-        };
-        Policy { about, trained, obs: Vec::new() }
+        Policy { env: env.to_owned(), seed, steps, normalizer: None, trained, obs: Vec::new() }
     }
 
     /// The same policy seeing raw observations through these statistics, if any: those it was trained on.
@@ -63,62 +51,118 @@ impl Policy {
             NnError::check("the observation normaliser's mean", n.mean.len(), expected)?;
             NnError::check("the observation normaliser's variance", n.var.len(), expected)?;
         }
-        self.about.observation_normalizer = normalizer;
+        self.normalizer = normalizer;
         Ok(self)
     }
 
-    /// Reads the policy that a run left in its directory, or in `checkpoints/best` below it.
+    /// Reads the policy that a run left in its directory, or in `checkpoints/best` below it; or the file itself.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] when a file cannot be read, [`TrainError::Policy`] when the two do not make a policy.
-    pub fn load(dir: impl AsRef<Path>) -> Result<Self, TrainError> {
-        let (description, parameters) = (dir.as_ref().join(DESCRIPTION), dir.as_ref().join(PARAMETERS));
-        let read = |path: &Path| fs::read(path).map_err(TrainError::io("read", path));
-        let unusable = |path: &Path, e: &dyn std::fmt::Display| {
-            let reason = e.to_string();
-            TrainError::Policy { path: path.to_owned(), reason }
-        };
-        let about: About =
-            serde_json::from_slice(&read(&description)?).map_err(|e| unusable(&description, &e))?;
-        let trained = TrainedPolicy::from_safetensors(about.policy.clone(), &read(&parameters)?)
-            .map_err(|e| unusable(&parameters, &e))?;
-        let normalizer = about.observation_normalizer.clone();
-        Policy::new(&about.env, about.seed, about.steps, trained)
-            .seeing_through(normalizer)
-            .map_err(|e| unusable(&description, &e))
+    /// [`TrainError::Io`] when the file cannot be read, [`TrainError::Policy`] when it is damaged or holds no policy.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, TrainError> {
+        Policy::load_with(path, &Builders::default())
     }
 
-    /// Writes the policy into a directory, which is made where it is missing. Each file is replaced as a whole.
+    /// The same where networks or distributions of a user's own are made by builders.
     ///
     /// # Errors
     ///
-    /// [`TrainError::Io`] when that fails.
+    /// As [`load`](Self::load).
+    pub fn load_with(path: impl AsRef<Path>, builders: &Builders) -> Result<Self, TrainError> {
+        let path = path.as_ref();
+        let file = if path.is_file() { path.to_owned() } else { path.join(FILE) };
+        let bytes = fs::read(&file).map_err(TrainError::io("read", &file))?;
+        let policy = Archive::from_bytes(&bytes).and_then(|archive| Policy::from_archive(&archive, builders));
+        policy.map_err(|e| TrainError::Policy { path: file, reason: e.to_string() })
+    }
+
+    fn from_archive(archive: &Archive, builders: &Builders) -> Result<Self, NnError> {
+        let fault = |what: &str| NnError::Saved(format!("its description has no usable {what:?}"));
+        let field = |key: &str| archive.about.get(key).unwrap_or(&Value::Null);
+        let number = |key: &str| field(key).as_u64().ok_or_else(|| fault(key));
+        if number("version")? != VERSION {
+            let found = number("version")?;
+            let message = format!("it is of version {found}, and this program reads version {VERSION}");
+            return Err(NnError::Saved(message));
+        }
+        let env = field("env").as_str().ok_or_else(|| fault("env"))?;
+        let trained = TrainedPolicy::restore(archive, builders)?;
+        let policy = Policy::new(env, number("seed")?, number("steps")?, trained);
+        let normalizer = match field("observation") {
+            Value::Null => None,
+            about => {
+                let shape = [policy.trained.model().network.n_inputs()];
+                let real =
+                    |key: &str| about[key].as_f64().filter(|x| x.is_finite()).ok_or_else(|| fault(key));
+                Some(ObservationNormalizer {
+                    mean: archive.f64s("observation.mean", &shape)?.to_vec(),
+                    var: archive.f64s("observation.var", &shape)?.to_vec(),
+                    count: real("count")?,
+                    clip: real("clip")
+                        .and_then(|clip| if clip > 0.0 { Ok(clip) } else { Err(fault("clip")) })?,
+                    epsilon: real("epsilon")?,
+                })
+            }
+        };
+        policy.seeing_through(normalizer)
+    }
+
+    /// Writes the policy into a directory, which is made where it is missing. The file is replaced as a whole.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when that fails, [`TrainError::Nn`] for a policy that does not describe itself.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<(), TrainError> {
         let dir = dir.as_ref();
         fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))?;
-        let path = dir.join(DESCRIPTION);
-        let mut about = serde_json::to_string_pretty(&self.about)
-            .map_err(|e| TrainError::Policy { path: path.clone(), reason: e.to_string() })?;
-        about.push('\n');
-        write_atomically(&dir.join(PARAMETERS), &self.trained.to_safetensors()?)?;
-        write_atomically(&path, about.as_bytes())
+        let mut archive = Archive::default();
+        let about = [
+            ("version", json!(VERSION)),
+            ("env", json!(self.env)),
+            ("seed", json!(self.seed)),
+            ("steps", json!(self.steps)),
+        ];
+        archive.about.extend(about.map(|(key, value)| (key.to_owned(), value)));
+        if let Some(ObservationNormalizer { mean, var, count, clip, epsilon }) = &self.normalizer {
+            let about = json!({"count": count, "clip": clip, "epsilon": epsilon});
+            archive.about.insert("observation".to_owned(), about);
+            archive.insert("observation.mean", &[mean.len()], Data::F64(mean.clone()));
+            archive.insert("observation.var", &[var.len()], Data::F64(var.clone()));
+        }
+        self.trained.store(&mut archive)?;
+        write_atomically(&dir.join(FILE), &archive.to_bytes()?)
     }
 
-    /// The action for one raw observation, normalised here where the policy was trained on normalised ones: the most probable one, or a sample; continuous ones clipped to their bounds.
+    /// The action for one raw observation, normalised here where the policy was trained on normalised ones: the most probable one, or a sample;
+    /// continuous ones within their bounds.
     ///
     /// # Errors
     ///
     /// [`NnError::Shape`] when the observation has another length than the policy takes.
     pub fn act(&mut self, obs: &[f32], deterministic: bool) -> Result<Actions<f32>, NnError> {
-        let Some(normalizer) = &self.about.observation_normalizer else {
-            return self.trained.act(obs, deterministic);
+        self.act_masked(obs, None, deterministic)
+    }
+
+    /// The same where the environment allows only some actions: those that are `true`.
+    ///
+    /// # Errors
+    ///
+    /// As [`act`](Self::act); [`NnError::NoAction`] for a mask that allows none.
+    pub fn act_masked(
+        &mut self,
+        obs: &[f32],
+        mask: Option<&[bool]>,
+        deterministic: bool,
+    ) -> Result<Actions<f32>, NnError> {
+        let Some(normalizer) = &self.normalizer else {
+            return self.trained.act(obs, mask, deterministic);
         };
         NnError::check("the observation", obs.len(), normalizer.mean.len())?;
         self.obs.clear();
         self.obs.extend_from_slice(obs);
         normalizer.normalize(&mut self.obs);
-        self.trained.act(&self.obs, deterministic)
+        self.trained.act(&self.obs, mask, deterministic)
     }
 
     /// Runs whole episodes in an environment, from the starts that its run's own evaluations had.
@@ -131,30 +175,30 @@ impl Policy {
         let actor = Actor {
             policy: self.trained.model(),
             theta: self.trained.theta(),
-            normalizer: self.about.observation_normalizer.as_ref(),
+            normalizer: self.normalizer.as_ref(),
         };
         let never = AtomicBool::new(false);
-        evaluate(actor, &mut *envs, episodes, self.about.seed, acting, &never)
+        evaluate(actor, &mut *envs, episodes, self.seed, acting, &never)
     }
 
     /// The identifier of the environment it was trained in.
     pub fn env(&self) -> &str {
-        &self.about.env
+        &self.env
     }
 
     /// The seed of its run.
     pub fn seed(&self) -> u64 {
-        self.about.seed
+        self.seed
     }
 
     /// The statistics it sees raw observations through, where it was trained on normalised ones.
     pub fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
-        self.about.observation_normalizer.as_ref()
+        self.normalizer.as_ref()
     }
 
     /// The environment steps it was trained for.
     pub fn steps(&self) -> u64 {
-        self.about.steps
+        self.steps
     }
 
     /// The network with its parameters.

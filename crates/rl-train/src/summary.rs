@@ -50,6 +50,9 @@ pub struct Summary {
     pub rejected_updates: u64,
     /// The environment's reward threshold.
     pub threshold: Option<f64>,
+    /// The least return that an episode can have, where the environment says so: what a failed run counts as.
+    #[serde(default)]
+    pub worst_return: Option<f64>,
     /// Environment steps at the first evaluation whose mean reached the threshold.
     pub steps_to_threshold: Option<u64>,
     /// Seconds until then, evaluations excluded.

@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext, to_settings,
+    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext,
+    bounding_for, to_settings,
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Reproducible, VecEnv};
-use rl_nn::Shards;
+use rl_nn::{Bounding, Shards};
 use rl_rollout::Collector;
 
 use crate::evaluator::Evaluator;
@@ -39,18 +40,19 @@ pub struct Trainer {
     sinks: Vec<Box<dyn Sink>>,
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
+    worst_return: Option<f64>,
     reproducible: Reproducible,
     tally: Tally,
 }
 
-/// Perceptrons for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
+/// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
 /// # Errors
 ///
 /// [`TrainError::Algo`] for unusable settings or an action space without a distribution.
 pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
     let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::mlp(&env.observation_space, &env.action_space, net, &mut rng)?)
+    Ok(ActorCritic::for_spaces(&env.observation_space, &env.action_space, net, &mut rng)?)
 }
 
 /// Checks that [`new_agent`] can make an agent, without drawing its weights.
@@ -59,8 +61,8 @@ pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCriti
 ///
 /// Those of [`new_agent`].
 pub fn check_agent(env: &EnvSpec, net: &NetConfig) -> Result<(), TrainError> {
-    let made = env.make();
-    Ok(ActorCritic::check_mlp(&made.observation_space(), &made.action_space(), net)?)
+    rl_algo::design(&env.observation_space, &env.action_space, net)?;
+    Ok(())
 }
 
 /// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
@@ -106,6 +108,11 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         algorithm.check_rollout(config.rollout_len())?;
+        let agent = match agent.policy().bounding {
+            // One put together by hand: its samples are limited to the bounds of the space, where there are any.
+            Bounding::Free => agent.with_bounding(bounding_for(&env.action_space, &NetConfig::default())?)?,
+            _ => agent,
+        };
         let info = RunInfo {
             algo: "custom".to_owned(),
             env: env.id.clone(),
@@ -124,6 +131,7 @@ impl Trainer {
             sinks: Vec::new(),
             stop: Arc::default(),
             threshold: reward_threshold(env),
+            worst_return: env.worst_return,
             reproducible: env.reproducible,
             tally: Tally::new(),
             config,
@@ -149,8 +157,8 @@ impl Trainer {
         Ok(self)
     }
 
-    /// Leaves `policy.*`, `checkpoints/best/policy.*` and `summary.json` in a directory: the policies at every evaluation
-    /// and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save ([`ActorCritic::new`]).
+    /// Leaves `policy.safetensors`, `checkpoints/best/policy.safetensors` and `summary.json` in a directory: the policies at every evaluation
+    /// and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save.
     pub fn saving_in(mut self, dir: RunDir) -> Self {
         self.dir = Some(dir);
         self
@@ -327,6 +335,7 @@ impl Trainer {
             updates: tally.updates,
             rejected_updates: tally.rejected,
             threshold: self.threshold,
+            worst_return: self.worst_return,
             steps_to_threshold: tally.threshold_reached.map(|(step, _)| step),
             seconds_to_threshold: tally.threshold_reached.map(|(_, seconds)| seconds),
         }

@@ -238,7 +238,7 @@ fn the_best_and_the_latest_policy_are_kept() {
     assert_eq!(latest.evaluate(&lottery(), 20, Acting::Deterministic).unwrap(), summary.eval.unwrap());
     assert!(fs::read_to_string(dir.file("summary.json")).unwrap().contains("\"status\": \"finished\""));
     let error = Policy::load(out.path()).err().unwrap().to_string();
-    assert!(error.starts_with("cannot read ") && error.contains("policy.json"), "{error}");
+    assert!(error.starts_with("cannot read ") && error.contains("policy.safetensors"), "{error}");
 }
 
 /// A sink's failure ends the run, and the others are told.

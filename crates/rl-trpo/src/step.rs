@@ -224,6 +224,7 @@ impl<F: Real> Objective<'_, F> {
     ) -> Result<Trial, AlgoError> {
         let (network, distribution) = (&*self.policy.network, &self.policy.distribution);
         shards.forward(network, self.policy.split(theta)?.0, &self.batch.observations, &mut candidate.y)?;
+        self.policy.mask(&self.batch.observations, &mut candidate.y)?;
         let new = self.policy.params(&candidate.y, theta)?;
         let mut x = vec![F::zero(); self.batch.observations.rows()];
         distribution.kl(old, new, &mut x)?;

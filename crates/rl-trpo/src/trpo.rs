@@ -5,12 +5,15 @@
 //! 2. the policy takes one trust-region step on the whole batch     ┐ independent given A and the returns:
 //! 3. the critic is fitted to the returns by minibatch regression   ┘ side by side
 //! ```
+//!
+//! A trunk that both share is the policy's: the step of 2 moves it. The fit of 3 follows then, on the features that the trunk gives afterwards, and moves
+//! what only values depend on, so that the trust region holds for the update as a whole.
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, Outcome, Report,
-    UpdateContext, check_setting, fit_critic,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, Outcome, Parts,
+    Report, UpdateContext, check_setting, fit_critic,
 };
-use rl_nn::Shards;
+use rl_nn::{Shards, States};
 use rl_optim::{Adam, AdamParams};
 
 use crate::{PolicyStep, TrpoConfig, policy_step};
@@ -69,17 +72,28 @@ impl Algorithm for Trpo {
         let policy_batch = batch.policy_batch(agent, &advantages)?;
 
         // 2, 3
-        let (policy, policy_theta, critic, critic_theta) = agent.parts_mut();
+        let Parts { policy, policy_theta, critic, critic_theta, trunk } = agent.parts_mut();
         let adam = adam.get_or_insert_with(|| {
             Adam::new(critic_theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() })
         });
-        let (step, critic) = rayon::join(
-            || policy_step(reducer, policy, policy_theta, &policy_batch, config, policy_shards),
-            || {
-                let (x, y) = (policy_batch.observations, &batch.returns);
-                fit_critic(reducer, critic, critic_theta, x, y, &fit, adam, rng, critic_shards)
-            },
-        );
+        let (states, returns) = (policy_batch.observations, &batch.returns[..]);
+        let take_step =
+            |theta: &mut [f32], shards| policy_step(reducer, policy, theta, &policy_batch, config, shards);
+        let mut fit_to =
+            |x, shards| fit_critic(reducer, critic, critic_theta, x, returns, &fit, adam, rng, shards);
+        let (step, critic) = match trunk {
+            None => rayon::join(
+                || take_step(policy_theta, policy_shards),
+                || fit_to(States::new(states.obs(), states.width())?, critic_shards),
+            ),
+            Some(trunk) => {
+                let step = take_step(&mut *policy_theta, &mut *policy_shards);
+                let mut features = vec![0.0; states.rows() * trunk.n_outputs()];
+                let trunk_theta = &policy_theta[..trunk.n_params()];
+                policy_shards.forward(trunk, trunk_theta, &states, &mut features)?;
+                (step, fit_to(States::new(&features, trunk.n_outputs())?, critic_shards))
+            }
+        };
         let (step, critic) = (step?, critic?);
 
         let mut report = report(&step);

@@ -91,9 +91,6 @@ pub(crate) fn progress(run_dir: &Path) -> Vec<Vec<String>> {
 
 /// Everything of a run that must not depend on the machine's mood.
 pub(crate) fn result(run_dir: &Path) -> (Vec<Vec<String>>, Vec<u8>, Vec<u8>) {
-    let policy = |place: &str| {
-        let bytes = |name| fs::read(run_dir.join(place).join(name)).unwrap();
-        [bytes("policy.safetensors"), bytes("policy.json")].concat()
-    };
+    let policy = |place: &str| fs::read(run_dir.join(place).join("policy.safetensors")).unwrap();
     (progress(run_dir), policy(""), policy("checkpoints/best"))
 }

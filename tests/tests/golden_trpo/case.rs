@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rl_algo::{LinearizedPolicy, PolicyBatch, Reducer};
-use rl_nn::dist::{Categorical, DiagGaussian};
+use rl_nn::distribution::{Categorical, DiagGaussian};
 use rl_nn::{
     Actions, Activation, DistGrad, DistParams, Distribution, Forward, Mlp, PolicyModel, Real, Shards, States,
     Workspace,

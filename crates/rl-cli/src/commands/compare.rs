@@ -52,7 +52,9 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     grid.prepare()?;
 
     let started = Instant::now();
-    let group = |run: &RunConfig| Group::new(&config_file::values(run), reward_threshold(&run.env));
+    let group = |run: &RunConfig| {
+        Group::new(&config_file::values(run), reward_threshold(&run.env), run.env.worst_return)
+    };
     let mut groups: Vec<Group> = columns.iter().map(group).collect();
     let (mut done, mut are_narrow) = (0, false);
     for seeds in looks {

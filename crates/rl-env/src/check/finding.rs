@@ -22,6 +22,8 @@ pub enum Rule {
     ActionIgnored,
     /// An action outside the action space gives an error and changes nothing.
     InvalidAction,
+    /// Masks are always given or never, written whole, and allow a choice in every dimension of the action.
+    ActionMask,
     /// Stepping after the end gives an error.
     StepAfterEnd,
     /// A restored environment continues to the bit.
@@ -48,6 +50,7 @@ impl fmt::Display for Rule {
             Rule::ResetLeak => "reset-leak",
             Rule::ActionIgnored => "action-ignored",
             Rule::InvalidAction => "invalid-action",
+            Rule::ActionMask => "action-mask",
             Rule::StepAfterEnd => "step-after-end",
             Rule::SaveRestore => "save-restore",
             Rule::Truncation => "truncation",

@@ -15,7 +15,12 @@ pub(super) struct Probe {
     pub(super) rng: EnvRng,
     pub(super) steps: usize,
     space: Space,
+    action_space: Space,
     obs: Vec<f32>,
+    /// Which actions are allowed now; empty where all are.
+    pub(super) mask: Vec<bool>,
+    /// Whether the environment gives masks, from the first reset on.
+    masked: Option<bool>,
 }
 
 /// What a step or reset gave, to the bit.
@@ -25,7 +30,7 @@ pub(super) struct Record {
     reward: u64,
     pub(super) end: StepEnd,
     /// Whether this is a reset.
-    first: bool,
+    pub(super) first: bool,
 }
 
 impl Record {
@@ -52,8 +57,9 @@ pub(super) fn first_difference(a: &[Record], b: &[Record]) -> Option<(usize, Str
 
 impl Probe {
     pub(super) fn new(env: Box<dyn DynEnv>, seed: u64) -> Self {
-        let space = env.observation_space();
-        Probe { rng: stream(seed, "check", 0), steps: 0, obs: vec![0.0; space.flat_len()], space, env }
+        let (space, action_space) = (env.observation_space(), env.action_space());
+        let (rng, obs) = (stream(seed, "check", 0), vec![0.0; space.flat_len()]);
+        Probe { rng, steps: 0, obs, space, action_space, mask: Vec::new(), masked: None, env }
     }
 
     /// Resets; `None` where that failed, which is then a finding.
@@ -63,16 +69,64 @@ impl Probe {
         let outcome = catch(|| env.reset(rng, obs));
         self.settled("reset", outcome, findings)?;
         self.inspect(0.0, findings);
+        self.look_at_mask(findings);
         Some(self.record(0.0, StepEnd::Continues, true))
     }
 
-    /// Steps; `None` where that failed, which is then a finding.
-    pub(super) fn step(&mut self, action: ActionRef<'_>, findings: &mut Findings) -> Option<Record> {
-        let outcome = self.try_step(action);
+    /// Steps with `action`, or with the one that the mask allows in its place; `None` where that failed, which is then a finding.
+    pub(super) fn step(&mut self, action: &Action, findings: &mut Findings) -> Option<Record> {
+        let outcome = self.try_step(self.allowed(action).as_ref());
         self.steps += 1;
         let step = self.settled("step", outcome, findings)?;
         self.inspect(step.reward, findings);
+        if step.end.is_over() {
+            // Nothing is asked for there.
+            self.mask.clear();
+        } else {
+            self.look_at_mask(findings);
+        }
         Some(self.record(step.reward, step.end, false))
+    }
+
+    /// `action`, with every choice that is not allowed now replaced by one that is.
+    pub(super) fn allowed(&self, action: &Action) -> Action {
+        if self.mask.is_empty() { action.clone() } else { self.action_space.next_allowed(&self.mask, action) }
+    }
+
+    /// Reads the mask twice over different bits, so that a place nobody wrote is seen.
+    fn look_at_mask(&mut self, findings: &mut Findings) {
+        if findings.broken(Rule::ActionMask) {
+            return;
+        }
+        let width = self.action_space.mask_len();
+        let (mut mask, mut again) = (vec![false; width], vec![true; width]);
+        let env = &self.env;
+        let given = catch(|| (env.action_mask(&mut mask), env.action_mask(&mut again)));
+        self.mask.clear();
+        let fault = match given {
+            Err(ref panic) => Some(format!("action_mask panicked with {width} choices to write: {panic}")),
+            Ok((false, false)) if self.masked != Some(true) => None,
+            Ok((true, true)) if self.masked == Some(false) => {
+                Some("there is a mask now, and was none before".into())
+            }
+            Ok((true, true)) if width == 0 => {
+                Some(format!("{} has no choices that could be masked", self.action_space))
+            }
+            Ok((true, true)) => match mask.iter().zip(&again).position(|(a, b)| a != b) {
+                Some(k) => Some(format!(
+                    "element {k} of the {width} of the mask was not written, or changes when asked again"
+                )),
+                None => self.action_space.check_mask(&mask).err().map(|e| e.to_string()),
+            },
+            Ok((false, false)) => Some("there is no mask now, and was one before".into()),
+            Ok(_) => Some("there is a mask when asked once, and none when asked again".into()),
+        };
+        match fault {
+            Some(fault) => findings.add(Rule::ActionMask, self.steps, fault),
+            None if matches!(given, Ok((true, true))) => self.mask = mask,
+            None => {}
+        }
+        self.masked = self.masked.or(given.ok().map(|(given, _)| given));
     }
 
     /// Steps, whatever comes of it.
@@ -90,7 +144,7 @@ impl Probe {
         };
         records.push(first);
         for action in actions {
-            let Some(record) = self.step(action.as_ref(), findings) else {
+            let Some(record) = self.step(action, findings) else {
                 return records;
             };
             let over = record.end.is_over();

@@ -10,6 +10,11 @@ pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, fi
     let actions = random_actions(&space, params.seed, "check actions", params.steps);
     let reference = Probe::new(make(), params.seed).run(&actions, findings);
 
+    let steps = reference.iter().filter(|record| !record.first).count();
+    if steps < actions.len() {
+        // It broke off, which is a finding; so would every other run.
+        return;
+    }
     let again = Probe::new(make(), params.seed).run(&actions, findings);
     if let Some((i, difference)) = first_difference(&reference, &again) {
         let message =
@@ -18,6 +23,10 @@ pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, fi
         return;
     }
     independence(params, make, &actions, &reference, findings);
+    if findings.broken(Rule::Independence) {
+        // Every copy that the other rules compare with would be another's victim.
+        return;
+    }
     reset_leak(params, make, &actions, &reference, findings);
     action_ignored(params, make, &space, findings);
     save_restore(params, make, &actions, findings);
@@ -40,12 +49,9 @@ fn independence(
     let (mut seen, mut b_runs) = (Vec::new(), false);
     seen.extend(a.reset(f));
     for (action, other) in actions.iter().zip(&other) {
-        b_runs = if b_runs {
-            b.step(other.as_ref(), f).is_some_and(|r| !r.end.is_over())
-        } else {
-            b.reset(f).is_some()
-        };
-        let Some(record) = a.step(action.as_ref(), f) else {
+        b_runs =
+            if b_runs { b.step(other, f).is_some_and(|r| !r.end.is_over()) } else { b.reset(f).is_some() };
+        let Some(record) = a.step(action, f) else {
             break;
         };
         let over = record.end.is_over();
@@ -80,7 +86,7 @@ fn action_ignored(p: &CheckParams, make: Make<'_>, space: &Space, f: &mut Findin
         let choices = match space {
             Space::Discrete(n) => *n,
             Space::MultiDiscrete(ns) => ns[dimension],
-            Space::MultiBinary(_) | Space::Box(_) => 2,
+            Space::MultiBinary(_) | Space::Box(_) | Space::Dict(_) | Space::Tuple(_) => 2,
         };
         let rest = random_actions(space, p.seed, "check held actions", steps);
         let held = |choice: usize| -> Vec<Action> {
@@ -132,7 +138,7 @@ fn save_restore(p: &CheckParams, make: Make<'_>, actions: &[Action], f: &mut Fin
         if i % 7 == 0 && !restores(&mut probe, make, p.seed, window, f) {
             return;
         }
-        let Some(record) = probe.step(window[0].as_ref(), f) else {
+        let Some(record) = probe.step(&window[0], f) else {
             return;
         };
         if record.end.is_over() && probe.reset(f).is_none() {
@@ -146,11 +152,11 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
         f.add(Rule::SaveRestore, probe.steps, "save gives a state at some steps and none here");
         return false;
     };
-    let (at, rng) = (probe.steps, probe.rng.clone());
+    let (at, rng, mask) = (probe.steps, probe.rng.clone(), probe.mask.clone());
     let onwards = |probe: &mut Probe, f: &mut Findings| {
         let mut records = Vec::new();
         for action in ahead {
-            let Some(record) = probe.step(action.as_ref(), f) else {
+            let Some(record) = probe.step(action, f) else {
                 break;
             };
             let over = record.end.is_over();
@@ -170,7 +176,7 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
             Ok(Err(e)) => f.add(Rule::SaveRestore, at, format!("{which} refuses its own saved state: {e}")),
             Err(panic) => f.add(Rule::SaveRestore, at, format!("restore of {which} panicked: {panic}")),
         }
-        (probe.rng, probe.steps) = (rng.clone(), at);
+        (probe.rng, probe.steps, probe.mask) = (rng.clone(), at, mask.clone());
         if probe.env.save().as_ref() != Some(&saved) {
             f.add(
                 Rule::SaveRestore,
@@ -186,7 +192,7 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
         }
     }
     let restored = probe.env.restore(&saved).is_ok();
-    (probe.rng, probe.steps) = (rng, at);
+    (probe.rng, probe.steps, probe.mask) = (rng, at, mask);
     sound && restored
 }
 

@@ -5,11 +5,13 @@ use crate::DynEnv;
 pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings) -> bool {
     let (a, b) = (make(), make());
     let mut sound = true;
-    for (what, space, again, copy) in [
-        ("observation", a.observation_space(), a.observation_space(), b.observation_space()),
-        ("action", a.action_space(), a.action_space(), b.action_space()),
+    let (observations, actions) = (a.observation_space(), a.action_space());
+    let faults = (observations.fault(), actions.action_fault());
+    for (what, space, fault, again, copy) in [
+        ("observation", observations, faults.0, a.observation_space(), b.observation_space()),
+        ("action", actions, faults.1, a.action_space(), b.action_space()),
     ] {
-        if let Some(fault) = space.fault() {
+        if let Some(fault) = fault {
             findings.add(Rule::Spaces, 0, format!("the {what} space {space} {fault}"));
             sound = false;
         }

@@ -27,6 +27,7 @@ pub fn check_actions(
             xs.iter().zip(ns.iter().cycle()).position(|(x, n)| x >= n)
         }
         (Space::Box(_), ActionsRef::Continuous(xs)) => first_not_finite(xs),
+        (Space::Dict(_) | Space::Tuple(_), _) => return Err(not_actions(space)),
         (Space::Box(_), other) => return Err(EnvError::action_kind("reals", other.row(0, a))),
         (_, other) => return Err(EnvError::action_kind("indices", other.row(0, a))),
     };
@@ -36,6 +37,41 @@ pub fn check_actions(
         ActionRef::Continuous(x) => EnvError::invalid_action(x, space.clone()),
     };
     Err(error.at(number + k / a, step))
+}
+
+/// Refuses one environment's action of the wrong length or kind, indices out of range, and reals that are not finite.
+pub(crate) fn check_action(space: &Space, action: ActionRef<'_>) -> Result<(), EnvError> {
+    let expected = space.action_len();
+    match (space, action) {
+        (Space::Dict(_) | Space::Tuple(_), _) => Err(not_actions(space)),
+        (Space::Box(_), ActionRef::Discrete(_)) => Err(EnvError::action_kind("reals", action)),
+        (Space::Box(_), ActionRef::Continuous(a)) if a.len() == expected => match first_not_finite(a) {
+            None => Ok(()),
+            Some(_) => Err(EnvError::invalid_action(a, space.clone())),
+        },
+        (_, ActionRef::Discrete(a)) if a.len() == expected => {
+            if space.contains(action) {
+                Ok(())
+            } else {
+                Err(EnvError::invalid_action(a, space.clone()))
+            }
+        }
+        (Space::Box(_), ActionRef::Continuous(a)) => Err(wrong_length(a.len(), expected)),
+        (_, ActionRef::Discrete(a)) => Err(wrong_length(a.len(), expected)),
+        (_, ActionRef::Continuous(_)) => Err(EnvError::action_kind("indices", action)),
+    }
+}
+
+#[cold]
+fn wrong_length(got: usize, expected: usize) -> EnvError {
+    EnvError::WrongLength { what: "the action", got, expected }
+}
+
+/// The error for a space that has parts and so no actions.
+#[cold]
+fn not_actions(space: &Space) -> EnvError {
+    let fault = space.action_fault().unwrap_or_default();
+    EnvError::Contract(format!("the action space {space} {fault}"))
 }
 
 /// Refuses observations, `o` elements each, that hold a NaN or an infinity; errors name environment `number + i` for row `i`, and the step.
@@ -50,6 +86,19 @@ pub fn check_observations(obs: &[f32], o: usize, number: usize, step: u64) -> Re
     };
     Err(EnvError::Contract(format!("element {} of the observation is {}", k % o, obs[k]))
         .at(number + k / o, step))
+}
+
+/// Refuses masks that leave an environment nothing to do; errors name environment `number + i` for row `i`, and the step.
+///
+/// # Errors
+///
+/// [`EnvError::At`] with an [`EnvError::Contract`] that names the dimension of the action, or with an [`EnvError::WrongLength`].
+pub fn check_masks(space: &Space, masks: &[bool], number: usize, step: u64) -> Result<(), EnvError> {
+    let m = space.mask_len().max(1);
+    masks
+        .chunks(m)
+        .enumerate()
+        .try_for_each(|(i, mask)| space.check_mask(mask).map_err(|e| e.at(number + i, step)))
 }
 
 /// Where the first NaN or infinity stands. The common pass has no early exit, so that it vectorises.

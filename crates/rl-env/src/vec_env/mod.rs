@@ -6,7 +6,8 @@ mod one;
 mod state;
 mod sync;
 
-pub use checks::{check_actions, check_observations};
+pub(crate) use checks::check_action;
+pub use checks::{check_actions, check_masks, check_observations};
 pub(crate) use one::OneOf;
 pub use state::VecEnvState;
 pub use sync::SyncVecEnv;
@@ -60,7 +61,7 @@ pub trait VecEnv: Send {
         None
     }
     /// Which actions are allowed from [`observations`](VecEnv::observations), `[N, M]` with `M` the action space's
-    /// [`flat_len`](Space::flat_len); `None` where all always are.
+    /// [`mask_len`](Space::mask_len); `None` where all always are.
     fn action_masks(&self) -> Option<&[bool]> {
         None
     }

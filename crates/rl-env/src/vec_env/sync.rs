@@ -1,5 +1,5 @@
 use super::block::Block;
-use super::checks::{check_actions, check_observations};
+use super::checks::{check_actions, check_masks, check_observations};
 use super::{VecEnv, VecEnvState};
 use crate::rng::stream;
 use crate::{ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepEnd};
@@ -58,8 +58,12 @@ impl<E: DynEnv> SyncVecEnv<E> {
             return Err(EnvError::Contract("a VecEnv needs at least one environment".into()));
         };
         let (observation_space, action_space) = (first.observation_space(), first.action_space());
-        for (what, space) in [("observation", &observation_space), ("action", &action_space)] {
-            if let Some(fault) = space.fault() {
+        let faults = [
+            ("observation", &observation_space, observation_space.fault()),
+            ("action", &action_space, action_space.action_fault()),
+        ];
+        for (what, space, fault) in faults {
+            if let Some(fault) = fault {
                 return Err(EnvError::Contract(format!("the {what} space {space} {fault}")));
             }
         }
@@ -112,25 +116,30 @@ impl<E: DynEnv> SyncVecEnv<E> {
     }
 
     /// Asks every environment which actions it allows now; an environment without a mask allows all.
-    fn refresh_masks(&mut self) {
+    fn refresh_masks(&mut self) -> Result<(), EnvError> {
         if self.masks.is_empty() {
-            return;
+            return Ok(());
         }
-        let width = self.action_space.flat_len();
+        let width = self.action_space.mask_len();
         for (env, mask) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)) {
             if !env.action_mask(mask) {
                 mask.fill(true);
             }
         }
+        check_masks(&self.action_space, &self.masks, self.number, self.steps)
     }
 
     /// Finds out whether there are masks at all, which is known from the first reset on.
-    fn prepare_masks(&mut self) {
-        self.masks.resize(self.envs.len() * self.action_space.flat_len(), true);
-        let width = self.action_space.flat_len();
-        let any =
-            self.envs.iter().zip(self.masks.chunks_exact_mut(width)).any(|(env, mask)| env.action_mask(mask));
-        if any { self.refresh_masks() } else { self.masks.clear() }
+    fn prepare_masks(&mut self) -> Result<(), EnvError> {
+        let width = self.action_space.mask_len();
+        self.masks.resize(self.envs.len() * width, true);
+        // Reals have no mask.
+        let rows = self.masks.chunks_exact_mut(width.max(1));
+        if self.envs.iter().zip(rows).any(|(env, mask)| env.action_mask(mask)) {
+            return self.refresh_masks();
+        }
+        self.masks.clear();
+        Ok(())
     }
 
     /// The rows of all environments, in `blocks` blocks of neighbours.
@@ -184,7 +193,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
                 .map_err(|e| e.at(number, self.steps))?;
         }
         check_observations(&self.obs, o, self.number, self.steps)?;
-        self.prepare_masks();
+        self.prepare_masks()?;
         self.started = true;
         Ok(())
     }
@@ -197,8 +206,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         self.steps += 1;
         let Some(pool) = self.threads.take() else {
             self.blocks(1).try_for_each(|block| block.step(actions))?;
-            self.refresh_masks();
-            return Ok(());
+            return self.refresh_masks();
         };
         let mut outcomes: Vec<_> =
             self.blocks(pool.current_num_threads()).map(|b| (Some(b), Ok(()))).collect();
@@ -212,8 +220,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         // The first block's error first: the same one as on one thread.
         let outcome = outcomes.into_iter().try_for_each(|(_, outcome)| outcome);
         self.threads = Some(pool);
-        self.refresh_masks();
-        outcome
+        outcome.and_then(|()| self.refresh_masks())
     }
 
     fn observations(&self) -> &[f32] {
@@ -284,7 +291,7 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
             .for_each(|(x, &bits)| *x = f32::from_bits(bits));
         self.rewards.iter_mut().zip(&state.rewards).for_each(|(x, &bits)| *x = f64::from_bits(bits));
         self.steps = state.steps;
-        self.prepare_masks();
+        self.prepare_masks()?;
         self.started = true;
         Ok(())
     }

@@ -1,16 +1,36 @@
-use crate::{Env, EnvError, EnvRng, EnvState, Frame, Space, Step};
+use crate::envs::Phase;
+use crate::vec_env::check_action;
+use crate::{ActionRef, DynEnv, EnvError, EnvRng, EnvState, Frame, Space, Step};
 
-/// Refuses to step an episode that has ended, for an environment that does not itself; the registry adds it.
+/// Refuses a step before the first reset or after the end of an episode, and an action outside the action space, whatever the
+/// environment itself would do; the registry adds it to an environment that stands alone.
+///
+/// Indices must be in range. Reals must be finite, and may lie beyond the bounds of a box, for environments define what they do with
+/// those.
+///
+/// ```
+/// use rl_env::wrappers::Guard;
+/// use rl_env::{ActionRef, DynEnv, envs::Pendulum, rng::stream};
+///
+/// let (mut env, mut rng, mut obs) = (Guard::new(Pendulum::new()), stream(0, "env", 0), [0.0; 3]);
+/// let nan = ActionRef::Continuous(&[f32::NAN]);
+/// assert_eq!(env.step(nan, &mut rng, &mut obs).unwrap_err().to_string(), "step called before the first reset: call reset first");
+/// env.reset(&mut rng, &mut obs)?;
+/// assert!(env.step(nan, &mut rng, &mut obs).is_err());
+/// assert!(env.step(ActionRef::Continuous(&[9.0]), &mut rng, &mut obs).is_ok());
+/// # Ok::<(), rl_env::EnvError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Guard<E> {
     env: E,
-    over: bool,
+    action_space: Space,
+    phase: Phase,
 }
 
-impl<E> Guard<E> {
+impl<E: DynEnv> Guard<E> {
     /// Guards `env`.
     pub fn new(env: E) -> Self {
-        Guard { env, over: false }
+        Guard { action_space: env.action_space(), env, phase: Phase::Fresh }
     }
 
     /// The wrapped environment.
@@ -19,9 +39,7 @@ impl<E> Guard<E> {
     }
 }
 
-impl<E: Env> Env for Guard<E> {
-    type Action = E::Action;
-
+impl<E: DynEnv> DynEnv for Guard<E> {
     fn observation_space(&self) -> Space {
         self.env.observation_space()
     }
@@ -30,20 +48,19 @@ impl<E: Env> Env for Guard<E> {
         self.env.action_space()
     }
 
-    #[inline]
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
         self.env.reset(rng, obs)?;
-        self.over = false;
+        self.phase = Phase::Running;
         Ok(())
     }
 
-    #[inline(always)]
-    fn step(&mut self, action: &Self::Action, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
-        if self.over {
-            return Err(EnvError::NeedsReset { when: "after the end of the episode" });
-        }
+    fn step(&mut self, action: ActionRef<'_>, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        self.phase.check()?;
+        check_action(&self.action_space, action)?;
         let step = self.env.step(action, rng, obs)?;
-        self.over = step.end.is_over();
+        if step.end.is_over() {
+            self.phase = Phase::Over;
+        }
         Ok(step)
     }
 
@@ -52,15 +69,15 @@ impl<E: Env> Env for Guard<E> {
     }
 
     fn save(&self) -> Option<EnvState> {
-        Some(EnvState::new("Guard").bool(self.over).wrapping(self.env.save()?))
+        Some(self.phase.save(EnvState::new("Guard")).wrapping(self.env.save()?))
     }
 
     fn restore(&mut self, state: &EnvState) -> Result<(), EnvError> {
         let mut words = state.read("Guard")?;
-        let over = words.bool()?;
+        let phase = Phase::read(&mut words)?;
         words.finish()?;
         self.env.restore(state.wrapped()?)?;
-        self.over = over;
+        self.phase = phase;
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use crate::{Env, EnvError, EnvRng, EnvState, Frame, Space, Step, StepEnd};
 
 /// Truncates an episode after `max_episode_steps` steps; a termination on that very step stays a termination. Refuses to
-/// step an episode that has ended.
+/// step an episode that has ended, and to start one where the limit is 0: no step could be taken in it.
 #[derive(Clone, Debug)]
 pub struct TimeLimit<E> {
     env: E,
@@ -39,6 +39,9 @@ impl<E: Env> Env for TimeLimit<E> {
 
     #[inline]
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        if self.max_episode_steps == 0 {
+            return Err(EnvError::Contract("a time limit of 0 steps leaves no step to take".into()));
+        }
         self.env.reset(rng, obs)?;
         self.elapsed = 0;
         Ok(())

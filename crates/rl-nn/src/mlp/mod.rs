@@ -13,7 +13,8 @@ use self::layer::Layer;
 use self::memory::Memory;
 use crate::network::check;
 use crate::{
-    Activation, Carry, Layout, Network, NnError, Real, Shape, States, TensorNetwork, Workspace, orthogonal,
+    Activation, Carry, Initialization, Layout, Network, NetworkSpec, NnError, Real, Shape, States,
+    TensorNetwork, Workspace,
 };
 
 /// `y = W_L σ(… σ(W_1 x + b_1) …) + b_L`.
@@ -87,17 +88,7 @@ impl Mlp {
         output_gain: f64,
         rng: &mut dyn RngCore,
     ) -> Result<(), NnError> {
-        NnError::check("theta", theta.len(), self.shape.layout.n_params())?;
-        for (l, layer) in self.layers.iter().enumerate() {
-            let gain = if l + 1 == self.layers.len() && !self.activated_output {
-                output_gain
-            } else {
-                std::f64::consts::SQRT_2
-            };
-            orthogonal(&mut theta[layer.weight.clone()], layer.n_out, layer.n_in, gain, rng);
-            theta[layer.bias.clone()].fill(F::zero());
-        }
-        Ok(())
+        self.init(theta, Initialization::Orthogonal { output_gain }, rng)
     }
 
     /// Draws θ uniformly in ±1/√n_in, weights and biases.
@@ -110,15 +101,7 @@ impl Mlp {
     ///
     /// [`NnError::Shape`] when `theta` does not have `n_params` elements.
     pub fn init_uniform<F: Real>(&self, theta: &mut [F], rng: &mut dyn RngCore) -> Result<(), NnError> {
-        use rand::Rng;
-        NnError::check("theta", theta.len(), self.shape.layout.n_params())?;
-        for layer in &self.layers {
-            let bound = 1.0 / (layer.n_in as f64).sqrt();
-            for x in &mut theta[layer.weight.start..layer.bias.end] {
-                *x = F::narrow(rng.random_range(-bound..bound));
-            }
-        }
-        Ok(())
+        self.init(theta, Initialization::Uniform, rng)
     }
 
     /// What follows a layer, if anything does.
@@ -130,6 +113,24 @@ impl Mlp {
 impl<F: Real> Network<F> for Mlp {
     fn shape(&self) -> &Shape {
         &self.shape
+    }
+
+    fn spec(&self) -> Option<NetworkSpec> {
+        Some(NetworkSpec::Mlp {
+            sizes: self.sizes.clone(),
+            activation: self.activation,
+            activated_output: self.activated_output,
+        })
+    }
+
+    fn init(&self, theta: &mut [F], how: Initialization, rng: &mut dyn RngCore) -> Result<(), NnError> {
+        NnError::check("theta", theta.len(), self.shape.layout.n_params())?;
+        for (l, layer) in self.layers.iter().enumerate() {
+            let how = if self.activation_of(l).is_some() { how.hidden() } else { how };
+            let (weight, bias) = theta[layer.weight.start..layer.bias.end].split_at_mut(layer.weight.len());
+            how.layer(weight, bias, (layer.n_out, layer.n_in), rng);
+        }
+        Ok(())
     }
 
     fn prepare(&self, theta: &[F], ws: &mut Workspace<F>) -> Result<(), NnError> {
@@ -193,12 +194,7 @@ impl TensorNetwork for Mlp {
             h = candle_nn::Linear::new(weight, Some(bias)).forward(&h)?;
             h = match self.activation_of(l) {
                 None => h,
-                Some(Activation::Tanh) => h.tanh()?,
-                Some(Activation::Relu) => h.relu()?,
-                Some(Activation::Elu) => h.elu(1.0)?,
-                Some(Activation::Gelu) => h.gelu_erf()?,
-                Some(Activation::Silu) => h.silu()?,
-                Some(Activation::LeakyRelu) => (h.relu()? - (h.neg()?.relu()? * 0.01)?)?,
+                Some(activation) => activation.tensor(&h)?,
             };
         }
         Ok(h)

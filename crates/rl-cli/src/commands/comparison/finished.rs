@@ -46,7 +46,7 @@ pub(crate) fn grouped(records: Vec<Record>) -> (Vec<Group>, Vec<String>) {
         }
         let place = *places.entry(column).or_insert(groups.len());
         if place == groups.len() {
-            groups.push(Group::new(&record.config, record.summary.threshold));
+            groups.push(Group::new(&record.config, record.summary.threshold, record.summary.worst_return));
         }
         groups[place].runs.push(Run::of_record(record));
     }

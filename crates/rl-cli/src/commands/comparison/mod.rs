@@ -9,7 +9,6 @@ mod records;
 mod results;
 mod runner;
 mod until;
-mod worst;
 
 use std::fmt::Write;
 

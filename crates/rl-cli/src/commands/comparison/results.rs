@@ -13,7 +13,6 @@ use rl_stats::{EventTime, Interval, KaplanMeier, MedianInterval, RestrictedMean,
 use rl_train::{Status, Summary};
 
 use super::records::Record;
-use super::worst::worst_return;
 use crate::recorder::EvaluationPoint;
 use crate::settings::NEVER;
 
@@ -31,7 +30,7 @@ pub(crate) struct Group {
     /// What all runs have in common.
     pub(super) settings: Settings,
     pub(super) threshold: Option<f64>,
-    worst: Option<f64>,
+    worst_return: Option<f64>,
     budget: u64,
     evaluates: bool,
     pub(crate) runs: Vec<Run>,
@@ -84,8 +83,8 @@ pub(super) struct Reaching {
 }
 
 impl Group {
-    /// No run yet of what a `config.toml` says; the threshold is that of the environment.
-    pub(crate) fn new(config: &Settings, threshold: Option<f64>) -> Self {
+    /// No run yet of what a `config.toml` says; the threshold and the worst return are those of the environment.
+    pub(crate) fn new(config: &Settings, threshold: Option<f64>, worst_return: Option<f64>) -> Self {
         let text = |key: &str| config.get(key).and_then(|value| value.as_str()).map(str::to_owned);
         let (algo, label) = (text("algo").unwrap_or_default(), text("label"));
         let env = text("env").unwrap_or_default();
@@ -96,7 +95,7 @@ impl Group {
             preset: text("preset").unwrap_or_default(),
             settings: settings.map(|(key, value)| (key.clone(), value.clone())).collect(),
             threshold,
-            worst: worst_return(&env),
+            worst_return,
             budget: config.get("total_steps").and_then(|steps| steps.as_u64()).unwrap_or(0),
             evaluates: config.get("eval_freq").is_some_and(|freq| freq != NEVER),
             runs: Vec::new(),
@@ -123,7 +122,7 @@ impl Group {
 
     /// What a failed run counts as, where one failed.
     pub(super) fn failed_counts_as(&self) -> Option<f64> {
-        self.worst.filter(|_| self.n_failed() > 0 && self.evaluates)
+        self.worst_return.filter(|_| self.n_failed() > 0 && self.evaluates)
     }
 
     /// Whether scores are withheld because of failed runs.

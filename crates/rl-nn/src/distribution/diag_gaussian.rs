@@ -3,10 +3,10 @@ use rl_kernels::StandardNormal;
 use rl_kernels::elementary::{exp, exp_m1};
 
 use super::{
-    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, Noise,
     check_params,
 };
-use crate::{NnError, Real};
+use crate::{Layout, NnError, Real};
 
 /// Independent normals: means from the network, log standard deviations free and shared by all states.
 ///
@@ -34,22 +34,28 @@ impl DiagGaussian {
 }
 
 /// `½ log 2π`
-fn half_log_2pi<F: Real>() -> F {
+pub(super) fn half_log_2pi<F: Real>() -> F {
     F::narrow(0.918_938_533_204_672_7)
 }
 
 /// `eˣ` of one number.
-fn exp_of<F: Real>(x: F) -> F {
+pub(super) fn exp_of<F: Real>(x: F) -> F {
     F::narrow(exp(x.widen()))
 }
 
 impl<F: Real> Distribution<F> for DiagGaussian {
-    fn spec(&self) -> DistributionSpec {
-        DistributionSpec::DiagGaussian { dim: self.dim }
+    fn spec(&self) -> Option<DistributionSpec> {
+        Some(DistributionSpec::DiagGaussian { dim: self.dim })
     }
 
     fn n_outputs(&self) -> usize {
         self.dim
+    }
+
+    fn globals(&self) -> Layout {
+        let mut layout = Layout::new();
+        layout.push("log_std", &[self.dim]);
+        layout
     }
 
     fn n_globals(&self) -> usize {
@@ -67,18 +73,18 @@ impl<F: Real> Distribution<F> for DiagGaussian {
     fn sample(
         &self,
         p: DistParams<'_, F>,
-        rngs: &mut [SampleRng],
+        noise: &mut Noise<F>,
         actions: &mut Actions<F>,
         log_prob: &mut [F],
     ) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
-        NnError::check("the generators", rngs.len(), rows)?;
+        NnError::check("the generators", noise.rngs.len(), rows)?;
         NnError::check("the log-probabilities", log_prob.len(), rows)?;
         let Actions::Continuous(out) = actions else {
             return Err(NnError::ActionKind { distribution: "Gaussian", expected: "continuous" });
         };
         let start = out.len();
-        for (mean, rng) in p.y.chunks_exact(self.dim).zip(rngs) {
+        for (mean, rng) in p.y.chunks_exact(self.dim).zip(&mut noise.rngs) {
             for (&mean, &log_std) in mean.iter().zip(p.globals) {
                 let z: f64 = StandardNormal.sample(rng);
                 out.push(mean + exp_of(log_std) * F::narrow(z));

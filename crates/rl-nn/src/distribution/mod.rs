@@ -4,95 +4,25 @@
 //! entropy and KL divergence, their gradients with respect to those parameters, and its Fisher metric. Losses are
 //! written on these and pulled back through the network with one `vjp`.
 
+mod actions;
 mod categorical;
 mod diag_gaussian;
+mod gaussian;
+mod kl_estimators;
+mod noise;
+mod product;
+mod spec;
 
-use std::sync::Arc;
-
+pub use actions::{Actions, ActionsRef};
 pub use categorical::Categorical;
 pub use diag_gaussian::DiagGaussian;
+pub use gaussian::{Free, FreeGaussian, Gaussian, Gsde, OfNoise, OfState, StateGaussian};
+pub use kl_estimators::{k1, k3, sampled_kl};
+pub use noise::{Noise, SampleRng};
+pub use product::{Bernoulli, MultiCategorical};
+pub use spec::DistributionSpec;
 
-use crate::{NnError, Real, gather};
-
-/// The generator that actions are drawn from: one for every row.
-pub type SampleRng = rand_xoshiro::Xoshiro256PlusPlus;
-
-/// A batch of actions, row-major `[rows, action_len]`.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Actions<F> {
-    /// Indices.
-    Discrete(Vec<usize>),
-    /// Reals.
-    Continuous(Vec<F>),
-}
-
-/// A borrowed batch of actions.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum ActionsRef<'a, F> {
-    /// Indices.
-    Discrete(&'a [usize]),
-    /// Reals.
-    Continuous(&'a [F]),
-}
-
-impl<F> Default for Actions<F> {
-    fn default() -> Self {
-        Actions::Discrete(Vec::new())
-    }
-}
-
-impl<F> Actions<F> {
-    /// The whole batch.
-    pub fn as_ref(&self) -> ActionsRef<'_, F> {
-        match self {
-            Actions::Discrete(a) => ActionsRef::Discrete(a),
-            Actions::Continuous(a) => ActionsRef::Continuous(a),
-        }
-    }
-
-    /// The number of elements.
-    pub fn len(&self) -> usize {
-        match self {
-            Actions::Discrete(a) => a.len(),
-            Actions::Continuous(a) => a.len(),
-        }
-    }
-
-    /// Whether there is no element.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Removes all elements, keeping the memory.
-    pub fn clear(&mut self) {
-        match self {
-            Actions::Discrete(a) => a.clear(),
-            Actions::Continuous(a) => a.clear(),
-        }
-    }
-}
-
-impl<F: Real> Actions<F> {
-    /// Becomes the rows `indices` of `source`, each of `width` elements.
-    ///
-    /// # Panics
-    ///
-    /// If a row lies outside `source`.
-    pub fn gather(&mut self, source: ActionsRef<'_, F>, width: usize, indices: &[usize]) {
-        match (&mut *self, source) {
-            (Actions::Discrete(to), ActionsRef::Discrete(from)) => gather(from, width, indices, to),
-            (Actions::Continuous(to), ActionsRef::Continuous(from)) => gather(from, width, indices, to),
-            (_, ActionsRef::Discrete(_)) => {
-                *self = Actions::Discrete(Vec::new());
-                self.gather(source, width, indices);
-            }
-            (_, ActionsRef::Continuous(_)) => {
-                *self = Actions::Continuous(Vec::new());
-                self.gather(source, width, indices);
-            }
-        }
-    }
-}
+use crate::{Layout, NnError, Real};
 
 /// The parameters of a batch of distributions.
 ///
@@ -120,15 +50,15 @@ pub struct DistGrad<'a, F> {
 ///
 /// # Shapes
 ///
-/// `[rows]`; the score `[rows, n_outputs]` and `[rows, n_globals]`.
+/// `[rows]`; the score `[rows, n_outputs]` and `[rows, n_scores]`.
 #[derive(Debug)]
 pub struct Evaluation<'a, F> {
     /// `log π(a_b)`
     pub log_prob: &'a mut [F],
     /// `−E log π`, in nats.
     pub entropy: &'a mut [F],
-    /// The score `∇ log π(a_b)` of every row with respect to its outputs, and to the free parameters (a row of them for every row, and
-    /// not their sum), if it is wanted.
+    /// The score `∇ log π(a_b)` of every row with respect to its outputs, and what [`Distribution::add_scores`] makes the gradient with
+    /// respect to the free parameters of, if it is wanted.
     pub score: Option<DistGrad<'a, F>>,
 }
 
@@ -141,25 +71,51 @@ pub struct Evaluation<'a, F> {
 /// # Errors
 ///
 /// Every method returns [`NnError::Shape`] for slices that do not fit, [`NnError::ActionKind`] and
-/// [`NnError::ActionRange`] for actions that are not the distribution's.
+/// [`NnError::ActionRange`] for actions that are not the distribution's. A logit of −∞ is an impossible action, which contributes nothing
+/// to any quantity; any other number that is not finite comes out as a NaN.
 pub trait Distribution<F: Real>: Send + Sync {
-    /// What a saved policy records of it.
-    fn spec(&self) -> DistributionSpec;
+    /// What a saved policy records of it; `None` for one that cannot be saved.
+    fn spec(&self) -> Option<DistributionSpec>;
     /// Network outputs a row.
     fn n_outputs(&self) -> usize;
-    /// Free parameters.
-    fn n_globals(&self) -> usize;
+    /// The free parameters with their names and shapes; none by default.
+    fn globals(&self) -> Layout {
+        Layout::new()
+    }
+    /// How many free parameters there are.
+    fn n_globals(&self) -> usize {
+        self.globals().n_params()
+    }
+    /// Elements a row of what [`evaluate`](Distribution::evaluate) leaves for the gradient of the free parameters.
+    fn n_scores(&self) -> usize {
+        self.n_globals()
+    }
     /// Elements of an action.
     fn action_len(&self) -> usize;
     /// An empty batch of actions of its kind.
     fn new_actions(&self) -> Actions<F>;
+
+    /// Makes actions that a mask forbids impossible, by writing −∞ (or, where a bit has only one value left, ±∞) into their logits. Outputs are
+    /// finite before.
+    ///
+    /// # Shapes
+    ///
+    /// `masks` is `[rows, M]`: one a choice, dimension by dimension, `true` for what is allowed; `[rows, 2n]` for `n` bits, whether each may be 0
+    /// and may be 1.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Unmaskable`] where actions cannot be masked, [`NnError::NoAction`] for a row that allows none.
+    fn mask(&self, _masks: &[bool], _y: &mut [F]) -> Result<(), NnError> {
+        Err(NnError::Unmaskable)
+    }
 
     /// Draws an action for every row from that row's generator, appends it, and writes its log-probability.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
     fn sample(
         &self,
         p: DistParams<'_, F>,
-        rngs: &mut [SampleRng],
+        noise: &mut Noise<F>,
         actions: &mut Actions<F>,
         log_prob: &mut [F],
     ) -> Result<(), NnError>;
@@ -189,6 +145,25 @@ pub trait Distribution<F: Real>: Send + Sync {
         actions: ActionsRef<'_, F>,
         out: Evaluation<'_, F>,
     ) -> Result<(), NnError>;
+
+    /// `dglobals ← dglobals + Σ_b w_b ∇ log π(a_b)` with respect to the free parameters, of what [`evaluate`](Distribution::evaluate) left of
+    /// every row: by default its gradient itself.
+    #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
+    fn add_scores(
+        &self,
+        _p: DistParams<'_, F>,
+        scores: &[F],
+        w: &[F],
+        dglobals: &mut [F],
+    ) -> Result<(), NnError> {
+        let n = dglobals.len();
+        NnError::check("the scores of the free parameters", scores.len(), n * w.len())?;
+        for (i, dglobal) in dglobals.iter_mut().enumerate() {
+            let of_rows = scores.iter().skip(i).step_by(n).zip(w);
+            *dglobal += F::narrow(of_rows.map(|(&score, &w)| (w * score).widen()).sum());
+        }
+        Ok(())
+    }
 
     /// `out[b] = KL(old_b ‖ new_b)`, in nats, summed over action dimensions.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
@@ -223,32 +198,6 @@ pub trait Distribution<F: Real>: Send + Sync {
     /// On entry every row sees the same `t.globals`; on return `t.globals` holds the sum over the rows.
     #[allow(clippy::missing_errors_doc, reason = "documented at the trait")]
     fn fisher(&self, p: DistParams<'_, F>, w: F, t: DistGrad<'_, F>) -> Result<(), NnError>;
-}
-
-/// What a saved policy records of its distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum DistributionSpec {
-    /// [`Categorical`] over `n` actions.
-    Categorical {
-        /// The number of actions.
-        n: usize,
-    },
-    /// [`DiagGaussian`] over `dim` reals.
-    DiagGaussian {
-        /// The number of action dimensions.
-        dim: usize,
-    },
-}
-
-impl DistributionSpec {
-    /// The distribution it describes.
-    pub fn build<F: Real>(self) -> Arc<dyn Distribution<F>> {
-        match self {
-            DistributionSpec::Categorical { n } => Arc::new(Categorical { n }),
-            DistributionSpec::DiagGaussian { dim } => Arc::new(DiagGaussian { dim }),
-        }
-    }
 }
 
 /// Checks the parameters and returns the number of rows.

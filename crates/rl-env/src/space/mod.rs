@@ -1,5 +1,9 @@
 //! Spaces: what observations and actions may be.
 
+mod flat;
+mod masks;
+mod parts;
+
 use std::fmt;
 
 use rand::Rng;
@@ -8,6 +12,8 @@ use rl_kernels::StandardNormal;
 use rl_kernels::elementary::ln;
 
 use crate::{ActionRef, EnvError, EnvRng};
+
+pub use parts::SpacePart;
 
 /// A set of observations or actions.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +26,10 @@ pub enum Space {
     MultiBinary(usize),
     /// An n-dimensional box of reals.
     Box(BoxSpace),
+    /// Named parts in order, for observations: the flattened form is that of one part after the other.
+    Dict(Vec<(String, Space)>),
+    /// Parts in order, for observations: the flattened form is that of one part after the other.
+    Tuple(Vec<Space>),
 }
 
 /// A box of reals with a shape and bounds for every element; bounds may be infinite.
@@ -77,7 +87,18 @@ impl Space {
                     .position(|(low, high)| low.is_nan() || high.is_nan() || low > high)?;
                 Some(format!("has element {k} between {} and {}", b.low[k], b.high[k]))
             }
+            Space::Dict(_) | Space::Tuple(_) => self.fault_of_parts(),
             _ => None,
+        }
+    }
+
+    /// What makes this no space of actions: as [`fault`](Space::fault), and parts, which no policy here chooses.
+    pub(crate) fn action_fault(&self) -> Option<String> {
+        match self {
+            Space::Dict(_) | Space::Tuple(_) => {
+                Some("is of several parts, which only observations may be; a MultiDiscrete or a Box holds several numbers".into())
+            }
+            other => other.fault(),
         }
     }
 
@@ -88,22 +109,26 @@ impl Space {
             Space::MultiDiscrete(ns) => ns.iter().sum(),
             Space::MultiBinary(n) => *n,
             Space::Box(b) => b.low.len(),
+            Space::Dict(parts) => parts.iter().map(|(_, part)| part.flat_len()).sum(),
+            Space::Tuple(parts) => parts.iter().map(Space::flat_len).sum(),
         }
     }
 
-    /// The number of elements of an action of this space: one index for `Discrete`, one a dimension otherwise.
+    /// The number of elements of an action of this space: one index for `Discrete`, one a dimension otherwise. A space of parts has no
+    /// actions; its elements are rows of [`flat_len`](Space::flat_len) reals.
     pub fn action_len(&self) -> usize {
         match self {
             Space::Discrete(_) => 1,
             Space::MultiDiscrete(ns) => ns.len(),
             Space::MultiBinary(n) => *n,
             Space::Box(b) => b.low.len(),
+            Space::Dict(_) | Space::Tuple(_) => self.flat_len(),
         }
     }
 }
 
 impl Space {
-    /// Whether `value` is an element. A box contains its bounds, infinite ones included, and never NaN.
+    /// Whether `value` is an element; one of a space of parts is given in flattened form. A box contains its bounds, infinite ones included, and never NaN.
     ///
     /// ```
     /// use rl_env::{ActionRef, BoxSpace, Space};
@@ -122,25 +147,13 @@ impl Space {
             }
             (Space::MultiBinary(n), ActionRef::Discrete(a)) => a.len() == *n && a.iter().all(|&bit| bit < 2),
             (Space::Box(b), ActionRef::Continuous(a)) => b.contains(a),
+            (Space::Dict(_) | Space::Tuple(_), ActionRef::Continuous(a)) => self.contains_flat(a),
             _ => false,
         }
     }
 
-    /// Whether `obs` is an element in flattened form: one-hot where the space is discrete.
-    pub fn contains_flat(&self, obs: &[f32]) -> bool {
-        let bit = |x: f32| x.to_bits() == 0 || x.to_bits() == 1.0_f32.to_bits();
-        let one_hot = |x: &[f32]| x.iter().all(|&x| bit(x)) && x.iter().filter(|&&x| x > 0.5).count() == 1;
-        match self {
-            _ if obs.len() != self.flat_len() => false,
-            Space::Discrete(_) => one_hot(obs),
-            Space::MultiDiscrete(ns) => blocks(ns).all(|block| one_hot(&obs[block])),
-            Space::MultiBinary(_) => obs.iter().all(|&x| bit(x)),
-            Space::Box(b) => b.contains(obs),
-        }
-    }
-
     /// Draws an element: uniform where the space is bounded; an unbounded element of a box is standard normal, one
-    /// bounded on one side exponential from there.
+    /// bounded on one side exponential from there. That of a space of parts comes in flattened form.
     pub fn sample(&self, rng: &mut EnvRng) -> Action {
         match self {
             Space::Discrete(n) => Action::Discrete(vec![index(*n, rng)]),
@@ -149,71 +162,7 @@ impl Space {
             Space::Box(b) => Action::Continuous(
                 b.low.iter().zip(&b.high).map(|(&low, &high)| real(low, high, rng)).collect(),
             ),
-        }
-    }
-
-    /// Writes an element in flattened form: one-hot where the space is discrete, as it is otherwise.
-    ///
-    /// # Shapes
-    ///
-    /// `out` has [`flat_len`](Space::flat_len) elements.
-    ///
-    /// # Errors
-    ///
-    /// [`EnvError::InvalidAction`] for a value that is no element, [`EnvError::WrongLength`] for `out`; it is untouched.
-    pub fn flatten(&self, value: ActionRef<'_>, out: &mut [f32]) -> Result<(), EnvError> {
-        if !self.contains(value) {
-            return Err(EnvError::invalid_action(value, self.clone()));
-        }
-        self.check_flat_len(out.len())?;
-        match (self, value) {
-            (Space::MultiBinary(_), ActionRef::Discrete(bits)) => {
-                out.iter_mut().zip(bits).for_each(|(o, &bit)| *o = bit as f32);
-            }
-            (Space::MultiDiscrete(ns), ActionRef::Discrete(a)) => {
-                out.fill(0.0);
-                blocks(ns).zip(a).for_each(|(block, &i)| out[block.start + i] = 1.0);
-            }
-            (_, ActionRef::Discrete(a)) => {
-                out.fill(0.0);
-                out[a[0]] = 1.0;
-            }
-            (_, ActionRef::Continuous(a)) => out.copy_from_slice(a),
-        }
-        Ok(())
-    }
-
-    /// The element whose flattened form `flat` is.
-    ///
-    /// # Errors
-    ///
-    /// [`EnvError::WrongLength`], and [`EnvError::InvalidAction`] where it is not the form of any element.
-    pub fn unflatten(&self, flat: &[f32]) -> Result<Action, EnvError> {
-        self.check_flat_len(flat.len())?;
-        if !self.contains_flat(flat) {
-            return Err(EnvError::invalid_action(flat, self.clone()));
-        }
-        let hot = |x: &[f32]| x.iter().position(|&x| x > 0.5).unwrap_or_default();
-        Ok(match self {
-            Space::Discrete(_) => Action::Discrete(vec![hot(flat)]),
-            Space::MultiDiscrete(ns) => Action::Discrete(blocks(ns).map(|block| hot(&flat[block])).collect()),
-            Space::MultiBinary(_) => Action::Discrete(flat.iter().map(|&x| usize::from(x > 0.5)).collect()),
-            Space::Box(_) => Action::Continuous(flat.to_vec()),
-        })
-    }
-
-    /// The shape of an observation: that of a box, `[flat_len]` otherwise.
-    pub fn flat_shape(&self) -> Vec<usize> {
-        match self {
-            Space::Box(b) => b.shape.clone(),
-            other => vec![other.flat_len()],
-        }
-    }
-
-    fn check_flat_len(&self, got: usize) -> Result<(), EnvError> {
-        match self.flat_len() {
-            expected if expected == got => Ok(()),
-            expected => Err(EnvError::WrongLength { what: "the flattened value", got, expected }),
+            Space::Dict(_) | Space::Tuple(_) => Action::Continuous(self.sample_parts(rng)),
         }
     }
 }
@@ -259,15 +208,6 @@ fn is_constant(v: &[f32]) -> bool {
     v.windows(2).all(|w| w[0].to_bits() == w[1].to_bits())
 }
 
-/// Where each dimension's one-hot block lies.
-fn blocks(ns: &[usize]) -> impl Iterator<Item = std::ops::Range<usize>> + '_ {
-    ns.iter().scan(0, |start, &n| {
-        let block = *start..*start + n;
-        *start += n;
-        Some(block)
-    })
-}
-
 fn index(n: usize, rng: &mut EnvRng) -> usize {
     if n == 0 { 0 } else { rng.random_range(0..n) }
 }
@@ -308,6 +248,20 @@ impl fmt::Display for Space {
                 write!(f, "Box({}, {}, {:?})", edge(&b.low), edge(&b.high), b.shape)
             }
             Space::Box(b) => write!(f, "Box({:?}, {:?}, {:?})", b.low, b.high, b.shape),
+            Space::Dict(parts) => {
+                f.write_str("Dict(")?;
+                for (i, (name, part)) in parts.iter().enumerate() {
+                    write!(f, "{}{name}: {part}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str(")")
+            }
+            Space::Tuple(parts) => {
+                f.write_str("Tuple(")?;
+                for (i, part) in parts.iter().enumerate() {
+                    write!(f, "{}{part}", if i > 0 { ", " } else { "" })?;
+                }
+                f.write_str(")")
+            }
         }
     }
 }
@@ -328,7 +282,57 @@ mod tests {
             BoxSpace::uniform(0.0, 1.0, &[1, 2, 3]).into(),
             BoxSpace { shape: vec![4], low: vec![-inf, -1.0, -inf, 3.0], high: vec![inf, inf, 1.0, 3.0] }
                 .into(),
+            parts(),
         ]
+    }
+
+    /// A picture, where to go, and a pair of switches and a dial.
+    fn parts() -> Space {
+        Space::dict([
+            ("picture", BoxSpace::uniform(0.0, 1.0, &[1, 2, 2]).into()),
+            ("goal", Space::Discrete(3)),
+            ("panel", Space::Tuple(vec![Space::MultiBinary(2), Space::MultiDiscrete(vec![2, 1])])),
+        ])
+    }
+
+    #[test]
+    fn parts_lie_one_after_the_other_and_have_names() {
+        let space = parts();
+        assert_eq!((space.flat_len(), space.flat_shape(), space.action_len()), (12, vec![12], 12));
+        let leaves = space.parts();
+        let told: Vec<_> = leaves.iter().map(|p| (p.name.as_str(), p.range.clone())).collect();
+        assert_eq!(told, [("picture", 0..4), ("goal", 4..7), ("panel.0", 7..9), ("panel.1", 9..12)]);
+        assert_eq!(leaves[0].space.flat_shape(), [1, 2, 2]);
+        assert_eq!(space.part("panel.1").unwrap().space, &Space::MultiDiscrete(vec![2, 1]));
+        assert!(space.part("panel").is_none());
+        assert_eq!(Space::Discrete(2).parts()[0].range, 0..2);
+        assert_eq!(
+            space.to_string(),
+            "Dict(picture: Box(0, 1, [1, 2, 2]), goal: Discrete(3), panel: Tuple(MultiBinary(2), MultiDiscrete([2, 1])))"
+        );
+        let json = serde_json::to_string(&space).unwrap();
+        assert_eq!(serde_json::from_str::<Space>(&json).unwrap(), space);
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_part_is_wrong_with_the_whole() {
+        let mut flat = vec![0.5, 0.5, 0.5, 0.5, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+        assert!(parts().contains_flat(&flat));
+        flat[4] = 1.0;
+        assert!(!parts().contains_flat(&flat));
+        assert!(!parts().contains(ActionRef::Discrete(&[0; 12])));
+        for (space, words) in [
+            (Space::Dict(vec![]), "has no parts"),
+            (Space::Tuple(vec![]), "has no parts"),
+            (Space::Tuple(vec![Space::Discrete(2), Space::Discrete(0)]), "part \"1\" has no elements"),
+            (Space::dict([("a", Space::Discrete(2)), ("a", Space::Discrete(2))]), "two parts called \"a\""),
+        ] {
+            let fault = space.fault().unwrap();
+            assert!(fault.contains(words), "{fault}");
+        }
+        assert_eq!(parts().fault(), None);
+        assert!(parts().action_fault().unwrap().contains("only observations"));
+        assert_eq!(Space::MultiBinary(2).action_fault(), None);
     }
 
     #[test]

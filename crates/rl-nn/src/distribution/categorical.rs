@@ -2,7 +2,7 @@ use rand::Rng;
 use rl_kernels::vectorize;
 
 use super::{
-    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, SampleRng,
+    Actions, ActionsRef, DistGrad, DistParams, Distribution, DistributionSpec, Evaluation, Noise,
     check_params,
 };
 use crate::{NnError, Real};
@@ -19,68 +19,81 @@ pub struct Categorical {
 }
 
 /// Log-probabilities and probabilities of a batch, `[n, rows]` each: an action's of all rows lie side by side.
-struct LogSoftmax<F> {
+struct LogSoftmax<'m, F> {
     rows: usize,
-    log_p: Vec<F>,
-    p: Vec<F>,
+    log_p: &'m [F],
+    p: &'m mut [F],
+    /// Room for a number a row.
+    room: &'m mut [F],
 }
 
-impl<F: Real> LogSoftmax<F> {
-    /// `π = exp(y − max) / Σ exp(y − max)`, `log π = y − max − log Σ exp(y − max)`; a NaN stays one.
-    fn new(y: &[F], n: usize) -> Self {
-        let (rows, mut log_p) = (y.len() / n, vec![F::zero(); y.len()]);
-        if rows == 0 {
-            return LogSoftmax { rows, p: Vec::new(), log_p };
-        }
-        F::transpose(y, rows, n, &mut log_p);
-        let mut norm = log_p[..rows].to_vec();
-        vectorize(
-            #[inline(always)]
-            || {
-                for line in log_p.chunks_exact(rows).skip(1) {
-                    for (max, &y) in norm.iter_mut().zip(line) {
-                        *max = if y > *max { y } else { *max };
-                    }
-                }
-                for line in log_p.chunks_exact_mut(rows) {
-                    for (y, &max) in line.iter_mut().zip(&norm) {
-                        *y -= max;
-                    }
-                }
-            },
-        );
-        let mut p = log_p.clone();
-        F::exp_in_place(&mut p);
-        norm.fill(F::zero());
-        vectorize(
-            #[inline(always)]
-            || {
-                for line in p.chunks_exact(rows) {
-                    for (z, &p) in norm.iter_mut().zip(line) {
-                        *z += p;
-                    }
-                }
-                for line in p.chunks_exact_mut(rows) {
-                    for (p, &z) in line.iter_mut().zip(&norm) {
-                        *p /= z;
-                    }
-                }
-            },
-        );
-        F::ln_in_place(&mut norm);
-        vectorize(
-            #[inline(always)]
-            || {
-                for line in log_p.chunks_exact_mut(rows) {
-                    for (log_p, &log_z) in line.iter_mut().zip(&norm) {
-                        *log_p -= log_z;
-                    }
-                }
-            },
-        );
-        LogSoftmax { rows, log_p, p }
+impl<F: Real> LogSoftmax<'_, F> {
+    /// Runs `work` with `π = exp(y − max) / Σ exp(y − max)`, `log π = y − max − log Σ exp(y − max)`; a NaN stays one.
+    fn with<R>(y: &[F], n: usize, work: impl FnOnce(LogSoftmax<'_, F>) -> R) -> R {
+        let rows = y.len() / n;
+        F::with_scratch(2 * y.len() + rows, |memory| {
+            let (log_p, memory) = memory.split_at_mut(y.len());
+            let (p, room) = memory.split_at_mut(y.len());
+            if rows > 0 {
+                log_softmax(y, n, log_p, p, room);
+            }
+            work(LogSoftmax { rows, log_p, p, room })
+        })
     }
+}
 
+/// Writes log-probabilities and probabilities, `[n, rows]` each; `norm` is room for a number a row.
+fn log_softmax<F: Real>(y: &[F], n: usize, log_p: &mut [F], p: &mut [F], norm: &mut [F]) {
+    let rows = y.len() / n;
+    F::transpose(y, rows, n, log_p);
+    norm.copy_from_slice(&log_p[..rows]);
+    vectorize(
+        #[inline(always)]
+        || {
+            for line in log_p.chunks_exact(rows).skip(1) {
+                for (max, &y) in norm.iter_mut().zip(line) {
+                    *max = if y > *max { y } else { *max };
+                }
+            }
+            for line in log_p.chunks_exact_mut(rows) {
+                for (y, &max) in line.iter_mut().zip(&*norm) {
+                    *y -= max;
+                }
+            }
+        },
+    );
+    p.copy_from_slice(log_p);
+    F::exp_in_place(p);
+    norm.fill(F::zero());
+    vectorize(
+        #[inline(always)]
+        || {
+            for line in p.chunks_exact(rows) {
+                for (z, &p) in norm.iter_mut().zip(line) {
+                    *z += p;
+                }
+            }
+            for line in p.chunks_exact_mut(rows) {
+                for (p, &z) in line.iter_mut().zip(&*norm) {
+                    *p /= z;
+                }
+            }
+        },
+    );
+    F::ln_in_place(norm);
+    vectorize(
+        #[inline(always)]
+        || {
+            for line in log_p.chunks_exact_mut(rows) {
+                for (log_p, &log_z) in line.iter_mut().zip(&*norm) {
+                    *log_p -= log_z;
+                }
+            }
+        },
+    );
+}
+
+impl<F: Real> LogSoftmax<'_, F> {
     /// `(log π, π)` of one action, `[rows]` each, for every action.
     fn lines(&self) -> impl Iterator<Item = (&[F], &[F])> {
         let rows = self.rows.max(1);
@@ -108,6 +121,17 @@ impl<F: Real> LogSoftmax<F> {
             },
         );
     }
+}
+
+/// Inverse transform: the first action whose cumulated probability exceeds `u` in `[0, 1)`. Where rounding leaves none, the last one that is
+/// possible at all.
+fn chosen(n: usize, p: impl Fn(usize) -> f64, mut u: f64) -> usize {
+    let exceeds = |a: &usize| {
+        u -= p(*a);
+        u < 0.0
+    };
+    let last = || (0..n).rev().find(|a| p(*a) > 0.0).unwrap_or(n - 1);
+    (0..n - 1).find(exceeds).unwrap_or_else(last)
 }
 
 /// Adds `p log(p/q) + q − p`, whose sum over the actions is the divergence and whose terms are not negative: they do not cancel
@@ -144,16 +168,12 @@ impl Categorical {
 }
 
 impl<F: Real> Distribution<F> for Categorical {
-    fn spec(&self) -> DistributionSpec {
-        DistributionSpec::Categorical { n: self.n }
+    fn spec(&self) -> Option<DistributionSpec> {
+        Some(DistributionSpec::Categorical { n: self.n })
     }
 
     fn n_outputs(&self) -> usize {
         self.n
-    }
-
-    fn n_globals(&self) -> usize {
-        0
     }
 
     fn action_len(&self) -> usize {
@@ -164,33 +184,42 @@ impl<F: Real> Distribution<F> for Categorical {
         Actions::Discrete(Vec::new())
     }
 
+    fn mask(&self, masks: &[bool], y: &mut [F]) -> Result<(), NnError> {
+        NnError::check("the masks of the actions", masks.len(), y.len())?;
+        for (row, (mask, y)) in masks.chunks_exact(self.n).zip(y.chunks_exact_mut(self.n)).enumerate() {
+            if !mask.contains(&true) {
+                return Err(NnError::NoAction { row });
+            }
+            y.iter_mut()
+                .zip(mask)
+                .filter(|(_, allowed)| !**allowed)
+                .for_each(|(y, _)| *y = F::neg_infinity());
+        }
+        Ok(())
+    }
+
     fn sample(
         &self,
         p: DistParams<'_, F>,
-        rngs: &mut [SampleRng],
+        noise: &mut Noise<F>,
         actions: &mut Actions<F>,
         log_prob: &mut [F],
     ) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
-        NnError::check("the generators", rngs.len(), rows)?;
+        NnError::check("the generators", noise.rngs.len(), rows)?;
         NnError::check("the log-probabilities", log_prob.len(), rows)?;
         let Actions::Discrete(actions) = actions else {
             return Err(NnError::ActionKind { distribution: "categorical", expected: "discrete" });
         };
-        let pi = LogSoftmax::new(p.y, self.n);
-        let first = actions.len();
-        for (b, rng) in rngs.iter_mut().enumerate() {
-            // Inverse transform: the first action whose cumulated probability exceeds u.
-            let mut u: f64 = rng.random();
-            let last = self.n - 1;
-            let chosen = (0..last).position(|a| {
-                u -= pi.p[a * rows + b].widen();
-                u < 0.0
-            });
-            actions.push(chosen.unwrap_or(last));
-        }
-        pi.log_probs(&actions[first..], log_prob);
-        Ok(())
+        LogSoftmax::with(p.y, self.n, |pi| {
+            let first = actions.len();
+            for (b, rng) in noise.rngs.iter_mut().enumerate() {
+                let p = |a: usize| pi.p[a * rows + b].widen();
+                actions.push(chosen(self.n, p, rng.random()));
+            }
+            pi.log_probs(&actions[first..], log_prob);
+            Ok(())
+        })
     }
 
     fn mode(&self, p: DistParams<'_, F>, actions: &mut Actions<F>) -> Result<(), NnError> {
@@ -214,7 +243,7 @@ impl<F: Real> Distribution<F> for Categorical {
         let rows = self.rows(&p)?;
         let actions = self.indices(actions, rows)?;
         NnError::check("the log-probabilities", out.len(), rows)?;
-        LogSoftmax::new(p.y, self.n).log_probs(actions, out);
+        LogSoftmax::with(p.y, self.n, |pi| pi.log_probs(actions, out));
         Ok(())
     }
 
@@ -228,23 +257,24 @@ impl<F: Real> Distribution<F> for Categorical {
         let actions = self.indices(actions, rows)?;
         NnError::check("the log-probabilities", out.log_prob.len(), rows)?;
         NnError::check("the entropies", out.entropy.len(), rows)?;
-        let mut pi = LogSoftmax::new(p.y, self.n);
-        pi.log_probs(actions, out.log_prob);
-        pi.entropies(out.entropy);
-        let Some(score) = out.score else { return Ok(()) };
-        NnError::check("the score", score.y.len(), p.y.len())?;
-        // ∂ log π(a) / ∂y = 1_a − π
-        pi.p.iter_mut().for_each(|p| *p = -*p);
-        for (b, &a) in actions.iter().enumerate() {
-            pi.p[a * rows + b] += F::one();
-        }
-        F::transpose(&pi.p, self.n, rows, score.y);
-        Ok(())
+        LogSoftmax::with(p.y, self.n, |pi| {
+            pi.log_probs(actions, out.log_prob);
+            pi.entropies(out.entropy);
+            let Some(score) = out.score else { return Ok(()) };
+            NnError::check("the score", score.y.len(), p.y.len())?;
+            // ∂ log π(a) / ∂y = 1_a − π
+            pi.p.iter_mut().for_each(|p| *p = -*p);
+            for (b, &a) in actions.iter().enumerate() {
+                pi.p[a * rows + b] += F::one();
+            }
+            F::transpose(pi.p, self.n, rows, score.y);
+            Ok(())
+        })
     }
 
     fn entropy(&self, p: DistParams<'_, F>, out: &mut [F]) -> Result<(), NnError> {
         NnError::check("the entropies", out.len(), self.rows(&p)?)?;
-        LogSoftmax::new(p.y, self.n).entropies(out);
+        LogSoftmax::with(p.y, self.n, |pi| pi.entropies(out));
         Ok(())
     }
 
@@ -252,17 +282,18 @@ impl<F: Real> Distribution<F> for Categorical {
         let rows = self.rows(&old)?;
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the divergences", out.len(), rows)?;
-        let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
         out.fill(F::zero());
         let mut remainder = vec![F::zero(); rows];
-        for (p, q) in old.lines().zip(new.lines()) {
-            remainder
-                .iter_mut()
-                .zip(q.0.iter().zip(p.0))
-                .for_each(|(d, (&log_q, &log_p))| *d = log_q - log_p);
-            F::exp_remainder_in_place(&mut remainder);
-            add_kl_terms(out, p, q, &remainder);
-        }
+        LogSoftmax::with(old.y, self.n, |old| {
+            LogSoftmax::with(new.y, self.n, |new| {
+                for (p, q) in old.lines().zip(new.lines()) {
+                    let log_ratios = q.0.iter().zip(p.0).map(|(&log_q, &log_p)| log_q - log_p);
+                    remainder.iter_mut().zip(log_ratios).for_each(|(d, log_ratio)| *d = log_ratio);
+                    F::exp_remainder_in_place(&mut remainder);
+                    add_kl_terms(out, p, q, &remainder);
+                }
+            });
+        });
         Ok(())
     }
 
@@ -278,11 +309,12 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the weights", w.len(), rows)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂ log π(a) / ∂y = 1_a − π
-        let pi = LogSoftmax::new(p.y, self.n);
-        for (k, (_, p)) in pi.lines().enumerate() {
-            let g = grad.y.iter_mut().skip(k).step_by(self.n);
-            g.zip(w.iter().zip(p)).for_each(|(g, (&w, &p))| *g -= w * p);
-        }
+        LogSoftmax::with(p.y, self.n, |pi| {
+            for (k, (_, p)) in pi.lines().enumerate() {
+                let g = grad.y.iter_mut().skip(k).step_by(self.n);
+                g.zip(w.iter().zip(p)).for_each(|(g, (&w, &p))| *g -= w * p);
+            }
+        });
         for (g, (&a, &w)) in grad.y.chunks_exact_mut(self.n).zip(actions.iter().zip(w)) {
             g[a] += w;
         }
@@ -290,18 +322,19 @@ impl<F: Real> Distribution<F> for Categorical {
     }
 
     fn entropy_grad(&self, p: DistParams<'_, F>, w: F, grad: DistGrad<'_, F>) -> Result<(), NnError> {
-        let rows = self.rows(&p)?;
+        self.rows(&p)?;
         NnError::check("the gradient", grad.y.len(), p.y.len())?;
         // ∂H/∂y = −π ⊙ (log π + H)
-        let pi = LogSoftmax::new(p.y, self.n);
-        let mut h = vec![F::zero(); rows];
-        pi.entropies(&mut h);
-        for (k, (log_p, p)) in pi.lines().enumerate() {
-            let g = grad.y.iter_mut().skip(k).step_by(self.n);
-            for (g, ((&log_p, &p), &h)) in g.zip(log_p.iter().zip(p).zip(&h)) {
-                *g -= if log_p == F::neg_infinity() { F::zero() } else { w * p * (log_p + h) };
+        LogSoftmax::with(p.y, self.n, |mut pi| {
+            let h = std::mem::take(&mut pi.room);
+            pi.entropies(h);
+            for (k, (log_p, p)) in pi.lines().enumerate() {
+                let g = grad.y.iter_mut().skip(k).step_by(self.n);
+                for (g, ((&log_p, &p), &h)) in g.zip(log_p.iter().zip(p).zip(&*h)) {
+                    *g -= if log_p == F::neg_infinity() { F::zero() } else { w * p * (log_p + h) };
+                }
             }
-        }
+        });
         Ok(())
     }
 
@@ -316,27 +349,33 @@ impl<F: Real> Distribution<F> for Categorical {
         NnError::check("the new distribution parameters", self.rows(&new)?, rows)?;
         NnError::check("the gradient", grad.y.len(), new.y.len())?;
         // ∂KL(p ‖ q)/∂y_new = q − p
-        let (old, new) = (LogSoftmax::new(old.y, self.n), LogSoftmax::new(new.y, self.n));
-        for (k, ((_, p), (_, q))) in old.lines().zip(new.lines()).enumerate() {
-            let g = grad.y.iter_mut().skip(k).step_by(self.n);
-            g.zip(p.iter().zip(q)).for_each(|(g, (&p, &q))| *g += w * (q - p));
-        }
+        LogSoftmax::with(old.y, self.n, |old| {
+            LogSoftmax::with(new.y, self.n, |new| {
+                for (k, ((_, p), (_, q))) in old.lines().zip(new.lines()).enumerate() {
+                    let g = grad.y.iter_mut().skip(k).step_by(self.n);
+                    g.zip(p.iter().zip(q)).for_each(|(g, (&p, &q))| *g += w * (q - p));
+                }
+            });
+        });
         Ok(())
     }
 
     fn fisher(&self, p: DistParams<'_, F>, w: F, t: DistGrad<'_, F>) -> Result<(), NnError> {
-        let rows = self.rows(&p)?;
+        self.rows(&p)?;
         NnError::check("the tangent", t.y.len(), p.y.len())?;
         // M = diag(π) − π πᵀ
-        let (pi, mut mean) = (LogSoftmax::new(p.y, self.n), vec![F::zero(); rows]);
-        for (k, (_, p)) in pi.lines().enumerate() {
-            let t = t.y.iter().skip(k).step_by(self.n);
-            mean.iter_mut().zip(p.iter().zip(t)).for_each(|(mean, (&p, &t))| *mean += p * t);
-        }
-        for (k, (_, p)) in pi.lines().enumerate() {
-            let t = t.y.iter_mut().skip(k).step_by(self.n);
-            t.zip(p.iter().zip(&mean)).for_each(|(t, (&p, &mean))| *t = w * p * (*t - mean));
-        }
+        LogSoftmax::with(p.y, self.n, |mut pi| {
+            let mean = std::mem::take(&mut pi.room);
+            mean.fill(F::zero());
+            for (k, (_, p)) in pi.lines().enumerate() {
+                let t = t.y.iter().skip(k).step_by(self.n);
+                mean.iter_mut().zip(p.iter().zip(t)).for_each(|(mean, (&p, &t))| *mean += p * t);
+            }
+            for (k, (_, p)) in pi.lines().enumerate() {
+                let t = t.y.iter_mut().skip(k).step_by(self.n);
+                t.zip(p.iter().zip(&*mean)).for_each(|(t, (&p, &mean))| *t = w * p * (*t - mean));
+            }
+        });
         Ok(())
     }
 }
@@ -396,6 +435,28 @@ mod tests {
         dist.kl(p, p, &mut kl).unwrap();
         dist.kl_grad(p, p, 1.0, DistGrad { y: &mut g, globals: &mut [] }).unwrap();
         assert_eq!((kl, g), ([0.0; 2], [0.0; 6]));
+    }
+
+    /// Not even for the largest `u` below 1, with probabilities that add up to less.
+    #[test]
+    fn an_impossible_action_is_never_chosen() {
+        let p = [0.3, 0.6999, 0.0];
+        assert_eq!(chosen(3, |a| p[a], 1.0 - 2.0_f64.powi(-53)), 1);
+        assert_eq!(chosen(3, |a| [0.0, 0.5, 0.5][a], 0.0), 1);
+        assert_eq!(chosen(3, |a| p[a], 0.0), 0);
+        let mut y = [1.0_f64, 2.0, 3.0, 4.0, 5.0, 6.0];
+        let dist = Categorical { n: 3 };
+        dist.mask(&[true, true, false, false, true, false], &mut y).unwrap();
+        let inf = f64::INFINITY;
+        assert_eq!(y, [1.0, 2.0, -inf, -inf, 5.0, -inf]);
+        assert!(matches!(
+            dist.mask(&[true, true, true, false, false, false], &mut y),
+            Err(NnError::NoAction { row: 1 })
+        ));
+        let p = DistParams { y: &y, globals: &[] };
+        let mut h = [f64::NAN; 2];
+        dist.entropy(p, &mut h).unwrap();
+        assert!((h[0] - 0.582_203_1).abs() < 1e-6 && h[1] == 0.0, "{h:?}");
     }
 
     #[test]
