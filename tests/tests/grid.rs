@@ -324,4 +324,27 @@ fn seeds_are_added_until_it_is_clear() {
     let lazy = &document["environments"][0]["algorithms"][0];
     assert!(lazy["mean"]["high"].as_f64().unwrap() - lazy["mean"]["low"].as_f64().unwrap() <= 400.0);
     assert_eq!(lazy["iqm"]["low"], Value::Null);
+
+    // Where scores are withheld more seeds tell nothing: the study is over at its first look.
+    let faulty = [
+        "compare",
+        "lazy",
+        "--env",
+        "Faulty-v0",
+        "--until",
+        "1",
+        "--set",
+        "n_steps=400",
+        "--json",
+        "--quiet",
+    ];
+    let output = place.run(&faulty);
+    assert_eq!(output.status.code(), Some(1));
+    let document: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&document["runs"], &document["failed"]), (&json!(40), &json!(40)));
+    assert!(
+        document["notes"][0].as_str().unwrap().contains("But for lazy on Faulty-v0"),
+        "{}",
+        document["notes"]
+    );
 }

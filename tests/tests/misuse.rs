@@ -45,6 +45,7 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("compare --shard 4/3", &["--shard 4/3", "K/N"]),
     ("compare --until 0", &["--until 0", "a positive number"]),
     ("compare --until 1 --bounds 5,1", &["--bounds 5,1", "LOW,HIGH"]),
+    ("compare ppo --until 1 --no-eval", &["--until 1", "ppo is never evaluated"]),
     ("compare --until 1 --seeds 5", &["--until", "--seeds"]),
     ("compare --bounds 0,1", &["--until"]),
     ("compare --runs runs --seeds 3", &["--runs", "--seeds"]),

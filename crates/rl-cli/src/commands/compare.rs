@@ -26,7 +26,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
     let columns = plan(known, &variants, &args.envs, &args.run.settings)?;
     let shard = args.shard.as_deref().map(Shard::parse).transpose()?;
-    let mut until = Until::new(args, columns.len())?;
+    let mut until = Until::new(args, &columns)?;
     let looks = until.as_ref().map_or_else(|| vec![args.seeds.unwrap_or(5)], Until::looks);
     let seeds = looks.last().copied().unwrap_or_default();
     check_seeds(&columns, seeds)?;

@@ -82,20 +82,30 @@ impl Comparison {
         text += "On the same seed all start from the same weights, where their networks agree, and in the same states.\n";
         text += "Final evaluation: the deterministic policy's mean return, mean ± std over seeds. Seconds exclude evaluations.\n";
         text += "To the threshold: Kaplan-Meier medians over seeds, where one that does not reach it counts as not having done so.\n";
-        text += &match self.groups.iter().map(|g| g.runs.len()).min() {
-            Some(least) if least < MIN_RUNS => {
-                format!(
-                    "Intervals (–): none from fewer than {MIN_RUNS} seeds; --seeds {MIN_RUNS} gives some.\n"
-                )
-            }
-            _ => "Intervals: 95 %, bootstrap over seeds; log-log for medians to the threshold.\n".to_owned(),
-        };
+        text += &self.on_intervals();
         let dirs = self.groups.iter().flat_map(|g| &g.runs).filter_map(|run| run.dir.as_ref());
         let dirs: Vec<String> = dirs.map(|dir| dir.display().to_string()).collect();
         if (1..=A_FEW).contains(&dirs.len()) {
             let _ = writeln!(text, "Runs: {}", dirs.join(" "));
         }
         text
+    }
+
+    /// What the intervals are, in a line.
+    fn on_intervals(&self) -> String {
+        let least = self.groups.iter().map(|g| g.runs.len()).min().unwrap_or(MIN_RUNS);
+        if least < MIN_RUNS {
+            return format!(
+                "Intervals (–): none from fewer than {MIN_RUNS} seeds; --seeds {MIN_RUNS} gives some.\n"
+            );
+        }
+        let others = "bootstrap over seeds; log-log for medians to the threshold.\n";
+        if self.groups.iter().any(|group| group.narrowed.is_some()) {
+            return format!(
+                "Intervals: 95 %, that of the study valid whenever one stops; the others {others}"
+            );
+        }
+        format!("Intervals: 95 %, {others}")
     }
 
     fn table(&self, env: &str) -> String {
