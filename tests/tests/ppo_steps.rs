@@ -30,7 +30,7 @@ fn collected() -> (ActorCritic, Batch) {
 fn update(config: PpoConfig) -> (Outcome, Vec<f32>) {
     let (mut agent, batch) = collected();
     let mut rng = EnvRng::seed_from_u64(7);
-    let mut ctx = UpdateContext { rng: &mut rng, progress_remaining: 1.0, reducer: Reducer };
+    let mut ctx = UpdateContext::new(&mut rng);
     let report = Ppo::new(config).unwrap().update(&mut agent, &batch, &mut ctx).unwrap();
     (report.outcome, agent.theta().to_vec())
 }

@@ -3,9 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
 use rand::{Rng, RngCore};
-use rl_algo::{
-    ActorCritic, Algorithm, Batch, LinearizedPolicy, LogStd, NetConfig, Outcome, Reducer, UpdateContext,
-};
+use rl_algo::{ActorCritic, Algorithm, Batch, LinearizedPolicy, LogStd, NetConfig, Outcome, UpdateContext};
 use rl_env::{EnvRng, EnvSpec, Registry, rng::stream};
 use rl_nn::{DistGrad, DistParams, PolicyModel, Shards, States};
 use rl_optim::LinearOperator;
@@ -66,7 +64,7 @@ fn update(
     rng: &mut EnvRng,
 ) -> rl_algo::Report {
     let rng: &mut (dyn RngCore + Send) = rng;
-    let mut ctx = UpdateContext { rng, progress_remaining: 1.0, reducer: Reducer };
+    let mut ctx = UpdateContext::new(rng);
     algorithm.update(agent, batch, &mut ctx).unwrap()
 }
 

@@ -19,7 +19,14 @@ pub struct UpdateContext<'a> {
     pub stop: &'a AtomicBool,
 }
 
-impl UpdateContext<'_> {
+static NEVER: AtomicBool = AtomicBool::new(false);
+
+impl<'a> UpdateContext<'a> {
+    /// The context of an update by itself: the first of a training that nobody stops.
+    pub fn new(rng: &'a mut (dyn RngCore + Send)) -> Self {
+        UpdateContext { rng, progress_remaining: 1.0, reducer: Reducer, stop: &NEVER }
+    }
+
     /// Whether the update need not be finished.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)

@@ -40,9 +40,17 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
     /// The algorithm.
-    pub(crate) algo: String,
+    #[arg(required_unless_present = "resume")]
+    pub(crate) algo: Option<String>,
     /// The environment; `rl envs` lists them. `gym:ID` is one of Python's Gymnasium.
-    pub(crate) env: String,
+    #[arg(required_unless_present = "resume")]
+    pub(crate) env: Option<String>,
+    /// Go on with an interrupted run, or with a finished one for more --total-steps, from its newest checkpoint and with its settings.
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["algo", "env", "preset", "config", "set", "seed", "n_envs", "label", "out"])]
+    pub(crate) resume: Option<PathBuf>,
+    /// Schedules of a run that goes on end with its new --total-steps, instead of those it began with.
+    #[arg(long, requires = "resume")]
+    pub(crate) extend_schedule: bool,
     #[command(flatten)]
     pub(crate) run: RunArgs,
 }
@@ -87,7 +95,7 @@ pub(crate) struct CompareArgs {
 }
 
 /// What a run's settings are made of. Later wins: defaults, preset, --config, --set, the other flags.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SettingArgs {
     /// Named settings; `rl presets` lists them. [default: zoo where it exists, else sb3]
     #[arg(long, value_name = "NAME")]

@@ -45,10 +45,30 @@ pub(crate) struct Ran {
     pub(crate) seen: Seen,
 }
 
+/// Where a run's files go.
+#[derive(Clone, Copy)]
+pub(crate) enum Files<'a> {
+    /// Nowhere.
+    None,
+    /// Into a directory of its own.
+    New(&'a RunDir),
+    /// Into the directory of the run that goes on, with schedules that end with its new budget or as they did.
+    Resumed { dir: &'a RunDir, extend_schedule: bool },
+}
+
+impl<'a> Files<'a> {
+    pub(crate) fn dir(self) -> Option<&'a RunDir> {
+        match self {
+            Files::None => None,
+            Files::New(dir) | Files::Resumed { dir, .. } => Some(dir),
+        }
+    }
+}
+
 /// Trains as configured and leaves everything in the directory, if there is one. What fails says where; what was written until then stays.
 pub(crate) fn run(
     config: &RunConfig,
-    dir: Option<&RunDir>,
+    files: Files<'_>,
     threads: usize,
     progress: Option<Progress>,
     stop: &Arc<AtomicBool>,
@@ -61,23 +81,48 @@ pub(crate) fn run(
                 .named(&config.algo.id, config.settings())
                 .with_sink(recorder.clone())
                 .stopped_by(stop.clone());
-        if let Some(dir) = dir {
-            dir.write("config.toml", &config_file::write(config, false))?;
-            trainer = trainer
-                .with_sink(TensorBoard::create(dir.path())?)
-                .with_sink(Csv::create(&dir.file("progress.csv"))?)
-                .saving_in(dir.clone());
-        }
+        let table = |dir: &RunDir| dir.file("progress.csv");
+        trainer = match files {
+            Files::None => trainer,
+            Files::New(dir) => {
+                dir.write("config.toml", &config_file::write(config, false))?;
+                trainer.with_sink(TensorBoard::create(dir.path())?).with_sink(Csv::create(&table(dir))?)
+            }
+            Files::Resumed { dir, .. } => {
+                trainer.with_sink(TensorBoard::append(dir.path())?).with_sink(Csv::append(&table(dir))?)
+            }
+        };
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
         }
         if let Some(progress) = progress {
             trainer = trainer.with_sink(progress);
         }
+        if let Some(dir) = files.dir() {
+            trainer = trainer.saving_in(dir.clone());
+        }
+        if let Some(checkpoints) = config.checkpoints {
+            trainer = trainer.with_checkpoints(checkpoints);
+        }
+        if let Files::Resumed { dir, extend_schedule } = files {
+            trainer = trainer.resumed_from(dir)?;
+            if extend_schedule {
+                trainer = trainer.extending_schedules();
+            }
+            if !trainer.is_exact() {
+                eprintln!(
+                    "rl: {} cannot be saved: its environments start new episodes, and the run is another one than it would have been \
+                     without the interruption",
+                    config.env.id
+                );
+            }
+            // Perhaps with another budget.
+            dir.write("config.toml", &config_file::write(config, false))?;
+        }
         Ok(with_threads(threads, move || trainer.run())??)
     };
     let ended = train().with_context(|| {
-        let place = dir.map_or_else(String::new, |dir| format!(", in {}", dir.path().display()));
+        let place = files.dir().map_or_else(String::new, |dir| format!(", in {}", dir.path().display()));
         format!("{} on {}, seed {}{place}", config.name(), config.env.id, config.seed)
     });
     Ran { ended, seen: recorder.take() }

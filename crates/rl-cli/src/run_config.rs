@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Result;
 use rl_algo::{Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, from_settings, to_settings};
 use rl_env::EnvSpec;
-use rl_train::{EvalConfig, TrainConfig, check_agent};
+use rl_train::{CheckpointConfig, EvalConfig, TrainConfig, check_agent};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -27,6 +27,7 @@ pub(crate) struct RunConfig {
     pub(crate) label: Option<String>,
     pub(crate) seed: u64,
     pub(crate) eval: Option<EvalConfig>,
+    pub(crate) checkpoints: Option<CheckpointConfig>,
     pub(crate) train: TrainConfig,
     pub(crate) net: NetConfig,
     /// The algorithm's own settings.
@@ -71,6 +72,7 @@ impl RunConfig {
             seed: values["seed"].as_u64().unwrap_or_default(),
             label: values["label"].as_str().map(str::to_owned),
             eval: evaluation(&values["eval_freq"], train.total_steps),
+            checkpoints: checkpoints(&values["checkpoint_freq"], train.total_steps),
             algorithm: restricted(&values, |key| algo.schema.get(key).is_some()),
             algo: algo.clone(),
             env: env.clone(),
@@ -110,6 +112,8 @@ impl RunConfig {
         values.extend(to_settings(&self.train));
         values.insert("seed".to_owned(), self.seed.into());
         values.insert("eval_freq".to_owned(), self.eval.map_or(NEVER.into(), |e| e.freq.into()));
+        let freq = self.checkpoints.map_or(NEVER.into(), |config| config.freq.into());
+        values.insert("checkpoint_freq".to_owned(), freq);
         values.insert("label".to_owned(), self.label.clone().into());
         let of_section = |Section { about, schema }: Section| {
             let keys = schema.iter().map(|setting| setting.key.clone().into_owned());
@@ -157,6 +161,15 @@ fn restricted(settings: &Settings, belongs: impl Fn(&str) -> bool) -> Settings {
 fn part<C: Serialize + DeserializeOwned>(values: &Settings, defaults: &C) -> Result<C> {
     let keys = to_settings(defaults);
     from_settings(&restricted(values, |key| keys.contains_key(key))).map_err(usage)
+}
+
+/// Checkpoints every so many steps, by default in tenths of the run; `"never"` for none.
+fn checkpoints(value: &Value, total_steps: u64) -> Option<CheckpointConfig> {
+    let tenths = CheckpointConfig::tenths(total_steps);
+    match value.as_u64() {
+        Some(freq) => Some(CheckpointConfig { freq, ..tenths }),
+        None => value.is_null().then_some(tenths),
+    }
 }
 
 /// Evaluations every so many steps, by default in tenths of the run.

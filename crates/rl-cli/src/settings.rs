@@ -90,12 +90,18 @@ fn run_schema() -> Schema {
         )
         .log(),
         Setting::new(
+            "checkpoint_freq",
+            EVAL_FREQ,
+            "Environment steps between checkpoints, which ten minutes bring as well; none for a tenth of the run.",
+        )
+        .log(),
+        Setting::new(
             "label",
             LABEL,
             "What tells the run from others of its algorithm; part of its directory's name.",
         ),
     ];
-    Schema::of(&json!({"seed": 0, "eval_freq": null, "label": null}), "", settings)
+    Schema::of(&json!({"seed": 0, "eval_freq": null, "checkpoint_freq": null, "label": null}), "", settings)
 }
 
 /// The algorithm's own name of a key or alias.

@@ -4,28 +4,58 @@ use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use rl_train::{RunDir, Status, Summary};
 use serde_json::{Value, json};
 
-use crate::args::TrainArgs;
+use crate::args::{SettingArgs, TrainArgs};
+use crate::errors::usage;
 use crate::plan::plan_one;
-use crate::run::{INTERRUPTED, Screen, run, stop_on_interrupt, threads};
-use crate::{Known, output};
+use crate::run::{Files, INTERRUPTED, Screen, run, stop_on_interrupt, threads};
+use crate::run_config::RunConfig;
+use crate::{Known, config_file, output};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let config = plan_one(known, &args.algo, &args.env, &args.run.settings)?;
-    let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
-    let _held = dir.lock();
+    let (config, dir) = match (&args.resume, &args.algo, &args.env) {
+        (Some(run_dir), ..) => resumed(run_dir, args, known)?,
+        (None, Some(algo), Some(env)) => {
+            let config = plan_one(known, algo, env, &args.run.settings)?;
+            let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
+            (config, dir)
+        }
+        _ => bail!(usage("an algorithm and an environment, or --resume RUN_DIR")),
+    };
+    let Some(_held) = dir.lock() else {
+        bail!("{}: another process is at work on this run", dir.path().display())
+    };
+    let files = match args.resume {
+        Some(_) => Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule },
+        None => Files::New(&dir),
+    };
     let stop = stop_on_interrupt()?;
     let progress = Screen::new(args.run.quiet).progress();
-    let summary = run(&config, Some(&dir), threads(args.run.threads), progress, &stop).ended?;
+    let summary = run(&config, files, threads(args.run.threads), progress, &stop).ended?;
     if json {
         output::print_json(&document(&summary, Some(dir.path())))?;
     } else {
         output::print(&told(&summary, &dir))?;
     }
     Ok(if summary.status == Status::Interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+}
+
+/// The run that a directory is of, by the `config.toml` in it and what is said beside.
+fn resumed(run_dir: &Path, args: &TrainArgs, known: &Known) -> Result<(RunConfig, RunDir)> {
+    let dir = RunDir::open(run_dir)?;
+    let path = dir.file("config.toml");
+    let file = config_file::read(&path, &known.algorithms)?;
+    let (Some(algo), Some(env)) = (file.algo, file.env) else {
+        bail!(usage(format!(
+            "{}: it does not say which algorithm and environment its run is of",
+            path.display()
+        )))
+    };
+    let settings = SettingArgs { config: Some(path), ..args.run.settings.clone() };
+    Ok((plan_one(known, &algo, &env, &settings)?, dir))
 }
 
 /// A run as `--json` prints it.
@@ -76,7 +106,10 @@ fn told(s: &Summary, dir: &RunDir) -> String {
         );
     }
     if s.status == Status::Interrupted {
-        let _ = writeln!(text, "interrupted; the latest and the best policy are saved");
+        let _ = writeln!(text, "interrupted; go on with: rl train --resume {}", dir.path().display());
+    }
+    for warning in &s.warnings {
+        let _ = writeln!(text, "warning: {warning}");
     }
     let path = dir.path().display();
     let _ = writeln!(text, "in {path}; curves: tensorboard --logdir {path}");

@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
-use rl_train::{RunDir, RunLock, Status};
+use rl_train::{Checkpoint, RunDir, RunLock, Status};
 
 use super::display::Display;
 use super::records::{Record, Table, config_in, identity};
 use super::results::{Ended, Run};
 use crate::config_file;
 use crate::errors::{message, usage};
-use crate::run::{Ran, run};
+use crate::run::{Files, Ran, run};
 use crate::run_config::RunConfig;
 
 /// How the runs share the machine, which changes no result.
@@ -121,13 +121,24 @@ impl Grid<'_> {
         };
         let place = match self.place(&config) {
             Ok(Place::Finished(record)) => return Run::of_record(*record),
-            Ok(Place::Free(dir)) => dir,
+            Ok(Place::Free(dir)) => (dir, false),
+            Ok(Place::Begun(dir, lock)) => (Some((dir, lock)), true),
             Err(error) => return failed(error),
         };
+        let (place, goes_on) = place;
         let (dir, _held) = place.unzip();
-        let Ran { ended, seen } =
-            run(&config, dir.as_ref(), self.share.threads_each, display.progress(), self.stop);
+        let files = match &dir {
+            None => Files::None,
+            Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false },
+            Some(dir) => Files::New(dir),
+        };
+        let Ran { ended, mut seen } =
+            run(&config, files, self.share.threads_each, display.progress(), self.stop);
         let dir = dir.map(|dir| dir.path().to_owned());
+        if let Some(whole) = dir.as_deref().filter(|_| goes_on).and_then(Record::in_dir) {
+            // What was seen is only the part since it went on.
+            seen.curve = whole.curve;
+        }
         let ended = match ended {
             Ok(summary) => Ended::Well(summary),
             Err(error) => Ended::Badly { error: message(&error), left: seen.summary.clone() },
@@ -165,6 +176,11 @@ impl Grid<'_> {
             return Ok(known.map_or(Place::Free(None), |record| Place::Finished(Box::new(record))));
         }
         if let Some((dir, lock)) = unfinished.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock))) {
+            // One that failed would fail again.
+            let failed = Record::in_dir(dir.path()).is_some_and(|r| r.summary.status == Status::Failed);
+            if !failed && !Checkpoint::list(&dir)?.is_empty() {
+                return Ok(Place::Begun(dir, lock));
+            }
             dir.clear()?;
             return Ok(Place::Free(Some((dir, lock))));
         }
@@ -179,6 +195,8 @@ impl Grid<'_> {
 enum Place {
     /// Nothing is to be done.
     Finished(Box<Record>),
+    /// It goes on here.
+    Begun(RunDir, RunLock),
     /// Here; nowhere for a run that leaves no files.
     Free(Option<(RunDir, RunLock)>),
 }
