@@ -18,6 +18,19 @@ pub struct PolicyChange {
     pub surrogate_gain: f64,
 }
 
+impl PolicyChange {
+    /// What of it is not a finite number, if anything is.
+    pub fn non_finite(&self) -> Option<&'static str> {
+        let values = [
+            (self.kl_mean, "mean KL divergence"),
+            (self.kl_max, "largest KL divergence"),
+            (self.entropy, "entropy"),
+            (self.surrogate_gain, "surrogate gain"),
+        ];
+        values.into_iter().find(|(value, _)| !value.is_finite()).map(|(_, what)| what)
+    }
+}
+
 /// Compares the policy at `theta` with the one that collected the batch, on all its states.
 ///
 /// # Errors

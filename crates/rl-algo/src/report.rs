@@ -9,6 +9,15 @@ pub enum Outcome {
     EarlyStopped,
     /// The policy's step was refused for this reason; its parameters are as before, bit for bit.
     Rejected(String),
+    /// Something was not a finite number: what it was. Parameters and optimisers are as before, bit for bit.
+    NonFinite(String),
+}
+
+impl Outcome {
+    /// Whether the policy's parameters are as before.
+    pub fn is_rejected(&self) -> bool {
+        matches!(self, Outcome::Rejected(_) | Outcome::NonFinite(_))
+    }
 }
 
 /// What happened in an update: the same core for every algorithm wherever it has meaning, then its own scalars.

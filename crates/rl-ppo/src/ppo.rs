@@ -12,8 +12,8 @@
 use std::sync::atomic::Ordering;
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Outcome, Report,
-    UpdateContext, adam_state, check_setting, policy_change, restore_adam,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Outcome, PolicyChange,
+    Report, UpdateContext, adam_state, check_setting, policy_change, restore_adam,
 };
 use rl_nn::{DistParams, Shards, State};
 use rl_optim::{Adam, AdamParams, clip_scale};
@@ -109,12 +109,18 @@ impl Algorithm for Ppo {
             self.epochs(&mut pair, agent, batch, ctx, &loss_config, learning_rate)
         });
         self.ledger = ledger;
-        let (totals, outcome) = done?;
-        if let Outcome::Rejected(_) = outcome {
+        let (totals, mut outcome) = done?;
+        let mut change = self.change(agent, batch, ctx)?;
+        if let Some(what) = change.non_finite().filter(|_| !outcome.is_rejected()) {
+            outcome = Outcome::NonFinite(format!("the new policy's {what}"));
+        }
+        // 5
+        if outcome.is_rejected() {
             agent.theta_mut().copy_from_slice(&before.0);
             (self.adam, self.n_updates) = (before.1, before.2);
+            change = self.change(agent, batch, ctx)?;
         }
-        self.report(agent, batch, ctx, &totals, outcome)
+        Ok(self.report(batch, ctx, &totals, &change, outcome))
     }
 
     fn state(&self) -> Result<Option<State>, AlgoError> {
@@ -182,7 +188,7 @@ impl Ppo {
                 }
                 // 5
                 if !loss.grad_norm.is_finite() {
-                    return Ok((totals, Outcome::Rejected("a minibatch's gradient is not finite".into())));
+                    return Ok((totals, Outcome::NonFinite("a minibatch's gradient".into())));
                 }
                 // 3
                 if config.target_kl.is_some_and(|target| loss.policy.approx_kl > 1.5 * target) {
@@ -197,19 +203,18 @@ impl Ppo {
         learners.take_step()?;
         // 5: what the last step made of a finite gradient
         if !agent.theta().iter().all(|x| x.is_finite()) {
-            return Ok((totals, Outcome::Rejected("a parameter is not finite".into())));
+            return Ok((totals, Outcome::NonFinite("a parameter".into())));
         }
         Ok((totals, outcome))
     }
 
-    fn report(
+    /// What the update did to the policy, over the whole batch.
+    fn change(
         &mut self,
         agent: &ActorCritic,
         batch: &Batch,
         ctx: &UpdateContext<'_>,
-        totals: &Totals,
-        outcome: Outcome,
-    ) -> Result<Report, AlgoError> {
+    ) -> Result<PolicyChange, AlgoError> {
         let mut advantages = batch.advantages.clone();
         if self.config.normalize_advantage {
             rl_gae::normalize(&mut advantages);
@@ -217,9 +222,19 @@ impl Ppo {
         let policy_batch = batch.policy_batch(agent, &advantages)?;
         let old = DistParams { y: &batch.rollout.policy_outputs, globals: &batch.rollout.policy_globals };
         let (policy, theta) = (agent.policy(), agent.policy_theta());
-        let change = policy_change(ctx.reducer, policy, theta, &policy_batch, old, &mut self.shards)?;
+        Ok(policy_change(ctx.reducer, policy, theta, &policy_batch, old, &mut self.shards)?)
+    }
+
+    fn report(
+        &self,
+        batch: &Batch,
+        ctx: &UpdateContext<'_>,
+        totals: &Totals,
+        change: &PolicyChange,
+        outcome: Outcome,
+    ) -> Report {
         let mean = |total: f64| total / totals.minibatches;
-        Ok(Report {
+        Report {
             approx_kl: Some(change.kl_mean),
             kl_max: Some(change.kl_max),
             entropy: Some(change.entropy),
@@ -236,6 +251,6 @@ impl Ppo {
                 ("clip_range", self.config.clip_range.at(ctx.progress_remaining)),
             ],
             ..Report::new(outcome)
-        })
+        }
     }
 }

@@ -105,7 +105,12 @@ pub struct EvalConfig {
     pub episodes: usize,
     /// Episodes of the evaluation at the end.
     pub final_episodes: usize,
+    /// Steps after which an episode is left and counts as it stands, so that one without an end does not keep the run waiting for ever.
+    pub max_steps: u64,
 }
+
+/// What [`EvalConfig::max_steps`] is unless somebody says otherwise.
+pub(crate) const MAX_EVAL_STEPS: u64 = 100_000;
 
 impl EvalConfig {
     /// Every tenth of the budget with 20 episodes, and at the end with 100.
@@ -115,7 +120,7 @@ impl EvalConfig {
 
     /// Every `freq` environment steps with 20 episodes, and at the end with 100.
     pub fn every(freq: u64) -> Self {
-        EvalConfig { freq, episodes: 20, final_episodes: 100 }
+        EvalConfig { freq, episodes: 20, final_episodes: 100, max_steps: MAX_EVAL_STEPS }
     }
 }
 

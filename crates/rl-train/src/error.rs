@@ -48,6 +48,17 @@ pub enum TrainError {
         /// Why not.
         reason: String,
     },
+    /// Updates that were not finite, one after another.
+    #[error("{updates} updates in a row were undone, for something was not finite: {what}")]
+    NonFinite {
+        /// What it was.
+        what: String,
+        /// How many.
+        updates: u64,
+    },
+    /// A user's environment, network or algorithm panicked.
+    #[error("a panic: {0}")]
+    Panic(String),
     /// A directory without a checkpoint.
     #[error("{}: there is no checkpoint of a run to go on from", path.display())]
     NoCheckpoint {

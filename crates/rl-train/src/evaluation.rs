@@ -8,6 +8,7 @@ use rl_nn::{ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace}
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
+use crate::config::MAX_EVAL_STEPS;
 
 /// Environments that an evaluation steps together.
 pub(crate) const N_EVAL_ENVS: usize = 20;
@@ -30,6 +31,22 @@ pub struct Actor<'a> {
     pub theta: &'a [f32],
     /// The statistics it sees raw observations through, where it was trained on normalised ones.
     pub normalizer: Option<&'a ObservationNormalizer>,
+}
+
+/// How many episodes an evaluation has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Episodes {
+    /// Their number, at least one.
+    pub n: usize,
+    /// Steps after which one is left and counts as it stands.
+    pub max_steps: u64,
+}
+
+impl From<usize> for Episodes {
+    /// So many, each of at most 100,000 steps.
+    fn from(n: usize) -> Self {
+        Episodes { n, max_steps: MAX_EVAL_STEPS }
+    }
 }
 
 /// Returns and lengths of whole episodes.
@@ -65,9 +82,9 @@ impl Evaluation {
     }
 }
 
-/// Runs `episodes` whole episodes of a policy, at least one.
+/// Runs whole episodes of a policy.
 ///
-/// How many episodes each environment contributes is fixed beforehand, `⌊(episodes + i) / N⌋` of environment `i`: taking
+/// How many episodes each environment contributes is fixed beforehand, `⌊(n + i) / N⌋` of environment `i`: taking
 /// whichever end first would prefer short ones. The starts are those of the stream `(seed, "eval", i)` whenever it is called,
 /// so that evaluations of different policies differ by the policies alone. Returns count the raw rewards; actions that the environment masks are not
 /// taken; the actor's statistics stay as they are, as do those of a normaliser over `env`. Sampled noise that lives longer than a step is drawn once, as
@@ -81,11 +98,12 @@ impl Evaluation {
 pub fn evaluate(
     actor: Actor<'_>,
     env: &mut dyn VecEnv,
-    episodes: usize,
+    episodes: Episodes,
     seed: u64,
     acting: Acting,
     stop: &AtomicBool,
 ) -> Result<Evaluation, TrainError> {
+    let Episodes { n: episodes, max_steps } = episodes;
     let Actor { policy, theta, normalizer } = actor;
     let (n, obs_len) = (env.n_envs(), env.observation_space().flat_len());
     let (net_theta, _) = policy.split(theta)?;
@@ -135,7 +153,9 @@ pub fn evaluate(
             }
             running[i].0 += reward;
             running[i].1 += 1;
-            let counted = end.is_over().then_some(running[i]);
+            // One that is left goes on as the next one: the vector resets its environments by itself.
+            let is_left = running[i].1 >= max_steps;
+            let counted = (end.is_over() || is_left).then_some(running[i]);
             let episode = match env.told_episodes() {
                 None => counted,
                 Some(told) => Some(told[i]).filter(|(_, len)| *len > 0),
@@ -144,7 +164,7 @@ pub fn evaluate(
                 quota[i] -= 1;
                 finished.push(episode);
             }
-            if end.is_over() {
+            if end.is_over() || is_left {
                 running[i] = (0.0, 0);
             }
         }

@@ -6,7 +6,7 @@ use rl_env::{EnvSpec, VecEnv};
 use rl_nn::{Data, NnError, State};
 
 use crate::evaluation::N_EVAL_ENVS;
-use crate::{Acting, Actor, EvalConfig, Evaluation, TrainError, evaluate};
+use crate::{Acting, Actor, Episodes, EvalConfig, Evaluation, TrainError, evaluate};
 
 /// The evaluation's environments, its schedule and the best result so far.
 pub(crate) struct Evaluator {
@@ -14,17 +14,24 @@ pub(crate) struct Evaluator {
     env: Box<dyn VecEnv>,
     next: u64,
     best: Option<f64>,
+    /// Whether the evaluation at the end was.
+    is_done: bool,
 }
 
 impl Evaluator {
     pub(crate) fn new(env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
         let config = EvalConfig { freq: config.freq.max(1), ..config };
         let n = config.episodes.max(config.final_episodes).clamp(1, N_EVAL_ENVS);
-        Ok(Evaluator { config, env: env.make_vec(n)?, next: config.freq, best: None })
+        Ok(Evaluator { config, env: env.make_vec(n)?, next: config.freq, best: None, is_done: false })
     }
 
     /// The number of episodes where an evaluation is due, which is then taken as done.
     pub(crate) fn due(&mut self, step: u64, is_over: bool) -> Option<usize> {
+        // A run that went on with a larger budget will have another end.
+        self.is_done &= is_over;
+        if is_over && std::mem::replace(&mut self.is_done, true) {
+            return None;
+        }
         if !is_over && step < self.next {
             return None;
         }
@@ -40,18 +47,22 @@ impl Evaluator {
         seed: u64,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
+        let episodes = Episodes { n: episodes, max_steps: self.config.max_steps.max(1) };
         evaluate(actor, &mut *self.env, episodes, seed, Acting::Deterministic, stop)
     }
 
     /// When the next one is due, and the best so far.
     pub(crate) fn state(&self) -> Result<State, NnError> {
         let best = Data::F64(self.best.into_iter().collect());
-        Ok(State::new("Evaluator", 1).with("next", self.next)?.with_array("best", best))
+        Ok(State::new("Evaluator", 1)
+            .with("next", self.next)?
+            .with("is_done", self.is_done)?
+            .with_array("best", best))
     }
 
     pub(crate) fn restore(&mut self, state: &State) -> Result<(), NnError> {
         let state = state.owned_by("Evaluator", 1)?;
-        self.next = state.value("next")?;
+        (self.next, self.is_done) = (state.value("next")?, state.value("is_done")?);
         self.best = state.f64s("best")?.first().copied();
         Ok(())
     }

@@ -45,11 +45,12 @@ mod tally;
 pub mod testing;
 mod threshold;
 mod trainer;
+mod watch;
 
 pub use checkpoint::{Checkpoint, CheckpointConfig};
 pub use config::{EvalConfig, TrainConfig};
 pub use error::{SinkError, TrainError};
-pub use evaluation::{Acting, Actor, Evaluation, evaluate};
+pub use evaluation::{Acting, Actor, Episodes, Evaluation, evaluate};
 pub use event::{Event, RolloutStats, RunInfo, Sink, Timing, Update};
 pub use files::{RunDir, RunLock, write_atomically, write_new};
 pub use pictures::{Gif, png};
@@ -59,6 +60,7 @@ pub use sinks::{Csv, Progress, TensorBoard};
 pub use summary::{Status, Summary};
 pub use threshold::reward_threshold;
 pub use trainer::{Trainer, check_agent, new_agent, with_threads};
+pub use watch::{EverySteps, MaxTime, NoImprovement, RewardReached, Verdict, Watcher};
 
 #[cfg(test)]
 use rl_test_support as _;

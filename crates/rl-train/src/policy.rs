@@ -178,7 +178,7 @@ impl Policy {
             normalizer: self.normalizer.as_ref(),
         };
         let never = AtomicBool::new(false);
-        evaluate(actor, &mut *envs, episodes, self.seed, acting, &never)
+        evaluate(actor, &mut *envs, episodes.into(), self.seed, acting, &never)
     }
 
     /// The identifier of the environment it was trained in.

@@ -10,6 +10,8 @@ use crate::Evaluation;
 pub enum Status {
     /// The budget was spent.
     Finished,
+    /// A watcher ended it early.
+    Stopped,
     /// It was asked to stop.
     Interrupted,
     /// It failed.
@@ -32,6 +34,9 @@ pub struct Summary {
     pub status: Status,
     /// Why it failed.
     pub error: Option<String>,
+    /// Why a watcher ended it.
+    #[serde(default)]
+    pub stopped_because: Option<String>,
     /// Environment steps taken.
     pub total_steps: u64,
     /// Seconds from beginning to end, evaluations included.

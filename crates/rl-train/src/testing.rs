@@ -170,7 +170,11 @@ pub fn learns(
     let make = |seed| {
         let agent = new_agent(env, &test.net, seed)?;
         // Evaluated once, at the end.
-        let eval = EvalConfig { freq: u64::MAX / 2, episodes: test.episodes, final_episodes: test.episodes };
+        let eval = EvalConfig {
+            episodes: test.episodes,
+            final_episodes: test.episodes,
+            ..EvalConfig::every(u64::MAX / 2)
+        };
         Trainer::new(env, test.train, agent, algorithm()?, seed)?.with_evaluation(env, eval)
     };
     make(test.first_seed)?;

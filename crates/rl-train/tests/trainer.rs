@@ -123,7 +123,7 @@ fn events_come_in_order_and_the_last_rollout_is_finished() {
     let recorder = Recorder::default();
     let algorithm = Prefer::actions(&[0, 1, 1]);
     let progress = algorithm.seen.clone();
-    let eval = EvalConfig { freq: 150, episodes: 4, final_episodes: 6 };
+    let eval = EvalConfig { episodes: 4, final_episodes: 6, ..EvalConfig::every(150) };
     let mut trainer =
         trainer(algorithm, 3).with_evaluation(&lottery(), eval).unwrap().with_sink(recorder.clone());
     let summary = trainer.run().unwrap();
@@ -154,7 +154,7 @@ fn evaluation_does_not_prefer_short_episodes() {
     let mut env = lottery().make_vec(20).unwrap();
     let stop = AtomicBool::new(false);
     let actor = Actor { policy: agent.policy(), theta: agent.policy_theta(), normalizer: None };
-    let e = evaluate(actor, &mut *env, 100, 7, Acting::Deterministic, &stop).unwrap();
+    let e = evaluate(actor, &mut *env, 100.into(), 7, Acting::Deterministic, &stop).unwrap();
     // The lengths are known beforehand: five draws from each environment's stream, and a point a step.
     let lengths = (0..20).flat_map(|i| {
         let mut rng = stream(7, "eval", i);
@@ -168,7 +168,7 @@ fn evaluation_does_not_prefer_short_episodes() {
     );
     assert!((e.min, e.max) == (1.0, 50.0));
     let stop = AtomicBool::new(true);
-    let stopped = evaluate(actor, &mut *env, 100, 7, Acting::Deterministic, &stop);
+    let stopped = evaluate(actor, &mut *env, 100.into(), 7, Acting::Deterministic, &stop);
     assert!(matches!(stopped, Err(TrainError::Stopped)));
 }
 
@@ -224,7 +224,7 @@ fn learning_sees_normalised_experience() {
 fn the_best_and_the_latest_policy_are_kept() {
     let out = tempfile::tempdir().unwrap();
     let dir = RunDir::create(out.path(), "Lottery-v0", "prefer", 0).unwrap();
-    let eval = EvalConfig { freq: 100, episodes: 20, final_episodes: 20 };
+    let eval = EvalConfig { final_episodes: 20, ..EvalConfig::every(100) };
     let summary = trainer(Prefer::actions(&[0, 1, 0, 0]), 4)
         .with_evaluation(&lottery(), eval)
         .unwrap()

@@ -49,8 +49,12 @@ pub struct PolicyStep {
 
 impl PolicyStep {
     fn rejected(reason: &str, grad_norm: f64, entropy: f64) -> Self {
+        PolicyStep::refused(Outcome::Rejected(reason.to_owned()), grad_norm, entropy)
+    }
+
+    fn refused(outcome: Outcome, grad_norm: f64, entropy: f64) -> Self {
         PolicyStep {
-            outcome: Outcome::Rejected(reason.to_owned()),
+            outcome,
             step_size: 0.0,
             improvement: 0.0,
             expected_improvement: 0.0,
@@ -98,7 +102,7 @@ pub fn policy_step<F: Real>(
     let (surrogate_old, g) = objective.gradient(&mut pi)?;
     let (grad_norm, entropy) = (norm(&g), objective.entropy(old)?);
     if !(surrogate_old.is_finite() && grad_norm.is_finite()) {
-        return Ok(PolicyStep::rejected("the policy gradient is not finite", grad_norm, entropy));
+        return Ok(PolicyStep::refused(Outcome::NonFinite("the policy gradient".into()), grad_norm, entropy));
     }
     if grad_norm < MIN_GRAD_NORM {
         return Ok(PolicyStep::rejected("the policy gradient is zero", grad_norm, entropy));
@@ -112,7 +116,12 @@ pub fn policy_step<F: Real>(
 
     // 4
     let curvature = cg.quadratic_form;
-    if !(curvature > 0.0 && curvature.is_finite()) {
+    if !curvature.is_finite() {
+        let refused =
+            PolicyStep::refused(Outcome::NonFinite("a Fisher-vector product".into()), grad_norm, entropy);
+        return Ok(PolicyStep { cg: Some(cg), ..refused });
+    }
+    if curvature <= 0.0 {
         let rejected =
             PolicyStep::rejected("the curvature along the step is not positive", grad_norm, entropy);
         return Ok(PolicyStep { cg: Some(cg), ..rejected });
@@ -137,6 +146,11 @@ pub fn policy_step<F: Real>(
             ..rejected
         });
     };
+    if !candidate.entropy.is_finite() {
+        let refused =
+            PolicyStep::refused(Outcome::NonFinite("the new policy's entropy".into()), grad_norm, entropy);
+        return Ok(PolicyStep { cg: Some(cg), line_search: Some(search), ..refused });
+    }
     theta.copy_from_slice(&trial);
     Ok(PolicyStep {
         outcome: Outcome::Applied,

@@ -63,6 +63,7 @@ impl Algorithm for Trpo {
         batch: &Batch,
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
+        let before = (agent.theta().to_vec(), self.adam.clone());
         let Trpo { config, adam, policy_shards, critic_shards } = self;
         let learning_rate = config.learning_rate.at(ctx.progress_remaining);
         let fit =
@@ -100,6 +101,13 @@ impl Algorithm for Trpo {
         let (step, critic) = (step?, critic?);
 
         let mut report = report(&step);
+        if !critic.finite && !step.outcome.is_rejected() {
+            report.outcome = Outcome::NonFinite("a parameter of the critic".into());
+        }
+        if let Outcome::NonFinite(_) = report.outcome {
+            agent.theta_mut().copy_from_slice(&before.0);
+            self.adam = before.1;
+        }
         report.extra.push(("critic_rejected", if critic.finite { 0.0 } else { 1.0 }));
         report.value_loss = Some(critic.value_loss);
         report.learning_rate = Some(learning_rate);

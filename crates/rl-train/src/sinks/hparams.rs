@@ -37,7 +37,7 @@ pub(super) fn session_start(info: &RunInfo, now: f64) -> Result<Summary_Value, S
 pub(super) fn session_end(status: Status, now: f64) -> Result<Summary_Value, SinkError> {
     let mut end = SessionEndInfo::new();
     end.set_status(match status {
-        Status::Finished => api::Status::STATUS_SUCCESS,
+        Status::Finished | Status::Stopped => api::Status::STATUS_SUCCESS,
         Status::Interrupted => api::Status::STATUS_UNKNOWN,
         Status::Failed => api::Status::STATUS_FAILURE,
     });

@@ -51,7 +51,7 @@ impl Progress {
     }
 
     fn update(&mut self, update: &Update) -> io::Result<()> {
-        if matches!(update.report.outcome, rl_algo::Outcome::Rejected(_)) {
+        if update.report.outcome.is_rejected() {
             self.rejected += 1;
         }
         let message = self.message(update);
@@ -92,11 +92,11 @@ impl Progress {
         let outcome = match (&summary.status, &summary.eval) {
             (Status::Failed, _) => "failed".to_owned(),
             (Status::Interrupted, _) => "interrupted".to_owned(),
-            (Status::Finished, Some(e)) => {
+            (Status::Finished | Status::Stopped, Some(e)) => {
                 let d = decimals(e.mean);
                 format!("evaluation {:.d$} ± {:.d$}", e.mean, e.std)
             }
-            (Status::Finished, None) => "done".to_owned(),
+            (Status::Finished | Status::Stopped, None) => "done".to_owned(),
         };
         let message =
             format!("{outcome}, {:.0} steps/s, {:.1} s", summary.steps_per_second, summary.wall_seconds);

@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod containment;
 mod resume;
 
 use std::path::PathBuf;
@@ -8,8 +9,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Reducer, Report, Settings, UpdateContext,
-    bounding_for, to_settings,
+    ActorCritic, Algorithm, Batch, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
+    to_settings,
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Reproducible, VecEnv};
@@ -18,9 +19,10 @@ use rl_rollout::{Collector, RolloutError};
 
 use crate::evaluator::Evaluator;
 use crate::tally::Tally;
+use crate::trainer::containment::catch;
 use crate::{
     Actor, CheckpointConfig, EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig,
-    TrainError, Update, reward_threshold,
+    TrainError, Update, Verdict, Watcher, reward_threshold,
 };
 
 /// Trains an agent with an algorithm in an environment.
@@ -59,6 +61,11 @@ pub struct Trainer {
     resumed: bool,
     exact: bool,
     warnings: Vec<String>,
+    /// Updates in a row that were not finite.
+    non_finite: u64,
+    watchers: Vec<Box<dyn Watcher>>,
+    /// Why a watcher ended the run.
+    verdict: Option<String>,
 }
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
@@ -160,6 +167,9 @@ impl Trainer {
             resumed: false,
             exact: true,
             warnings: Vec::new(),
+            non_finite: 0,
+            watchers: Vec::new(),
+            verdict: None,
             config,
             agent,
             algorithm,
@@ -204,6 +214,12 @@ impl Trainer {
         self
     }
 
+    /// Lets somebody end the run early.
+    pub fn with_watcher(mut self, watcher: impl Watcher + 'static) -> Self {
+        self.watchers.push(Box::new(watcher));
+        self
+    }
+
     /// Ends the run once the flag is set: at once where it has checkpoints, for the unfinished iteration is computed again when it goes on; after
     /// the update in progress otherwise.
     pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
@@ -224,7 +240,7 @@ impl Trainer {
     /// written until then stays, and the sinks are told of the end.
     pub fn run(&mut self) -> Result<Summary, TrainError> {
         self.tally.started = Instant::now();
-        let outcome = self.train();
+        let outcome = catch(|| self.train());
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
         let saved = if is_finite { self.save_policy(RunDir::latest) } else { Ok(()) };
         let outcome = outcome.and(saved);
@@ -243,6 +259,7 @@ impl Trainer {
             false => Event::RunStarted(info),
         };
         tell(&mut self.sinks, begins)?;
+        judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
         if self.snapshot.is_none() && self.checkpoints.is_some() && self.dir.is_some() {
             self.snapshot = self.take_snapshot()?;
@@ -267,7 +284,11 @@ impl Trainer {
                 outcome => outcome?,
             }
             if self.is_over() {
-                return Ok(());
+                // Where it was ended by what an evaluation showed.
+                return match self.evaluate_if_due() {
+                    Err(TrainError::Stopped) => Ok(()),
+                    ended => ended,
+                };
             }
             if self.is_stopped() {
                 self.tally.stopped = true;
@@ -278,7 +299,7 @@ impl Trainer {
                 TrainError::Stopped => e,
                 e => TrainError::At { update, step, source: Box::new(e) },
             };
-            outcome = self.step().map_err(at);
+            outcome = catch(|| self.step()).map_err(at);
         }
     }
 
@@ -298,6 +319,7 @@ impl Trainer {
             // It may have ended early.
             return Err(TrainError::Stopped);
         }
+        self.contain(&report)?;
         self.emit(report)?;
         self.boundary()?;
         self.evaluate_if_due()
@@ -324,7 +346,7 @@ impl Trainer {
 
     fn emit(&mut self, report: Report) -> Result<(), TrainError> {
         self.tally.updates += 1;
-        self.tally.rejected += u64::from(matches!(report.outcome, Outcome::Rejected(_)));
+        self.tally.rejected += u64::from(report.outcome.is_rejected());
         let update = Update {
             step: self.tally.step,
             iteration: self.tally.updates,
@@ -336,7 +358,9 @@ impl Trainer {
         if let Some(tag) = update.duplicate_tag() {
             return Err(TrainError::DuplicateScalar(tag));
         }
-        tell(&mut self.sinks, Event::Update(&update))
+        tell(&mut self.sinks, Event::Update(&update))?;
+        judge(&mut self.watchers, Event::Update(&update), &mut self.verdict);
+        Ok(())
     }
 
     fn evaluate_if_due(&mut self) -> Result<(), TrainError> {
@@ -366,7 +390,9 @@ impl Trainer {
         }
         self.tally.last_evaluation = is_over.then_some(evaluation);
         let evaluation = &evaluation;
-        tell(&mut self.sinks, Event::Evaluation { step, evaluation })?;
+        let event = Event::Evaluation { step, evaluation };
+        tell(&mut self.sinks, event)?;
+        judge(&mut self.watchers, event, &mut self.verdict);
         self.boundary()
     }
 
@@ -381,7 +407,7 @@ impl Trainer {
     }
 
     fn is_over(&self) -> bool {
-        self.tally.step >= self.config.total_steps
+        self.tally.step >= self.config.total_steps || self.verdict.is_some()
     }
 
     /// Tells every sink of the end and writes `summary.json`; the first error counts.
@@ -399,6 +425,7 @@ impl Trainer {
         let status = match error {
             Some(_) => Status::Failed,
             None if self.tally.stopped => Status::Interrupted,
+            None if self.verdict.is_some() => Status::Stopped,
             None => Status::Finished,
         };
         Summary {
@@ -408,6 +435,7 @@ impl Trainer {
             seed: info.seed,
             status,
             error: error.map(TrainError::to_string),
+            stopped_because: self.verdict.clone(),
             total_steps: tally.step,
             wall_seconds: tally.started.elapsed().as_secs_f64(),
             steps_per_second: tally.timing().fps,
@@ -421,6 +449,15 @@ impl Trainer {
             steps_to_threshold: tally.threshold_reached.map(|(step, _)| step),
             seconds_to_threshold: tally.threshold_reached.map(|(_, seconds)| seconds),
             warnings: self.warnings.clone(),
+        }
+    }
+}
+
+/// Asks every watcher; the first reason to stop counts.
+fn judge(watchers: &mut [Box<dyn Watcher>], event: Event<'_>, verdict: &mut Option<String>) {
+    for watcher in watchers {
+        if let (Verdict::Stop(reason), None) = (watcher.watch(event), &*verdict) {
+            *verdict = Some(reason);
         }
     }
 }

@@ -273,6 +273,7 @@ impl Run {
     pub(super) fn status(&self) -> &'static str {
         match self.summary().map(|s| s.status) {
             Some(Status::Finished) => "finished",
+            Some(Status::Stopped) => "stopped",
             Some(Status::Interrupted) => "interrupted",
             Some(Status::Failed) | None => "failed",
         }
