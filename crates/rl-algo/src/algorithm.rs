@@ -1,6 +1,9 @@
 //! The seam between algorithms and whoever trains with them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rand::RngCore;
+use rl_nn::{NnError, State};
 
 use crate::{ActorCritic, AlgoError, Batch, Reducer, Report};
 
@@ -12,6 +15,15 @@ pub struct UpdateContext<'a> {
     pub progress_remaining: f64,
     /// Means over the batch.
     pub reducer: Reducer,
+    /// Set when the run is to be stopped: an update may then end early, with any result, for it will be computed again.
+    pub stop: &'a AtomicBool,
+}
+
+impl UpdateContext<'_> {
+    /// Whether the update need not be finished.
+    pub fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
 }
 
 /// An on-policy algorithm.
@@ -30,6 +42,25 @@ pub trait Algorithm: Send {
         batch: &Batch,
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError>;
+
+    /// Everything that changes from update to update and that the next one depends on, beside the agent's parameters; `None` for an algorithm that cannot
+    /// say, whose runs cannot be resumed.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError`] when it cannot be put into words.
+    fn state(&self) -> Result<Option<State>, AlgoError> {
+        Ok(None)
+    }
+
+    /// Goes on from a state that [`state`](Self::state) gave, for an agent of the same kind.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError`] for a state that is another algorithm's, or of another agent; the algorithm is as before then.
+    fn restore(&mut self, _agent: &ActorCritic, _state: &State) -> Result<(), AlgoError> {
+        Err(NnError::Saved("this algorithm cannot be put back into a state".to_owned()).into())
+    }
 
     /// Checks the algorithm's settings against the size of a rollout, before anything runs.
     ///

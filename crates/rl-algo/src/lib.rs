@@ -22,6 +22,7 @@ mod reducer;
 mod registry;
 mod report;
 mod schema;
+mod state;
 
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
 pub use algorithm::{Algorithm, UpdateContext};
@@ -36,6 +37,7 @@ pub use reducer::Reducer;
 pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, nearest};
 pub use report::{Outcome, Report};
 pub use schema::{Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings};
+pub use state::{adam_state, restore_adam};
 
 #[cfg(test)]
 use rl_test_support as _;

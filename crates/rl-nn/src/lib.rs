@@ -35,6 +35,7 @@ mod network;
 mod policy;
 mod shards;
 mod spec;
+mod state;
 mod states;
 mod trained;
 
@@ -65,6 +66,7 @@ pub use policy::PolicyModel;
 pub use rl_kernels::{Finish, Init, MatRef, Real, Reproducible};
 pub use shards::{SHARD_ROWS, ShardedLinearized, Shards};
 pub use spec::{FreeParameters, NetworkSpec};
+pub use state::State;
 pub use states::{Carry, States};
 pub use trained::{PolicySpec, TrainedPolicy};
 

@@ -9,11 +9,13 @@
 //! 5. a non-finite gradient or parameter ends the update and undoes it
 //! ```
 
+use std::sync::atomic::Ordering;
+
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Outcome, Report,
-    UpdateContext, check_setting, policy_change,
+    UpdateContext, adam_state, check_setting, policy_change, restore_adam,
 };
-use rl_nn::{DistParams, Shards};
+use rl_nn::{DistParams, Shards, State};
 use rl_optim::{Adam, AdamParams, clip_scale};
 use rl_rollout::Minibatches;
 
@@ -59,6 +61,11 @@ pub fn spec() -> AlgorithmSpec {
         .with_schema(PpoConfig::schema())
 }
 
+/// Adam with Stable-Baselines3's ε.
+fn new_adam(n_params: usize) -> Adam<f32> {
+    Adam::new(n_params, AdamParams { eps: 1e-5, ..AdamParams::default() })
+}
+
 /// Sums over the minibatches of an update.
 #[derive(Default)]
 struct Totals {
@@ -92,7 +99,6 @@ impl Algorithm for Ppo {
     ) -> Result<Report, AlgoError> {
         let learning_rate = self.config.learning_rate.at(ctx.progress_remaining);
         let loss_config = self.config.loss(ctx.progress_remaining);
-        let new_adam = |n| Adam::new(n, AdamParams { eps: 1e-5, ..AdamParams::default() });
         if self.adam.is_empty() {
             self.adam = Learners::sizes(agent).into_iter().map(new_adam).collect();
         }
@@ -109,6 +115,29 @@ impl Algorithm for Ppo {
             (self.adam, self.n_updates) = (before.1, before.2);
         }
         self.report(agent, batch, ctx, &totals, outcome)
+    }
+
+    fn state(&self) -> Result<Option<State>, AlgoError> {
+        let mut state =
+            State::new("Ppo", 1).with("n_updates", self.n_updates)?.with("n_optimisers", self.adam.len())?;
+        for (i, adam) in self.adam.iter().enumerate() {
+            state = state.with_part(&format!("adam{i}"), adam_state(adam)?);
+        }
+        Ok(Some(state))
+    }
+
+    fn restore(&mut self, agent: &ActorCritic, state: &State) -> Result<(), AlgoError> {
+        let state = state.owned_by("Ppo", 1)?;
+        let mut adams = Vec::new();
+        if state.value::<usize>("n_optimisers")? > 0 {
+            for (i, size) in Learners::sizes(agent).into_iter().enumerate() {
+                let mut adam = new_adam(size);
+                restore_adam(&mut adam, state.part(&format!("adam{i}"))?)?;
+                adams.push(adam);
+            }
+        }
+        (self.n_updates, self.adam) = (state.value("n_updates")?, adams);
+        Ok(())
     }
 
     fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
@@ -148,6 +177,9 @@ impl Ppo {
                 };
                 let loss = learners.loss(pair, ctx.reducer, &minibatch, loss_config)?;
                 totals.add(&loss, config);
+                if ctx.stop.load(Ordering::Relaxed) {
+                    break 'update;
+                }
                 // 5
                 if !loss.grad_norm.is_finite() {
                     return Ok((totals, Outcome::Rejected("a minibatch's gradient is not finite".into())));

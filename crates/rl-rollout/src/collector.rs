@@ -1,9 +1,13 @@
 //! Stepping environments with a policy.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{EnvError, ObservationNormalizer, StepEnd, VecEnv};
-use rl_nn::{Actions, ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
+use rl_env::{EnvError, EnvState, ObservationNormalizer, StepEnd, VecEnv, VecEnvState};
+use rl_nn::distribution::SampleRng;
+use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
 
 use crate::{Rollout, RolloutError};
 
@@ -22,6 +26,7 @@ pub struct Episode {
 /// Rollouts hold observations and rewards as the [`VecEnv`] gives them, normalised where it normalises; episodes count raw rewards.
 pub struct Collector {
     parts: Vec<Part>,
+    stop: Arc<AtomicBool>,
 }
 
 /// Some neighbouring environments: a rollout of them needs nothing of the others.
@@ -87,7 +92,47 @@ impl Collector {
             }
             parts.push(part);
         }
-        Ok(Collector { parts })
+        Ok(Collector { parts, stop: Arc::default() })
+    }
+
+    /// Lets rollouts end with [`RolloutError::Stopped`] once the flag is set.
+    pub fn stop_by(&mut self, stop: Arc<AtomicBool>) {
+        self.stop = stop;
+    }
+
+    /// Everything that the next rollout depends on: environments, normalisers, generators, noise, episodes in flight. Environments that cannot be saved
+    /// are left out, and will start new episodes.
+    ///
+    /// # Errors
+    ///
+    /// [`RolloutError::Nn`] for what a state cannot hold.
+    pub fn state(&self) -> Result<State, RolloutError> {
+        let mut state = State::new("Collector", 1).with("parts", self.parts.len())?;
+        for (i, part) in self.parts.iter().enumerate() {
+            state = state.with_part(&format!("part{i}"), part.state()?);
+        }
+        Ok(state)
+    }
+
+    /// Goes on from a state that [`state`](Self::state) gave of the same environments, and says whether all of it is as it was. Environments that could
+    /// not be saved have their normalisers as they were, and start new episodes where it is said which resumption it is: from the streams
+    /// `(seed, "env/{resumes}", i)`, others than before.
+    ///
+    /// # Errors
+    ///
+    /// [`RolloutError::Nn`] and [`RolloutError::Env`] for a state of other environments. The environments cannot be collected from then.
+    pub fn restore(&mut self, state: &State, seed: u64, resumes: Option<u64>) -> Result<bool, RolloutError> {
+        let state = state.owned_by("Collector", 1)?;
+        let parts: usize = state.value("parts")?;
+        if parts != self.parts.len() {
+            let message = format!("environments in {parts} parts, expected {}", self.parts.len());
+            return Err(NnError::Saved(message).into());
+        }
+        let mut exact = true;
+        for (i, part) in self.parts.iter_mut().enumerate() {
+            exact &= part.restore(state.part(&format!("part{i}"))?, seed, resumes)?;
+        }
+        Ok(exact)
     }
 
     /// The statistics observations are normalised with, where they are.
@@ -119,13 +164,14 @@ impl Collector {
         if let [part] = &mut self.parts[..] {
             // On this thread, and in the caller's buffer.
             std::mem::swap(&mut part.rollout, rollout);
-            let outcome = part.collect(policy, theta, n_steps);
+            let outcome = part.collect(policy, theta, n_steps, &self.stop);
             std::mem::swap(&mut part.rollout, rollout);
             self.report_finished(rollout.n_steps, finished);
             return outcome;
         }
+        let stop = &self.stop;
         let outcomes: Vec<_> =
-            self.parts.par_iter_mut().map(|part| part.collect(policy, theta, n_steps)).collect();
+            self.parts.par_iter_mut().map(|part| part.collect(policy, theta, n_steps, stop)).collect();
         let parts: Vec<&Rollout> = self.parts.iter().map(|part| &part.rollout).collect();
         let failed = outcomes
             .into_iter()
@@ -151,6 +197,58 @@ impl Collector {
 }
 
 impl Part {
+    fn state(&self) -> Result<State, RolloutError> {
+        let Part { env, noise, episodes, .. } = self;
+        let state = State::new("Environments", 1)
+            .with("first", self.first)?
+            .with("env", env.save())?
+            .with("layers", env.save_layers())?
+            .with("rngs", &noise.rngs)?
+            .with("noise_age", noise.age)?
+            .with("starts", &episodes.starts)?
+            .with("lens", &episodes.lens)?
+            .with_array("noise", Data::F32(noise.state.clone()))
+            .with_array("returns", Data::F64(episodes.returns.clone()));
+        Ok(state)
+    }
+
+    fn restore(&mut self, state: &State, seed: u64, resumes: Option<u64>) -> Result<bool, RolloutError> {
+        let state = state.owned_by("Environments", 1)?;
+        let n = self.env.n_envs();
+        let rngs: Vec<SampleRng> = state.value("rngs")?;
+        let (starts, lens): (Vec<bool>, Vec<u64>) = (state.value("starts")?, state.value("lens")?);
+        let returns = state.f64s("returns")?;
+        let lengths = [rngs.len(), starts.len(), lens.len(), returns.len()];
+        if state.value::<usize>("first")? != self.first || lengths.iter().any(|len| *len != n) {
+            return Err(
+                NnError::Saved(format!("the state is of {} environments, expected {n}", rngs.len())).into()
+            );
+        }
+        self.noise.rngs = rngs;
+        self.noise.state = state.all_f32s("noise")?.to_vec();
+        self.noise.age = state.value("noise_age")?;
+        self.episodes.finished.clear();
+        let saved: Option<VecEnvState> = state.value("env")?;
+        let exact = saved.is_some();
+        match saved {
+            Some(saved) => {
+                self.env.restore(&saved)?;
+                let episodes = &mut self.episodes;
+                (episodes.starts, episodes.returns, episodes.lens) = (starts, returns.to_vec(), lens);
+            }
+            None => {
+                self.env.restore_layers(&state.value::<Vec<EnvState>>("layers")?)?;
+                if let Some(resumes) = resumes {
+                    self.env.reset(seed, &format!("env/{resumes}"))?;
+                }
+                let episodes = &mut self.episodes;
+                (episodes.starts, episodes.returns, episodes.lens) =
+                    (vec![true; n], vec![0.0; n], vec![0; n]);
+            }
+        }
+        Ok(exact)
+    }
+
     fn new(mut env: Box<dyn VecEnv>, first: usize, seed: u64) -> Result<Self, RolloutError> {
         env.reset(seed, "env")?;
         let n = env.n_envs();
@@ -175,6 +273,7 @@ impl Part {
         policy: &PolicyModel<f32>,
         theta: &[f32],
         n_steps: usize,
+        stop: &AtomicBool,
     ) -> Result<(), RolloutError> {
         let Part { first, env, noise, episodes, ws, bounded, rollout } = self;
         rollout.clear();
@@ -206,6 +305,9 @@ impl Part {
         rollout.n_envs = n;
         rollout.policy_globals.extend_from_slice(globals);
         for t in 0..n_steps {
+            if stop.load(Ordering::Relaxed) {
+                return Err(RolloutError::Stopped);
+            }
             let (row, y_start, a_start) = (t * n, t * n * n_outputs, t * n * action_len);
             rollout.observations.extend_from_slice(env.observations());
             rollout.episode_starts.extend_from_slice(&episodes.starts);

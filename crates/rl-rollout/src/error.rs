@@ -30,6 +30,9 @@ pub enum RolloutError {
         /// The step of the rollout.
         step: usize,
     },
+    /// The rollout was asked to stop.
+    #[error("the rollout was stopped")]
+    Stopped,
     /// Policy and environment do not fit.
     #[error("{what}: the policy has {policy}, the environment {env}")]
     Mismatch {

@@ -48,6 +48,20 @@ pub enum TrainError {
         /// Why not.
         reason: String,
     },
+    /// A directory without a checkpoint.
+    #[error("{}: there is no checkpoint of a run to go on from", path.display())]
+    NoCheckpoint {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A checkpoint that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// Two of an update's scalars have the same name.
     #[error("the algorithm reports {0:?} twice, or under a name that every update has")]
     DuplicateScalar(String),
@@ -74,8 +88,8 @@ pub enum TrainError {
     /// A picture that no file can hold.
     #[error("cannot draw: {0}")]
     Picture(String),
-    /// An evaluation was asked to stop.
-    #[error("the evaluation was stopped")]
+    /// The run was asked to stop.
+    #[error("the run was stopped")]
     Stopped,
     /// The system gives no threads.
     #[error("cannot start {threads} threads: {reason}")]
@@ -124,6 +138,17 @@ pub enum SinkError {
         /// The scalar.
         tag: String,
     },
+    /// A log that is not the one that a checkpoint speaks of.
+    #[error("{}: {reason}", path.display())]
+    Log {
+        /// The log.
+        path: PathBuf,
+        /// What differs.
+        reason: String,
+    },
+    /// A sink's state that cannot be used.
+    #[error(transparent)]
+    State(#[from] rl_nn::NnError),
     /// A user's sink failed for a reason of its own.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 
 use rl_env::{EnvSpec, VecEnv};
+use rl_nn::{Data, NnError, State};
 
 use crate::evaluation::N_EVAL_ENVS;
 use crate::{Acting, Actor, EvalConfig, Evaluation, TrainError, evaluate};
@@ -40,6 +41,19 @@ impl Evaluator {
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
         evaluate(actor, &mut *self.env, episodes, seed, Acting::Deterministic, stop)
+    }
+
+    /// When the next one is due, and the best so far.
+    pub(crate) fn state(&self) -> Result<State, NnError> {
+        let best = Data::F64(self.best.into_iter().collect());
+        Ok(State::new("Evaluator", 1).with("next", self.next)?.with_array("best", best))
+    }
+
+    pub(crate) fn restore(&mut self, state: &State) -> Result<(), NnError> {
+        let state = state.owned_by("Evaluator", 1)?;
+        self.next = state.value("next")?;
+        self.best = state.f64s("best")?.first().copied();
+        Ok(())
     }
 
     /// Whether no earlier evaluation was better.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use rl_algo::{Report, Settings};
+use rl_nn::State;
 
 use crate::{Evaluation, SinkError, Summary};
 
@@ -12,6 +13,13 @@ use crate::{Evaluation, SinkError, Summary};
 pub enum Event<'a> {
     /// The run begins.
     RunStarted(&'a RunInfo),
+    /// A run goes on that was begun before.
+    RunResumed {
+        /// What is known of it.
+        info: &'a RunInfo,
+        /// Environment steps so far.
+        step: u64,
+    },
     /// A rollout was collected and the agent updated.
     Update(&'a Update),
     /// The policy was evaluated; the update at the same step was told before.
@@ -91,7 +99,7 @@ impl Event<'_> {
                 let values = [evaluation.mean, evaluation.mean_length];
                 EVAL_TAGS.into_iter().map(Cow::Borrowed).zip(values).collect()
             }
-            Event::RunStarted(_) | Event::RunFinished(_) => Vec::new(),
+            Event::RunStarted(_) | Event::RunResumed { .. } | Event::RunFinished(_) => Vec::new(),
         }
     }
 }
@@ -140,4 +148,22 @@ pub trait Sink: Send {
     ///
     /// [`SinkError`] when that fails.
     fn event(&mut self, event: Event<'_>) -> Result<(), SinkError>;
+
+    /// Where it stands, everything it was told being on its way; `None` (the default) for a sink that need not know when a run goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when that cannot be found out.
+    fn state(&mut self) -> Result<Option<State>, SinkError> {
+        Ok(None)
+    }
+
+    /// Forgets what it was told after a state that [`state`](Sink::state) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when that cannot be done.
+    fn restore(&mut self, _state: &State) -> Result<(), SinkError> {
+        Ok(())
+    }
 }

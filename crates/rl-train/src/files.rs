@@ -104,6 +104,21 @@ impl RunDir {
         self.path.clone()
     }
 
+    /// Where checkpoints are.
+    pub fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    /// A directory that is there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] where it is not.
+    pub fn open(path: &Path) -> Result<Self, TrainError> {
+        fs::read_dir(path).map_err(TrainError::io("open the directory", path))?;
+        Ok(RunDir { path: path.to_owned() })
+    }
+
     /// Where the policy of the best evaluation is saved.
     pub fn best(&self) -> PathBuf {
         self.path.join("checkpoints").join("best")
@@ -156,13 +171,24 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> 
         let mut file = fs::File::create(&temporary)?;
         file.write_all(contents)?;
         file.sync_all()?;
-        fs::rename(&temporary, path)
+        fs::rename(&temporary, path)?;
+        // Without this a crash of the system could undo the renaming.
+        path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(Ok(()), sync)
     };
     write().map_err(|e| {
         // The error that matters is the first one.
         let _ = fs::remove_file(&temporary);
         TrainError::io("write", path)(e)
     })
+}
+
+/// Makes sure that the names in a directory are on disk.
+pub(crate) fn sync_dir(dir: &Path) -> Result<(), TrainError> {
+    sync(dir).map_err(TrainError::io("sync", dir))
+}
+
+fn sync(dir: &Path) -> std::io::Result<()> {
+    if cfg!(unix) { fs::File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
 /// Writes a file where there is none yet, whole or not at all.

@@ -29,6 +29,7 @@
 //! The only crate that opens files. It knows algorithms only through their trait, parses no arguments and writes to no
 //! terminal but the one it is handed.
 
+mod checkpoint;
 mod config;
 mod error;
 mod evaluation;
@@ -45,6 +46,7 @@ pub mod testing;
 mod threshold;
 mod trainer;
 
+pub use checkpoint::{Checkpoint, CheckpointConfig};
 pub use config::{EvalConfig, TrainConfig};
 pub use error::{SinkError, TrainError};
 pub use evaluation::{Acting, Actor, Evaluation, evaluate};

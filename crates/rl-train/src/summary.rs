@@ -57,4 +57,7 @@ pub struct Summary {
     pub steps_to_threshold: Option<u64>,
     /// Seconds until then, evaluations excluded.
     pub seconds_to_threshold: Option<f64>,
+    /// What went wrong without ending the run: a checkpoint or a log that could not be written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use rl_nn::{Data, NnError, State};
 use rl_rollout::Episode;
 
 use crate::{Evaluation, RolloutStats, Timing};
@@ -13,6 +14,8 @@ const RECENT_EPISODES: usize = 100;
 /// What a run has amounted to.
 pub(crate) struct Tally {
     pub(crate) started: Instant,
+    /// Time before the run went on.
+    pub(crate) before: Duration,
     pub(crate) evaluating: Duration,
     pub(crate) step: u64,
     pub(crate) updates: u64,
@@ -29,6 +32,7 @@ impl Tally {
     pub(crate) fn new() -> Self {
         Tally {
             started: Instant::now(),
+            before: Duration::ZERO,
             evaluating: Duration::ZERO,
             step: 0,
             updates: 0,
@@ -65,8 +69,41 @@ impl Tally {
         }
     }
 
+    /// All but the times.
+    pub(crate) fn state(&self) -> Result<State, NnError> {
+        let recent = |value: fn(&Episode) -> f64| Data::F64(self.recent.iter().map(value).collect());
+        Ok(State::new("Tally", 1)
+            .with("step", self.step)?
+            .with("updates", self.updates)?
+            .with("rejected", self.rejected)?
+            .with("episodes", self.episodes)?
+            .with("threshold_reached", self.threshold_reached.map(|(step, _)| step))?
+            .with("last_evaluation", self.last_evaluation)?
+            .with_array("recent_returns", recent(|e| e.ret))
+            .with_array("recent_lengths", recent(|e| e.len as f64)))
+    }
+
+    /// Puts everything back but the times.
+    pub(crate) fn restore(&mut self, state: &State) -> Result<(), NnError> {
+        let state = state.owned_by("Tally", 1)?;
+        let (returns, lengths) = (state.f64s("recent_returns")?, state.f64s("recent_lengths")?);
+        NnError::check("the lengths of recent episodes", lengths.len(), returns.len())?;
+        let episodes = returns.iter().zip(lengths).map(|(&ret, &len)| Episode { ret, len: len as u64 });
+        let seconds = self.threshold_reached.map_or(0.0, |(_, seconds)| seconds);
+        let reached: Option<u64> = state.value("threshold_reached")?;
+        self.step = state.value("step")?;
+        self.updates = state.value("updates")?;
+        self.rejected = state.value("rejected")?;
+        self.episodes = state.value("episodes")?;
+        self.threshold_reached = reached.map(|step| (step, seconds));
+        self.last_evaluation = state.value("last_evaluation")?;
+        self.recent = episodes.collect();
+        self.finished.clear();
+        Ok(())
+    }
+
     pub(crate) fn timing(&self) -> Timing {
-        let elapsed = self.started.elapsed().saturating_sub(self.evaluating).as_secs_f64();
+        let elapsed = (self.before + self.started.elapsed()).saturating_sub(self.evaluating).as_secs_f64();
         Timing { elapsed, fps: self.step as f64 / elapsed.max(1e-9) }
     }
 }

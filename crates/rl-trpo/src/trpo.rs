@@ -11,9 +11,9 @@
 
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, Outcome, Parts,
-    Report, UpdateContext, check_setting, fit_critic,
+    Report, UpdateContext, adam_state, check_setting, fit_critic, restore_adam,
 };
-use rl_nn::{Shards, States};
+use rl_nn::{Shards, State, States};
 use rl_optim::{Adam, AdamParams};
 
 use crate::{PolicyStep, TrpoConfig, policy_step};
@@ -36,6 +36,11 @@ impl Trpo {
         config.validate()?;
         Ok(Trpo { config, adam: None, policy_shards: Shards::new(), critic_shards: Shards::new() })
     }
+}
+
+/// Adam with Stable-Baselines3's ε.
+fn new_adam(n_params: usize) -> Adam<f32> {
+    Adam::new(n_params, AdamParams { eps: 1e-5, ..AdamParams::default() })
 }
 
 /// TRPO by name, with sb3-contrib's names of its settings as aliases.
@@ -73,9 +78,7 @@ impl Algorithm for Trpo {
 
         // 2, 3
         let Parts { policy, policy_theta, critic, critic_theta, trunk } = agent.parts_mut();
-        let adam = adam.get_or_insert_with(|| {
-            Adam::new(critic_theta.len(), AdamParams { eps: 1e-5, ..AdamParams::default() })
-        });
+        let adam = adam.get_or_insert_with(|| new_adam(critic_theta.len()));
         let (states, returns) = (policy_batch.observations, &batch.returns[..]);
         let take_step =
             |theta: &mut [f32], shards| policy_step(reducer, policy, theta, &policy_batch, config, shards);
@@ -102,6 +105,27 @@ impl Algorithm for Trpo {
         report.learning_rate = Some(learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
         Ok(report)
+    }
+
+    fn state(&self) -> Result<Option<State>, AlgoError> {
+        let state = State::new("Trpo", 1);
+        Ok(Some(match &self.adam {
+            None => state,
+            Some(adam) => state.with_part("adam", adam_state(adam)?),
+        }))
+    }
+
+    fn restore(&mut self, agent: &ActorCritic, state: &State) -> Result<(), AlgoError> {
+        let state = state.owned_by("Trpo", 1)?;
+        self.adam = match state.parts().next() {
+            None => None,
+            Some((_, part)) => {
+                let mut adam = new_adam(agent.critic_theta().len());
+                restore_adam(&mut adam, part)?;
+                Some(adam)
+            }
+        };
+        Ok(())
     }
 
     fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {

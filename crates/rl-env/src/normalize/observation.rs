@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::moments::{INITIAL_COUNT, merge};
+use crate::vec_env::split_layer;
 use crate::{ActionsRef, BoxSpace, EnvError, EnvState, Frame, Space, StepEnd, VecEnv, VecEnvState};
 
 /// Running mean and variance of every element of an observation; what a saved policy carries.
@@ -162,6 +163,25 @@ impl<V: VecEnv> NormalizeObservation<V> {
         self.normalizer.update(&self.kept)
     }
 
+    fn layer(&self) -> EnvState {
+        let n = &self.normalizer;
+        let layer = EnvState::new("NormalizeObservation").f64s(&n.mean).f64s(&n.var).f64(n.count);
+        // Stale rows of final observations are state too: a resumed buffer equals the uninterrupted one.
+        layer.f32s(&self.final_obs)
+    }
+
+    fn read_layer(&self, layer: &EnvState) -> Result<(ObservationNormalizer, Vec<f32>), EnvError> {
+        let mut words = layer.read("NormalizeObservation")?;
+        let mut normalizer = self.normalizer.clone();
+        for x in normalizer.mean.iter_mut().chain(&mut normalizer.var) {
+            *x = words.f64()?;
+        }
+        normalizer.count = words.f64()?;
+        let final_obs = self.final_obs.iter().map(|_| words.f32()).collect::<Result<_, _>>()?;
+        words.finish()?;
+        Ok((normalizer, final_obs))
+    }
+
     fn refresh(&mut self) {
         self.obs.copy_from_slice(self.inner.observations());
         self.normalizer.normalize(&mut self.obs);
@@ -261,28 +281,31 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
     }
 
     fn save(&self) -> Option<VecEnvState> {
-        let n = &self.normalizer;
-        let layer = EnvState::new("NormalizeObservation").f64s(&n.mean).f64s(&n.var).f64(n.count);
-        // Stale rows of final observations are state too: a resumed buffer equals the uninterrupted one.
-        let layer = layer.f32s(&self.final_obs);
         let mut state = self.inner.save()?;
-        state.layers.push(layer);
+        state.layers.push(self.layer());
         Some(state)
     }
 
     fn restore(&mut self, state: &VecEnvState) -> Result<(), EnvError> {
         let (layer, below) = state.split_layer()?;
-        let mut words = layer.read("NormalizeObservation")?;
-        let mut normalizer = self.normalizer.clone();
-        for x in normalizer.mean.iter_mut().chain(&mut normalizer.var) {
-            *x = words.f64()?;
-        }
-        normalizer.count = words.f64()?;
-        let final_obs = self.final_obs.iter().map(|_| words.f32()).collect::<Result<_, _>>()?;
-        words.finish()?;
+        let read = self.read_layer(layer)?;
         self.inner.restore(&below)?;
-        (self.normalizer, self.final_obs) = (normalizer, final_obs);
+        (self.normalizer, self.final_obs) = read;
         self.refresh();
+        Ok(())
+    }
+
+    fn save_layers(&self) -> Vec<EnvState> {
+        let mut layers = self.inner.save_layers();
+        layers.push(self.layer());
+        layers
+    }
+
+    fn restore_layers(&mut self, layers: &[EnvState]) -> Result<(), EnvError> {
+        let (layer, below) = split_layer(layers)?;
+        let read = self.read_layer(layer)?;
+        self.inner.restore_layers(below)?;
+        (self.normalizer, self.final_obs) = read;
         Ok(())
     }
 

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 
 use super::moments::{INITIAL_COUNT, merge};
 use super::observation::ObservationNormalizer;
+use crate::vec_env::split_layer;
 use crate::{ActionsRef, EnvError, EnvState, Frame, Space, StepEnd, VecEnv, VecEnvState};
 
 /// Running mean and variance of the discounted return, which rewards are divided by.
@@ -117,6 +118,26 @@ impl<V: VecEnv> NormalizeReward<V> {
     }
 }
 
+impl<V: VecEnv> NormalizeReward<V> {
+    fn layer(&self) -> EnvState {
+        let n = &self.normalizer;
+        let layer = EnvState::new("NormalizeReward").f64s(&[n.mean, n.var, n.count]);
+        layer.f64s(&n.returns).f64s(&self.rewards)
+    }
+
+    fn read_layer(&self, layer: &EnvState) -> Result<(RewardNormalizer, Vec<f64>), EnvError> {
+        let mut words = layer.read("NormalizeReward")?;
+        let mut normalizer = self.normalizer.clone();
+        [normalizer.mean, normalizer.var, normalizer.count] = words.f64s()?;
+        for x in &mut normalizer.returns {
+            *x = words.f64()?;
+        }
+        let rewards = self.rewards.iter().map(|_| words.f64()).collect::<Result<_, _>>()?;
+        words.finish()?;
+        Ok((normalizer, rewards))
+    }
+}
+
 impl<V: VecEnv> VecEnv for NormalizeReward<V> {
     fn n_envs(&self) -> usize {
         self.inner.n_envs()
@@ -196,25 +217,30 @@ impl<V: VecEnv> VecEnv for NormalizeReward<V> {
     }
 
     fn save(&self) -> Option<VecEnvState> {
-        let n = &self.normalizer;
-        let layer = EnvState::new("NormalizeReward").f64s(&[n.mean, n.var, n.count]);
         let mut state = self.inner.save()?;
-        state.layers.push(layer.f64s(&n.returns).f64s(&self.rewards));
+        state.layers.push(self.layer());
         Some(state)
     }
 
     fn restore(&mut self, state: &VecEnvState) -> Result<(), EnvError> {
         let (layer, below) = state.split_layer()?;
-        let mut words = layer.read("NormalizeReward")?;
-        let mut normalizer = self.normalizer.clone();
-        [normalizer.mean, normalizer.var, normalizer.count] = words.f64s()?;
-        for x in &mut normalizer.returns {
-            *x = words.f64()?;
-        }
-        let rewards = self.rewards.iter().map(|_| words.f64()).collect::<Result<_, _>>()?;
-        words.finish()?;
+        let read = self.read_layer(layer)?;
         self.inner.restore(&below)?;
-        (self.normalizer, self.rewards) = (normalizer, rewards);
+        (self.normalizer, self.rewards) = read;
+        Ok(())
+    }
+
+    fn save_layers(&self) -> Vec<EnvState> {
+        let mut layers = self.inner.save_layers();
+        layers.push(self.layer());
+        layers
+    }
+
+    fn restore_layers(&mut self, layers: &[EnvState]) -> Result<(), EnvError> {
+        let (layer, below) = split_layer(layers)?;
+        let read = self.read_layer(layer)?;
+        self.inner.restore_layers(below)?;
+        (self.normalizer, self.rewards) = read;
         Ok(())
     }
 

@@ -10,10 +10,11 @@ pub(crate) use checks::check_action;
 pub use checks::{check_actions, check_masks, check_observations};
 pub(crate) use one::OneOf;
 pub use state::VecEnvState;
+pub(crate) use state::split_layer;
 pub use sync::SyncVecEnv;
 
 use crate::normalize::ObservationNormalizer;
-use crate::{ActionsRef, EnvError, Frame, Space, StepEnd};
+use crate::{ActionsRef, EnvError, EnvState, Frame, Space, StepEnd};
 
 /// `N` environments behind one step. Buffers are struct-of-arrays and valid until the next call.
 ///
@@ -95,6 +96,21 @@ pub trait VecEnv: Send {
     fn restore(&mut self, _state: &VecEnvState) -> Result<(), EnvError> {
         Err(EnvError::CannotRestore)
     }
+    /// The states of normalisers over the environments, the innermost first: what survives where the environments themselves cannot be saved.
+    fn save_layers(&self) -> Vec<EnvState> {
+        Vec::new()
+    }
+    /// Puts normalisers back into their states, before the environments start new episodes.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::InvalidState`] for states of other normalisers.
+    fn restore_layers(&mut self, layers: &[EnvState]) -> Result<(), EnvError> {
+        match layers {
+            [] => Ok(()),
+            _ => Err(EnvError::InvalidState("it was saved with a normaliser over the environments".into())),
+        }
+    }
     /// A picture of environment `index`; `None` where there is none.
     fn render(&self, _index: usize) -> Option<Frame> {
         None
@@ -152,6 +168,12 @@ impl<V: VecEnv + ?Sized> VecEnv for Box<V> {
     }
     fn restore(&mut self, state: &VecEnvState) -> Result<(), EnvError> {
         (**self).restore(state)
+    }
+    fn save_layers(&self) -> Vec<EnvState> {
+        (**self).save_layers()
+    }
+    fn restore_layers(&mut self, layers: &[EnvState]) -> Result<(), EnvError> {
+        (**self).restore_layers(layers)
     }
     fn render(&self, index: usize) -> Option<Frame> {
         (**self).render(index)

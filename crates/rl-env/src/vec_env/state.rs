@@ -34,10 +34,16 @@ impl VecEnvState {
     ///
     /// [`EnvError::InvalidState`] when no layer was saved.
     pub fn split_layer(&self) -> Result<(&EnvState, VecEnvState), EnvError> {
-        let (layer, below) = self
-            .layers
-            .split_last()
-            .ok_or_else(|| EnvError::InvalidState("it was saved without a normaliser".into()))?;
+        let (layer, below) = split_layer(&self.layers)?;
         Ok((layer, VecEnvState { layers: below.to_vec(), ..self.clone() }))
     }
+}
+
+/// The state of the outermost layer, and those below it.
+///
+/// # Errors
+///
+/// [`EnvError::InvalidState`] when no layer was saved.
+pub(crate) fn split_layer(layers: &[EnvState]) -> Result<(&EnvState, &[EnvState]), EnvError> {
+    layers.split_last().ok_or_else(|| EnvError::InvalidState("it was saved without a normaliser".into()))
 }

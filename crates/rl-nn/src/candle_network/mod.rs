@@ -157,8 +157,8 @@ impl CandleNetwork {
         Ok(params.map(tensor).collect::<Result<_, _>>()?)
     }
 
-    fn rows<F: WithDType>(&self, x: &[F], rows: usize) -> Result<Tensor, NnError> {
-        Ok(Tensor::from_slice(x, (rows, x.len() / rows.max(1)), &self.device)?)
+    fn inputs<F: WithDType>(&self, x: &[F]) -> Result<Tensor, NnError> {
+        Ok(Tensor::from_slice(x, (x.len() / self.shape.n_inputs.max(1), self.shape.n_inputs), &self.device)?)
     }
 
     fn run<F: WithDType>(&self, theta: Vec<Tensor>, x: &Tensor, rows: usize) -> Result<Tensor, NnError> {
@@ -195,7 +195,7 @@ impl CandleNetwork {
                 Some(dx) => moved(x.obs(), dx),
                 None => x.obs().iter().map(|x| x.widen()).collect(),
             };
-            let y = self.run::<f64>(self.upload(&moved(theta, v))?, &self.rows(&x, rows)?, rows)?;
+            let y = self.run::<f64>(self.upload(&moved(theta, v))?, &self.inputs(&x)?, rows)?;
             Ok(y.flatten_all()?.to_vec1()?)
         };
         for (dy, (plus, minus)) in dy.iter_mut().zip(at(h)?.into_iter().zip(at(-h)?)) {
@@ -280,14 +280,14 @@ impl<F: Real + WithDType> Network<F> for CandleNetwork {
             Some(prepared) => prepared.clone(),
             None => self.upload(theta)?,
         };
-        copy(&self.run::<F>(prepared, &self.rows(x.obs(), x.rows())?, x.rows())?, y)
+        copy(&self.run::<F>(prepared, &self.inputs(x.obs())?, x.rows())?, y)
     }
 
     fn record(&self, theta: &[F], x: &States<'_, F>, ws: &mut Workspace<F>) -> Result<(), NnError> {
         check(self, theta, x)?;
         let vars = self.upload(theta)?.iter().map(Var::from_tensor).collect::<Result<Vec<_>, _>>()?;
         let tensors = vars.iter().map(|var| var.as_tensor().clone()).collect();
-        let y = self.run::<F>(tensors, &self.rows(x.obs(), x.rows())?, x.rows())?;
+        let y = self.run::<F>(tensors, &self.inputs(x.obs())?, x.rows())?;
         ws.output.resize(x.rows() * self.shape.n_outputs, F::zero());
         copy(&y, &mut ws.output)?;
         ws.parts::<Memory>().1.recorded = Some(Recorded { theta: vars, y });
@@ -307,7 +307,7 @@ impl<F: Real + WithDType> Network<F> for CandleNetwork {
             return Err(NnError::Shape { what: "the recorded graph", got: 0, expected: 1 });
         };
         let input = match dx {
-            Some(_) => Some(Var::from_tensor(&self.rows(x.obs(), x.rows())?)?),
+            Some(_) => Some(Var::from_tensor(&self.inputs(x.obs())?)?),
             None => None,
         };
         // A graph that reaches down to the input, where its gradient is wanted.
@@ -318,7 +318,7 @@ impl<F: Real + WithDType> Network<F> for CandleNetwork {
             }
             None => None,
         };
-        let dy = self.rows(dy, x.rows())?;
+        let dy = Tensor::from_slice(dy, (x.rows(), self.shape.n_outputs), &self.device)?;
         let grads = (again.as_ref().unwrap_or(y) * dy)?.sum_all()?.backward()?;
         for (param, var) in self.shape.layout.params().iter().zip(theta) {
             copy(gradient(&grads, var.as_tensor(), &param.name)?, &mut grad[param.range()])?;
@@ -344,8 +344,8 @@ impl<F: Real + WithDType> Network<F> for CandleNetwork {
         let builder = |tensors| builder(&self.names, tensors, F::DTYPE, &self.device);
         let (theta, v) = (builder(self.upload(theta)?), builder(self.upload(v)?));
         let rows = x.rows();
-        let dx = dx.map(|dx| self.rows(dx, rows)).transpose()?;
-        let product = jvp(theta, v, &self.rows(x.obs(), rows)?, dx.as_ref())?;
+        let dx = dx.map(|dx| self.inputs(dx)).transpose()?;
+        let product = jvp(theta, v, &self.inputs(x.obs())?, dx.as_ref())?;
         check_output(&product, rows, self.shape.n_outputs)?;
         copy(&product, dy)
     }

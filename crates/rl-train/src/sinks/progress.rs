@@ -123,6 +123,11 @@ impl Sink for Progress {
                 self.start(info);
                 Ok(())
             }
+            Event::RunResumed { info, step } => {
+                self.start(info);
+                self.next_tenth = step.saturating_mul(10) / self.total_steps.max(1) + 1;
+                Ok(())
+            }
             Event::Update(update) => self.update(update),
             Event::Evaluation { .. } => Ok(()),
             Event::RunFinished(summary) => self.finish(summary),

@@ -10,6 +10,9 @@ use tensorboard_proto::event::Event as Record;
 use tensorboard_proto::summary::{Summary, Summary_Value};
 use tensorboard_rs::record_writer::RecordWriter;
 
+use rl_nn::State;
+
+use super::csv::cut;
 use super::hparams;
 use crate::{Event, Sink, SinkError};
 
@@ -19,6 +22,8 @@ use crate::{Event, Sink, SinkError};
 pub struct TensorBoard {
     path: PathBuf,
     writer: RecordWriter<BufWriter<File>>,
+    /// The same file, to ask for its length.
+    file: File,
 }
 
 impl TensorBoard {
@@ -37,12 +42,35 @@ impl TensorBoard {
         });
         let (opened, path) = opened.unwrap_or_else(|| (Err(ErrorKind::AlreadyExists.into()), dir.to_owned()));
         let file = opened.map_err(|source| SinkError::Io { path: path.clone(), source })?;
-        let mut tensorboard = TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)) };
+        let same = file.try_clone().map_err(|source| SinkError::Io { path: path.clone(), source })?;
+        let mut tensorboard =
+            TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)), file: same };
         let mut version = Record::new();
         version.set_file_version("brain.Event:2".to_owned());
         tensorboard.write(version)?;
         tensorboard.flush()?;
         Ok(tensorboard)
+    }
+
+    /// Opens the newest event file that an earlier part of the run left in a directory, to go on with it ([`Sink::restore`]).
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Io`] when there is none, or it cannot be opened.
+    pub fn append(dir: &Path) -> Result<Self, SinkError> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |source| SinkError::Io { path, source }
+        };
+        let entries = std::fs::read_dir(dir).map_err(failed(dir))?.filter_map(Result::ok).map(|e| e.path());
+        let is_log = |path: &PathBuf| {
+            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents."))
+        };
+        let newest = entries.filter(is_log).max();
+        let path = newest.ok_or_else(|| failed(dir)(ErrorKind::NotFound.into()))?;
+        let file = File::options().append(true).open(&path).map_err(failed(&path))?;
+        let reader = file.try_clone().map_err(failed(&path))?;
+        Ok(TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)), file: reader })
     }
 
     fn write(&mut self, mut record: Record) -> Result<(), SinkError> {
@@ -82,6 +110,7 @@ impl Sink for TensorBoard {
             Event::RunStarted(info) => {
                 self.write_values(0, vec![hparams::session_start(info, seconds_since_1970())?])?
             }
+            Event::RunResumed { .. } => {}
             Event::Update(update) => self.write_values(update.step, scalars.collect())?,
             Event::Evaluation { step, .. } => self.write_values(step, scalars.collect())?,
             Event::RunFinished(summary) => {
@@ -90,6 +119,16 @@ impl Sink for TensorBoard {
             }
         }
         self.flush()
+    }
+
+    fn state(&mut self) -> Result<Option<State>, SinkError> {
+        self.flush()?;
+        let length = self.file.metadata().map_err(|source| self.io(source))?.len();
+        Ok(Some(State::new("TensorBoard", 1).with("length", length)?))
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), SinkError> {
+        cut(&self.file, &self.path, state.owned_by("TensorBoard", 1)?.value("length")?)
     }
 }
 

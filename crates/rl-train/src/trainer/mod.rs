@@ -1,5 +1,7 @@
 //! The training loop.
 
+mod resume;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,14 +13,14 @@ use rl_algo::{
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Reproducible, VecEnv};
-use rl_nn::{Bounding, Shards};
-use rl_rollout::Collector;
+use rl_nn::{Archive, Bounding, Shards};
+use rl_rollout::{Collector, RolloutError};
 
 use crate::evaluator::Evaluator;
 use crate::tally::Tally;
 use crate::{
-    Actor, EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig, TrainError,
-    Update, reward_threshold,
+    Actor, CheckpointConfig, EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig,
+    TrainError, Update, reward_threshold,
 };
 
 /// Trains an agent with an algorithm in an environment.
@@ -43,6 +45,20 @@ pub struct Trainer {
     worst_return: Option<f64>,
     reproducible: Reproducible,
     tally: Tally,
+    /// The budget that schedules are of.
+    horizon: u64,
+    checkpoints: Option<CheckpointConfig>,
+    /// The state at the last boundary between two iterations.
+    snapshot: Option<Archive>,
+    next_checkpoint: u64,
+    last_checkpoint: Instant,
+    /// The step of the newest checkpoint.
+    written: Option<u64>,
+    /// How often the run has gone on, and whether it goes on now, exactly.
+    resumes: u64,
+    resumed: bool,
+    exact: bool,
+    warnings: Vec<String>,
 }
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
@@ -134,6 +150,16 @@ impl Trainer {
             worst_return: env.worst_return,
             reproducible: env.reproducible,
             tally: Tally::new(),
+            horizon: config.total_steps,
+            checkpoints: None,
+            snapshot: None,
+            next_checkpoint: 0,
+            last_checkpoint: Instant::now(),
+            written: None,
+            resumes: 0,
+            resumed: false,
+            exact: true,
+            warnings: Vec::new(),
             config,
             agent,
             algorithm,
@@ -164,13 +190,22 @@ impl Trainer {
         self
     }
 
+    /// Writes checkpoints into the directory of [`saving_in`](Self::saving_in), from which [`resumed_from`](Self::resumed_from) goes on. A run whose
+    /// algorithm gives no state ([`Algorithm::state`]) has none.
+    pub fn with_checkpoints(mut self, config: CheckpointConfig) -> Self {
+        self.checkpoints = Some(config);
+        self.next_checkpoint = config.freq.max(1);
+        self
+    }
+
     /// Tells another sink of the run's events.
     pub fn with_sink(mut self, sink: impl Sink + 'static) -> Self {
         self.sinks.push(Box::new(sink));
         self
     }
 
-    /// Ends the run after the update in progress once the flag is set.
+    /// Ends the run once the flag is set: at once where it has checkpoints, for the unfinished iteration is computed again when it goes on; after
+    /// the update in progress otherwise.
     pub fn stopped_by(mut self, stop: Arc<AtomicBool>) -> Self {
         self.stop = stop;
         self
@@ -202,36 +237,88 @@ impl Trainer {
         if self.dir.is_some() && self.agent.trained_policy().is_none() {
             return Err(TrainError::Unsaveable);
         }
-        tell(&mut self.sinks, Event::RunStarted(&self.info))?;
-        while !self.is_over() {
-            if self.stop.load(Ordering::Relaxed) {
+        let info = &self.info;
+        let begins = match self.resumed {
+            true => Event::RunResumed { info, step: self.tally.step },
+            false => Event::RunStarted(info),
+        };
+        tell(&mut self.sinks, begins)?;
+        self.last_checkpoint = Instant::now();
+        if self.snapshot.is_none() && self.checkpoints.is_some() && self.dir.is_some() {
+            self.snapshot = self.take_snapshot()?;
+        }
+        if self.can_abandon() {
+            self.collector.stop_by(self.stop.clone());
+        }
+        let ended = self.iterations();
+        self.checkpoint(true);
+        ended
+    }
+
+    fn iterations(&mut self) -> Result<(), TrainError> {
+        // Of a run that goes on: at the boundary an evaluation may have been due.
+        let mut outcome = self.evaluate_if_due();
+        loop {
+            match outcome {
+                Err(TrainError::Stopped) => {
+                    self.tally.stopped = true;
+                    return self.abandon();
+                }
+                outcome => outcome?,
+            }
+            if self.is_over() {
+                return Ok(());
+            }
+            if self.is_stopped() {
                 self.tally.stopped = true;
-                break;
+                return Ok(());
             }
             let (update, step) = (self.tally.updates + 1, self.tally.step);
-            let at = |e: TrainError| TrainError::At { update, step, source: Box::new(e) };
-            self.step().map_err(at)?;
+            let at = |e: TrainError| match e {
+                TrainError::Stopped => e,
+                e => TrainError::At { update, step, source: Box::new(e) },
+            };
+            outcome = self.step().map_err(at);
         }
-        Ok(())
     }
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
         let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
-        self.collector.collect(policy, theta, n_steps, &mut self.batch.rollout, &mut self.tally.finished)?;
+        let (rollout, finished) = (&mut self.batch.rollout, &mut self.tally.finished);
+        self.collector.collect(policy, theta, n_steps, rollout, finished).map_err(|e| match e {
+            RolloutError::Stopped => TrainError::Stopped,
+            e => e.into(),
+        })?;
         self.tally.rollout_done(self.batch.rollout.n_transitions());
         self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
         let report = self.update()?;
+        if self.is_stopped() && self.can_abandon() {
+            // It may have ended early.
+            return Err(TrainError::Stopped);
+        }
         self.emit(report)?;
+        self.boundary()?;
         self.evaluate_if_due()
+    }
+
+    /// Notes the state between two iterations, and writes it down where that is due.
+    fn boundary(&mut self) -> Result<(), TrainError> {
+        if self.can_abandon() {
+            self.snapshot = self.take_snapshot()?;
+            self.checkpoint(false);
+        }
+        Ok(())
     }
 
     fn update(&mut self) -> Result<Report, TrainError> {
         // As Stable-Baselines3, which counts the rollout that the update learns from as done.
-        let progress = self.tally.step as f64 / self.config.total_steps as f64;
-        let mut ctx =
-            UpdateContext { rng: &mut self.rng, progress_remaining: 1.0 - progress, reducer: Reducer };
+        let progress = self.tally.step as f64 / self.horizon as f64;
+        let never = AtomicBool::new(false);
+        let stop = if self.can_abandon() { &*self.stop } else { &never };
+        let (rng, progress_remaining) = (&mut self.rng, 1.0 - progress);
+        let mut ctx = UpdateContext { rng, progress_remaining, reducer: Reducer, stop };
         Ok(self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?)
     }
 
@@ -266,14 +353,9 @@ impl Trainer {
             theta: self.agent.policy_theta(),
             normalizer: self.collector.observation_normalizer(),
         };
-        let evaluation = match evaluator.evaluate(actor, episodes, self.info.seed, &self.stop) {
-            Err(TrainError::Stopped) => {
-                self.tally.stopped = true;
-                self.tally.evaluating += begun.elapsed();
-                return Ok(());
-            }
-            evaluation => evaluation?,
-        };
+        let evaluation = evaluator.evaluate(actor, episodes, self.info.seed, &self.stop);
+        self.tally.evaluating += begun.elapsed();
+        let evaluation = evaluation?;
         if evaluator.is_best(evaluation.mean) {
             self.save_policy(RunDir::best)?;
         }
@@ -283,9 +365,9 @@ impl Trainer {
             self.tally.threshold_reached = Some((step, elapsed));
         }
         self.tally.last_evaluation = is_over.then_some(evaluation);
-        self.tally.evaluating += begun.elapsed();
         let evaluation = &evaluation;
-        tell(&mut self.sinks, Event::Evaluation { step, evaluation })
+        tell(&mut self.sinks, Event::Evaluation { step, evaluation })?;
+        self.boundary()
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
@@ -338,6 +420,7 @@ impl Trainer {
             worst_return: self.worst_return,
             steps_to_threshold: tally.threshold_reached.map(|(step, _)| step),
             seconds_to_threshold: tally.threshold_reached.map(|(_, seconds)| seconds),
+            warnings: self.warnings.clone(),
         }
     }
 }

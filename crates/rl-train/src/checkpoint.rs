@@ -1,0 +1,135 @@
+//! Checkpoints: everything that the rest of a run depends on, in files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rl_nn::Archive;
+use serde_json::Value;
+
+use crate::files::sync_dir;
+use crate::{RunDir, TrainError, write_atomically};
+
+/// When checkpoints are written, and how many stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckpointConfig {
+    /// Environment steps between two, from 1 up.
+    pub freq: u64,
+    /// Time after which one is due whatever the steps.
+    pub every: Duration,
+    /// How many stay, the newest, from 1 up.
+    pub keep: usize,
+}
+
+impl CheckpointConfig {
+    /// Every tenth of the budget and every ten minutes; the last two stay.
+    pub fn tenths(total_steps: u64) -> Self {
+        CheckpointConfig { freq: (total_steps / 10).max(1), every: Duration::from_secs(600), keep: 2 }
+    }
+}
+
+/// The name of the file of a step: in the order of steps.
+fn file_name(step: u64) -> String {
+    format!("step-{step:015}.safetensors")
+}
+
+fn step_of(name: &str) -> Option<u64> {
+    name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
+}
+
+/// A checkpoint that was read.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Its file.
+    pub path: PathBuf,
+    pub(crate) archive: Archive,
+}
+
+impl Checkpoint {
+    /// The steps of a run's checkpoints, ascending, with their files.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when the directory cannot be read; one that is not there has no checkpoint.
+    pub fn list(dir: &RunDir) -> Result<Vec<(u64, PathBuf)>, TrainError> {
+        let place = dir.checkpoints();
+        let entries = match fs::read_dir(&place) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(TrainError::io("read the directory", &place))?,
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(TrainError::io("read the directory", &place))?.path();
+            let step = path.file_name().and_then(|name| step_of(name.to_str()?));
+            found.extend(step.map(|step| (step, path)));
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// Reads the newest checkpoint of a run.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NoCheckpoint`] where there is none, and as [`read`](Self::read).
+    pub fn latest(dir: &RunDir) -> Result<Self, TrainError> {
+        let newest = Checkpoint::list(dir)?.pop();
+        let (_, path) = newest.ok_or_else(|| TrainError::NoCheckpoint { path: dir.path().to_owned() })?;
+        Checkpoint::read(&path)
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when the file cannot be read, [`TrainError::Checkpoint`] when it is damaged or something else.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
+        let refused = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+        let archive = Archive::from_bytes(&bytes).map_err(|e| refused(e.to_string()))?;
+        if archive.about.get("kind").and_then(Value::as_str) != Some("checkpoint") {
+            return Err(refused("it is no checkpoint".to_owned()));
+        }
+        Ok(Checkpoint { path: path.to_owned(), archive })
+    }
+
+    /// Environment steps until then.
+    pub fn step(&self) -> u64 {
+        self.archive.about.get("step").and_then(Value::as_u64).unwrap_or(0)
+    }
+}
+
+/// Writes a checkpoint, whole or not at all, and removes those that are older than the newest `keep`.
+pub(crate) fn write(dir: &RunDir, step: u64, archive: &Archive, keep: usize) -> Result<(), TrainError> {
+    let place = dir.checkpoints();
+    fs::create_dir_all(&place).map_err(TrainError::io("create the directory", &place))?;
+    write_atomically(&place.join(file_name(step)), &archive.to_bytes()?)?;
+    let mut there = Checkpoint::list(dir)?;
+    there.truncate(there.len().saturating_sub(keep.max(1)));
+    for (_, path) in there {
+        fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+    }
+    sync_dir(&place)
+}
+
+/// Seconds of training until the rows at some steps of a run's `progress.csv`, which are no part of a checkpoint: the same run has the same one.
+pub(crate) fn seconds_at(dir: &RunDir, steps: [Option<u64>; 2]) -> [Option<f64>; 2] {
+    let mut found = [None; 2];
+    let Ok(mut reader) = csv::Reader::from_path(dir.file("progress.csv")) else { return found };
+    let column = |headers: &csv::StringRecord, tag: &str| headers.iter().position(|column| column == tag);
+    let Ok(headers) = reader.headers() else { return found };
+    let (Some(step), Some(seconds)) =
+        (column(headers, "time/total_timesteps"), column(headers, "time/time_elapsed"))
+    else {
+        return found;
+    };
+    for row in reader.records().map_while(Result::ok) {
+        let number = |column: usize| row.get(column)?.parse::<f64>().ok();
+        for (found, wanted) in found.iter_mut().zip(steps) {
+            if wanted.is_some() && number(step).map(|step| step as u64) == wanted {
+                *found = number(seconds);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,203 @@
+//! What a run needs to go on, and going on.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use rl_algo::Settings;
+use rl_env::EnvRng;
+use rl_nn::{Archive, Data, NnError, PolicySpec, State};
+use serde_json::{Value, json};
+
+use super::Trainer;
+use crate::checkpoint::{self, seconds_at};
+use crate::{Checkpoint, RunDir, TrainError};
+
+/// The version of a checkpoint's contents.
+const VERSION: u64 = 1;
+
+/// Settings that may differ when a run goes on: how long it is, and what is only looked at.
+const MAY_CHANGE: &[&str] = &["total_steps", "eval_freq", "checkpoint_freq"];
+
+impl Trainer {
+    /// Goes on from the newest checkpoint in a run's directory, where this trainer, put together as that run's was, with its sinks and
+    /// [`saving_in`](Self::saving_in) the directory, has not begun. Logs are cut back to the checkpoint. The result equals that of the run without an
+    /// interruption to the bit, if [`is_exact`](Self::is_exact). A larger budget is allowed; schedules keep the one they began with.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NoCheckpoint`] where there is none, [`TrainError::Checkpoint`] for a damaged one, or one of another run; the message names what
+    /// differs.
+    pub fn resumed_from(mut self, dir: &RunDir) -> Result<Self, TrainError> {
+        let checkpoint = Checkpoint::latest(dir)?;
+        let refused = |reason: String| TrainError::Checkpoint { path: checkpoint.path.clone(), reason };
+        self.check_same_run(&checkpoint.archive).map_err(refused)?;
+        self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(e.to_string()))? + 1;
+        let exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
+        self.exact = exact;
+        let reached = self.tally.threshold_reached.map(|(step, _)| step);
+        let [elapsed, seconds] = seconds_at(dir, [Some(self.tally.step), reached]);
+        self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
+        if let Some((_, at)) = &mut self.tally.threshold_reached {
+            *at = seconds.unwrap_or(0.0);
+        }
+        self.snapshot = Some(checkpoint.archive);
+        self.resumed = true;
+        Ok(self)
+    }
+
+    /// Lets the schedules of a run that goes on end with its present budget, instead of the one it began with.
+    pub fn extending_schedules(mut self) -> Self {
+        self.horizon = self.config.total_steps;
+        self
+    }
+
+    /// Whether a run that goes on does so exactly; not where its environments could not be saved, and started new episodes.
+    pub fn is_exact(&self) -> bool {
+        self.exact
+    }
+
+    /// Environment steps so far.
+    pub fn step_count(&self) -> u64 {
+        self.tally.step
+    }
+
+    fn check_same_run(&self, archive: &Archive) -> Result<(), String> {
+        let told = |key: &str| archive.about.get(key).cloned().unwrap_or(Value::Null);
+        if told("version") != VERSION {
+            return Err(format!(
+                "it is of version {}, and this program reads version {VERSION}",
+                told("version")
+            ));
+        }
+        for (key, ours) in
+            [("algo", json!(self.info.algo)), ("env", json!(self.info.env)), ("seed", json!(self.info.seed))]
+        {
+            if told(key) != ours {
+                return Err(format!("its run has {key} = {}, this one {ours}", told(key)));
+            }
+        }
+        let theirs: Settings = serde_json::from_value(told("settings")).map_err(|e| e.to_string())?;
+        let keys = theirs.keys().chain(self.info.settings.keys());
+        for key in keys.filter(|key| !MAY_CHANGE.contains(&key.as_str())) {
+            let of = |settings: &Settings| settings.get(key).cloned().unwrap_or(Value::Null);
+            if of(&theirs) != of(&self.info.settings) {
+                let (theirs, ours) = (of(&theirs), of(&self.info.settings));
+                return Err(format!(
+                    "its run has {key} = {theirs}, this one {ours}; only {} may change when a run goes on",
+                    MAY_CHANGE.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that the rest of the run depends on; `None` where the algorithm cannot say.
+    pub(super) fn take_snapshot(&mut self) -> Result<Option<Archive>, TrainError> {
+        let Some(algorithm) = self.algorithm.state()? else { return Ok(None) };
+        let mut archive = Archive::default();
+        let about = json!({
+            "kind": "checkpoint", "version": VERSION, "algo": self.info.algo, "env": self.info.env,
+            "seed": self.info.seed, "step": self.tally.step, "horizon": self.horizon, "resumes": self.resumes,
+            "settings": self.info.settings, "spec": PolicySpec::of(self.agent.policy()),
+        });
+        if let Value::Object(about) = about {
+            archive.about = about;
+        }
+        let theta = self.agent.theta();
+        archive.insert("theta", &[theta.len()], Data::F32(theta.to_vec()));
+        algorithm.store(&mut archive, "algorithm");
+        self.collector.state()?.store(&mut archive, "collector");
+        let mut run = State::new("Run", 1).with("rng", &self.rng)?.with_part("tally", self.tally.state()?);
+        if let Some(evaluator) = &self.evaluator {
+            run = run.with_part("evaluator", evaluator.state()?);
+        }
+        run.store(&mut archive, "run");
+        let mut sinks = State::new("Sinks", 1);
+        for (i, sink) in self.sinks.iter_mut().enumerate() {
+            if let Some(state) = sink.state()? {
+                sinks = sinks.with_part(&i.to_string(), state);
+            }
+        }
+        sinks.store(&mut archive, "sinks");
+        Ok(Some(archive))
+    }
+
+    /// Puts everything back; in a run that is about to go on (and not to end) also logs and environments that could not be saved.
+    pub(super) fn restore(&mut self, archive: &Archive, goes_on: bool) -> Result<bool, TrainError> {
+        let n = self.agent.theta().len();
+        let theta = archive.f32s("theta", &[n])?;
+        let run = State::load(archive, "run")?;
+        let run = run.owned_by("Run", 1)?;
+        self.algorithm.restore(&self.agent, &State::load(archive, "algorithm")?)?;
+        let collector = State::load(archive, "collector")?;
+        let exact = self.collector.restore(&collector, self.info.seed, goes_on.then_some(self.resumes))?;
+        self.agent.theta_mut().copy_from_slice(theta);
+        self.rng = run.value::<EnvRng>("rng")?;
+        self.tally.restore(run.part("tally")?)?;
+        if let Some(evaluator) = &mut self.evaluator
+            && let Ok(state) = run.part("evaluator")
+        {
+            evaluator.restore(state)?;
+        }
+        self.horizon = number(archive, "horizon")?;
+        if goes_on {
+            for (name, state) in State::load(archive, "sinks")?.owned_by("Sinks", 1)?.parts() {
+                let sink = name.parse::<usize>().ok().and_then(|i| self.sinks.get_mut(i));
+                if let Some(sink) = sink {
+                    sink.restore(state)?;
+                }
+            }
+        }
+        Ok(exact)
+    }
+
+    /// Writes the state of the last boundary where that is due, or `now`. Where it cannot be written the run goes on, and says so in the end: the
+    /// checkpoints before are still there.
+    pub(super) fn checkpoint(&mut self, now: bool) {
+        let (Some(dir), Some(config), Some(snapshot)) = (&self.dir, self.checkpoints, &self.snapshot) else {
+            return;
+        };
+        let step = snapshot.about.get("step").and_then(Value::as_u64).unwrap_or(0);
+        let is_due = step >= self.next_checkpoint || self.last_checkpoint.elapsed() >= config.every;
+        if self.written == Some(step) || !(now || is_due) {
+            return;
+        }
+        match checkpoint::write(dir, step, snapshot, config.keep) {
+            Ok(()) => self.written = Some(step),
+            Err(error) => self.warn(format!("a checkpoint at step {step} could not be written: {error}")),
+        }
+        let freq = config.freq.max(1);
+        self.next_checkpoint = (step / freq + 1) * freq;
+        self.last_checkpoint = std::time::Instant::now();
+    }
+
+    /// Notes what went wrong without ending the run, once.
+    pub(super) fn warn(&mut self, warning: String) {
+        if self.warnings.len() < 20 && !self.warnings.contains(&warning) {
+            self.warnings.push(warning);
+        }
+    }
+
+    /// Whether an unfinished iteration can be abandoned, for it will be computed again.
+    pub(super) fn can_abandon(&self) -> bool {
+        self.dir.is_some() && self.checkpoints.is_some() && self.snapshot.is_some()
+    }
+
+    /// Goes back to the last boundary, for the run was stopped.
+    pub(super) fn abandon(&mut self) -> Result<(), TrainError> {
+        if let Some(snapshot) = self.snapshot.take() {
+            self.restore(&snapshot, false)?;
+            self.snapshot = Some(snapshot);
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+fn number(archive: &Archive, key: &str) -> Result<u64, NnError> {
+    let number = archive.about.get(key).and_then(Value::as_u64);
+    number.ok_or_else(|| NnError::Saved(format!("its description has no usable {key:?}")))
+}
