@@ -39,7 +39,17 @@ fn scores(of_algo: &Value, failed: f64) -> Vec<f64> {
 #[test]
 fn failed_seeds_stay_in_every_statistic() {
     let place = Place::new();
-    let args = ["ppo", "--env", "Pendulum-v1", "--seeds", "6", "--set", "learning_rate=2.5"];
+    let args = [
+        "ppo",
+        "--env",
+        "Pendulum-v1",
+        "--seeds",
+        "6",
+        "--set",
+        "learning_rate=2.5",
+        "--set",
+        "use_sde=false",
+    ];
     let (document, code, stderr) = compare(&place, &[&args[..], &["--total-steps", "30000"]].concat());
     assert_eq!(code, Some(1), "{stderr}");
     let ppo = &document["environments"][0]["algorithms"][0];
@@ -97,7 +107,7 @@ fn failed_seeds_stay_in_every_statistic() {
 #[test]
 fn failures_lose_comparisons() {
     let place = Place::new();
-    let args = ["lazy", "ppo", "--env", "Pendulum-v1", "--seeds", "5", "--set", "ppo.learning_rate=2.5"];
+    let args = ["lazy", "ppo:learning_rate=2.5,use_sde=false", "--env", "Pendulum-v1", "--seeds", "5"];
     let (document, code, stderr) = compare(&place, &[&args[..], &["--total-steps", "30000"]].concat());
     assert_eq!(code, Some(1), "{stderr}");
     let env = &document["environments"][0];

@@ -66,6 +66,7 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("train ppo CartPole-v1 --set gamma=nan", &["gamma = \"nan\"", "a number"]),
     ("train ppo CartPole-v1 --set normalize_advantage=3", &["normalize_advantage = 3", "true or false"]),
     ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch = [64, 0]", "integers from 1 to 65536"]),
+    ("train ppo CartPole-v1 --set net_arch={pi=[64]}", &["net_arch = { pi = [64] }", "a table { pi = "]),
     ("train lazy CartPole-v1 --set ambition=much", &["ambition = \"much\"", "a number"]),
     ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
     ("train ppo CartPole-v1 --set normalize_observation=1", &["normalize_observation = 1", "true or false"]),

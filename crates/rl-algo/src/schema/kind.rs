@@ -116,7 +116,7 @@ pub enum Kind {
         /// The most elements it may have.
         at_most: usize,
     },
-    /// A table of these parts, in TOML `{ pi = [64], vf = [64] }`; parts may be missing.
+    /// A table of exactly these parts, in TOML `{ pi = [64], vf = [64] }`.
     Table(&'static [(&'static str, Kind)]),
     /// Whatever one of these takes, the first that does.
     OneOf(&'static [Kind]),
@@ -154,7 +154,8 @@ impl Kind {
                     let (_, kind) = parts.iter().find(|(name, _)| name == key)?;
                     Some((key.clone(), kind.read(value)?))
                 };
-                value.as_object()?.iter().map(part).collect::<Option<_>>().map(Value::Object)
+                let table = value.as_object().filter(|table| table.len() == parts.len())?;
+                table.iter().map(part).collect::<Option<_>>().map(Value::Object)
             }
             Kind::OneOf(kinds) => kinds.iter().find_map(|kind| kind.read(value)),
             Kind::Any if value == "none" => Some(Value::Null),
@@ -307,6 +308,7 @@ mod tests {
             (Kind::List { of: &INTEGER, at_most: 2 }, json!([0]), None),
             (Kind::Table(&[("pi", INTEGER)]), json!({"pi": 3.0}), Some(json!({"pi": 3}))),
             (Kind::Table(&[("pi", INTEGER)]), json!({"pj": 3}), None),
+            (Kind::Table(&[("pi", INTEGER), ("vf", INTEGER)]), json!({"pi": 3}), None),
             (Kind::OneOf(&[INTEGER, Kind::None]), json!("none"), Some(json!(null))),
             (Kind::Any, json!("none"), Some(json!(null))),
         ];

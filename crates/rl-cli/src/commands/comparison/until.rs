@@ -158,7 +158,7 @@ mod tests {
                 let mut rng = stream(study, "study", 0);
                 let statistic = Statistic::Iqm(vec![SequentialIqm::new(CONFIDENCE, None).unwrap()]);
                 let mut until = Until { width: 30.0, max_seeds: 2000, statistic, withheld: Vec::new() };
-                let mut groups = [Group::new(config.as_object().unwrap(), None, None)];
+                let mut groups = [Group::new(config.as_object().unwrap(), None, Some(0.0))];
                 for seeds in until.looks() {
                     let runs = &mut groups[0].runs;
                     runs.extend((runs.len() as u64..seeds).map(|seed| run(seed, score(rng.random()))));
