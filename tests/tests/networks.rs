@@ -10,9 +10,9 @@ use rl_algo::LinearizedPolicy;
 use rl_env::EnvRng;
 use rl_nn::distribution::{Categorical, DiagGaussian};
 use rl_nn::{
-    Activation, Cnn, CnnSpec, Convolution, DistGrad, DistParams, Distribution, Forward, Identity, LayerNorm,
-    Linearized, Mirror, Mlp, Network, PolicyModel, Real, SHARD_ROWS, Shards, States, TensorNetwork,
-    Workspace,
+    Activation, Chain, Cnn, CnnSpec, Convolution, DistGrad, DistParams, Distribution, Fork, Forward,
+    Identity, LayerNorm, Linearized, Mirror, Mlp, Network, PolicyModel, Real, SHARD_ROWS, Shards, States,
+    TensorNetwork, Workspace,
 };
 use rl_optim::{GaussNewton, LinearOperator, OptimError};
 use rl_test_support::assert_near;
@@ -54,10 +54,22 @@ fn products<F: Real>(net: &dyn Network<F>, theta: &[F], x: &[F], dy: &[F]) -> [V
     [y, grad, dx]
 }
 
-/// candle's graph in `f64` is the reference: for the same numbers, ours in `f64` to `tolerances[0]`, and ours in `f32` to `tolerances[1]`.
+/// A network against its function in candle's graph.
 fn equals_candle(what: &str, net: &impl Both, rows: usize, tolerances: [f64; 2], rng: &mut EnvRng) {
-    let (n_params, n_inputs) = (Network::<f32>::n_params(net), Network::<f32>::n_inputs(net));
-    let n_outputs = Network::<f32>::n_outputs(net);
+    let graph = |theta: &Tensor, x: &Tensor| net.forward_tensor(theta, x).unwrap();
+    equals_graph(what, (net, net), &graph, rows, tolerances, rng);
+}
+
+/// candle's graph in `f64` is the reference: for the same numbers, ours in `f64` to `tolerances[0]`, and ours in `f32` to `tolerances[1]`.
+fn equals_graph(
+    what: &str,
+    (net, net64): (&dyn Network<f32>, &dyn Network<f64>),
+    graph: &dyn Fn(&Tensor, &Tensor) -> Tensor,
+    rows: usize,
+    tolerances: [f64; 2],
+    rng: &mut EnvRng,
+) {
+    let (n_params, n_inputs, n_outputs) = (net.n_params(), net.n_inputs(), net.n_outputs());
     let mut draw = |n: usize| narrow::<f32>(&draw(rng, n));
     let [theta, x, dy] = [draw(n_params), draw(rows * n_inputs), draw(rows * n_outputs)];
     let wide = |x: &[f32]| x.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
@@ -65,7 +77,7 @@ fn equals_candle(what: &str, net: &impl Both, rows: usize, tolerances: [f64; 2],
 
     let theta_var = Var::from_slice(&theta64, n_params, &Device::Cpu).unwrap();
     let x_var = Var::from_slice(&x64, (rows, n_inputs), &Device::Cpu).unwrap();
-    let y_tensor = net.forward_tensor(theta_var.as_tensor(), x_var.as_tensor()).unwrap();
+    let y_tensor = graph(theta_var.as_tensor(), x_var.as_tensor());
     let weights = Tensor::from_slice(&dy64, (rows, n_outputs), &Device::Cpu).unwrap();
     let grads = (&y_tensor * weights).unwrap().sum_all().unwrap().backward().unwrap();
     let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
@@ -75,7 +87,7 @@ fn equals_candle(what: &str, net: &impl Both, rows: usize, tolerances: [f64; 2],
     };
     let expected = [values(&y_tensor), gradient(&theta_var), gradient(&x_var)];
     let names = ["forward", "vjp", "vjp of the input"];
-    let (ours64, ours32) = (products(net, &theta64, &x64, &dy64), products(net, &theta, &x, &dy));
+    let (ours64, ours32) = (products(net64, &theta64, &x64, &dy64), products(net, &theta, &x, &dy));
     for (((name, expected), ours64), ours32) in names.iter().zip(expected).zip(ours64).zip(ours32) {
         let [tolerance64, tolerance32] = if *name == "forward" { [1e-13, tolerances[1]] } else { tolerances };
         assert_near(&format!("{name} of {what}, {rows} rows, in f64"), &ours64, &expected, tolerance64);
@@ -153,6 +165,47 @@ fn layer_normalisation_equals_candles() {
             equals_candle(&format!("{n}, {activation:?}"), &net, rows, tolerances, &mut rng);
         }
     }
+}
+
+/// A chain of images, layer norm and a perceptron as the trunk of a fork with free parameters: parts composed by hand in a graph.
+#[test]
+fn compositions_equal_candles() {
+    let mut rng = EnvRng::seed_from_u64(9);
+    let spec = CnnSpec {
+        image: [2, 6, 6],
+        convolutions: vec![Convolution { channels: 3, kernel: 3, stride: 1 }],
+        features: 10,
+        activation: Activation::Silu,
+        scale: Some(0.3),
+    };
+    let (cnn, norm) = (Cnn::new(&spec).unwrap(), LayerNorm::new(10, Some(Activation::Tanh)).unwrap());
+    let (policy, value) = (mlp(&[10, 7, 3]), mlp(&[10, 1]));
+    fn compose<F: Real>(cnn: &Cnn, norm: &LayerNorm, policy: &Mlp, value: &Mlp) -> Fork<F> {
+        let trunk: Vec<(String, Arc<dyn Network<F>>)> =
+            vec![("cnn".into(), Arc::new(cnn.clone())), ("norm".into(), Arc::new(norm.clone()))];
+        let heads: Vec<(String, Arc<dyn Network<F>>)> =
+            vec![("policy".into(), Arc::new(policy.clone())), ("value".into(), Arc::new(value.clone()))];
+        let fork = Fork::new(Arc::new(Chain::new(trunk).unwrap()), heads).unwrap();
+        fork.with_free_parameters(0, "log_std", 4).unwrap()
+    }
+    let fork = compose::<f64>(&cnn, &norm, &policy, &value);
+    let n_cnn = Network::<f64>::n_params(&cnn);
+    let graph = |theta: &Tensor, x: &Tensor| {
+        let part = |range: std::ops::Range<usize>| theta.narrow(0, range.start, range.len()).unwrap();
+        let h = cnn.forward_tensor(&part(0..n_cnn), x).unwrap();
+        let h = norm.forward_tensor(&part(n_cnn..fork.trunk_theta().end), &h).unwrap();
+        let policy = policy.forward_tensor(&part(fork.head(0).0), &h).unwrap();
+        let value = value.forward_tensor(&part(fork.head(1).0), &h).unwrap();
+        Tensor::cat(&[policy, value], 1).unwrap()
+    };
+    let narrow = compose::<f32>(&cnn, &norm, &policy, &value);
+    for rows in [1, 8, 40] {
+        equals_graph("a composition", (&narrow, &fork), &graph, rows, [1e-12, 1e-4], &mut rng);
+    }
+}
+
+fn mlp(sizes: &[usize]) -> Mlp {
+    Mlp::new(sizes, Activation::Tanh).unwrap()
 }
 
 #[test]
