@@ -4,8 +4,8 @@ mod containment;
 mod resume;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use rl_algo::{
@@ -51,7 +51,7 @@ pub struct Trainer {
     horizon: u64,
     checkpoints: Option<CheckpointConfig>,
     /// The state at the last boundary between two iterations.
-    snapshot: Option<Archive>,
+    snapshot: Arc<Mutex<Option<Archive>>>,
     next_checkpoint: u64,
     last_checkpoint: Instant,
     /// The step of the newest checkpoint.
@@ -159,7 +159,7 @@ impl Trainer {
             tally: Tally::new(),
             horizon: config.total_steps,
             checkpoints: None,
-            snapshot: None,
+            snapshot: Arc::default(),
             next_checkpoint: 0,
             last_checkpoint: Instant::now(),
             written: None,
@@ -261,8 +261,9 @@ impl Trainer {
         tell(&mut self.sinks, begins)?;
         judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
-        if self.snapshot.is_none() && self.checkpoints.is_some() && self.dir.is_some() {
-            self.snapshot = self.take_snapshot()?;
+        if !self.has_snapshot() && self.checkpoints.is_some() && self.dir.is_some() {
+            let snapshot = self.take_snapshot()?;
+            self.keep_snapshot(snapshot);
         }
         if self.can_abandon() {
             self.collector.stop_by(self.stop.clone());
@@ -328,7 +329,8 @@ impl Trainer {
     /// Notes the state between two iterations, and writes it down where that is due.
     fn boundary(&mut self) -> Result<(), TrainError> {
         if self.can_abandon() {
-            self.snapshot = self.take_snapshot()?;
+            let snapshot = self.take_snapshot()?;
+            self.keep_snapshot(snapshot);
             self.checkpoint(false);
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What a run needs to go on, and going on.
 
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,8 +10,8 @@ use rl_nn::{Archive, Data, NnError, PolicySpec, State};
 use serde_json::{Value, json};
 
 use super::Trainer;
-use crate::checkpoint::{self, seconds_at};
-use crate::{Checkpoint, RunDir, TrainError};
+use crate::checkpoint::seconds_at;
+use crate::{Checkpoint, Rescue, RunDir, TrainError};
 
 /// The version of a checkpoint's contents.
 const VERSION: u64 = 1;
@@ -40,7 +41,7 @@ impl Trainer {
         if let Some((_, at)) = &mut self.tally.threshold_reached {
             *at = seconds.unwrap_or(0.0);
         }
-        self.snapshot = Some(checkpoint.archive);
+        self.keep_snapshot(Some(checkpoint.archive));
         self.resumed = true;
         Ok(self)
     }
@@ -154,15 +155,15 @@ impl Trainer {
     /// Writes the state of the last boundary where that is due, or `now`. Where it cannot be written the run goes on, and says so in the end: the
     /// checkpoints before are still there.
     pub(super) fn checkpoint(&mut self, now: bool) {
-        let (Some(dir), Some(config), Some(snapshot)) = (&self.dir, self.checkpoints, &self.snapshot) else {
-            return;
-        };
-        let step = snapshot.about.get("step").and_then(Value::as_u64).unwrap_or(0);
+        let Some(config) = self.checkpoints else { return };
+        let Some(rescue) = self.rescue() else { return };
+        let step = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(step_of);
+        let Some(step) = step else { return };
         let is_due = step >= self.next_checkpoint || self.last_checkpoint.elapsed() >= config.every;
         if self.written == Some(step) || !(now || is_due) {
             return;
         }
-        match checkpoint::write(dir, step, snapshot, config.keep) {
+        match rescue.write() {
             Ok(()) => self.written = Some(step),
             Err(error) => self.warn(format!("a checkpoint at step {step} could not be written: {error}")),
         }
@@ -180,21 +181,40 @@ impl Trainer {
 
     /// Whether an unfinished iteration can be abandoned, for it will be computed again.
     pub(super) fn can_abandon(&self) -> bool {
-        self.dir.is_some() && self.checkpoints.is_some() && self.snapshot.is_some()
+        self.dir.is_some() && self.checkpoints.is_some() && self.has_snapshot()
     }
 
     /// Goes back to the last boundary, for the run was stopped.
     pub(super) fn abandon(&mut self) -> Result<(), TrainError> {
-        if let Some(snapshot) = self.snapshot.take() {
-            self.restore(&snapshot, false)?;
-            self.snapshot = Some(snapshot);
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(snapshot) = &snapshot {
+            self.restore(snapshot, false)?;
         }
+        self.keep_snapshot(snapshot);
         Ok(())
+    }
+
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(super) fn keep_snapshot(&mut self, snapshot: Option<Archive>) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// What a process that cannot wait for this run may still do for it; `None` for a run that writes no checkpoints.
+    pub fn rescue(&self) -> Option<Rescue> {
+        let (dir, config) = (self.dir.clone()?, self.checkpoints?);
+        Some(Rescue { dir, keep: config.keep, snapshot: self.snapshot.clone() })
     }
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+fn step_of(archive: &Archive) -> Option<u64> {
+    archive.about.get("step").and_then(Value::as_u64)
 }
 
 fn number(archive: &Archive, key: &str) -> Result<u64, NnError> {

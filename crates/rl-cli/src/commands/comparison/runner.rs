@@ -1,8 +1,8 @@
 //! A grid of runs: each taken over where it is finished already, begun again where it was not, and run where it never was.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
 use rl_train::{Checkpoint, RunDir, RunLock, Status};
@@ -14,6 +14,7 @@ use crate::config_file;
 use crate::errors::{message, usage};
 use crate::run::{Files, Ran, run};
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 
 /// How the runs share the machine, which changes no result.
 #[derive(Clone, Copy)]
@@ -68,7 +69,7 @@ pub(crate) struct Grid<'a> {
     /// Whether finished runs are run again.
     pub(crate) fresh: bool,
     pub(crate) share: Share,
-    pub(crate) stop: &'a Arc<AtomicBool>,
+    pub(crate) stop: &'a Stop,
 }
 
 impl Grid<'_> {
@@ -91,7 +92,7 @@ impl Grid<'_> {
         let next = AtomicUsize::new(0);
         let runs: Vec<OnceLock<Run>> = jobs.iter().map(|_| OnceLock::new()).collect();
         let work = || {
-            while !self.stop.load(Ordering::Relaxed) {
+            while !self.stop.is_set() {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(job), Some(slot)) = (jobs.get(i), runs.get(i)) else {
                     return;
