@@ -159,7 +159,8 @@ pub(crate) fn seconds_at(dir: &RunDir, steps: [Option<u64>; 2]) -> [Option<f64>;
     for row in reader.records().map_while(Result::ok) {
         let number = |column: usize| row.get(column)?.parse::<f64>().ok();
         for (found, wanted) in found.iter_mut().zip(steps) {
-            if wanted.is_some() && number(step).map(|step| step as u64) == wanted {
+            // The row of the step itself, or the last before it: a killed process may not have written it.
+            if number(step).zip(wanted).is_some_and(|(step, wanted)| step as u64 <= wanted) {
                 *found = number(seconds);
             }
         }

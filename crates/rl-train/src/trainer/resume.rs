@@ -33,10 +33,11 @@ impl Trainer {
         let refused = |reason: String| TrainError::Checkpoint { path: checkpoint.path.clone(), reason };
         self.check_same_run(&checkpoint.archive).map_err(refused)?;
         self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(e.to_string()))? + 1;
-        let exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
-        self.exact = exact;
-        let reached = self.tally.threshold_reached.map(|(step, _)| step);
-        let [elapsed, seconds] = seconds_at(dir, [Some(self.tally.step), reached]);
+        // Before the logs are cut.
+        let reached =
+            State::load(&checkpoint.archive, "run.tally").and_then(|t| t.value("threshold_reached"));
+        let [elapsed, seconds] = seconds_at(dir, [Some(checkpoint.step()), reached.unwrap_or(None)]);
+        self.exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
         self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
         if let Some((_, at)) = &mut self.tally.threshold_reached {
             *at = seconds.unwrap_or(0.0);

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
-use rl_train::{Checkpoint, RunDir, RunLock, Status};
+use rl_train::{Checkpoint, RunDir, RunLock, Status, TrainError};
 
 use super::display::Display;
 use super::records::{Record, Table, config_in, identity};
@@ -133,8 +133,18 @@ impl Grid<'_> {
             Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false },
             Some(dir) => Files::New(dir),
         };
-        let Ran { ended, mut seen } =
-            run(&config, files, self.share.threads_each, display.progress(), self.stop);
+        let begin = |files| run(&config, files, self.share.threads_each, display.progress(), self.stop);
+        let mut ran = begin(files);
+        if let (Files::Resumed { dir, .. }, Err(error)) = (files, &ran.ended)
+            && is_unusable(error)
+        {
+            eprintln!("rl: {}; it is begun again", message(error));
+            ran = match dir.clear() {
+                Ok(()) => begin(Files::New(dir)),
+                Err(error) => return failed(error.into()),
+            };
+        }
+        let Ran { ended, mut seen } = ran;
         let dir = dir.map(|dir| dir.path().to_owned());
         if let Some(whole) = dir.as_deref().filter(|_| goes_on).and_then(Record::in_dir) {
             // What was seen is only the part since it went on.
@@ -191,6 +201,12 @@ impl Grid<'_> {
         };
         Ok(Place::Free(Some((dir, lock))))
     }
+}
+
+/// Whether a run did not go on because of what its directory holds.
+fn is_unusable(error: &anyhow::Error) -> bool {
+    let of_files = |e: &TrainError| matches!(e, TrainError::Checkpoint { .. } | TrainError::Sink(_));
+    error.chain().filter_map(|e| e.downcast_ref()).any(of_files)
 }
 
 enum Place {
