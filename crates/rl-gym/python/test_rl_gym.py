@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -514,3 +515,33 @@ def test_the_process_ends_when_nobody_listens() -> None:
     assert worker.stdout.read(1) == b"{"
     worker.stdin.close()
     assert worker.wait(timeout=20) == 0
+
+
+def test_the_guard_ends_what_does_not_end_by_itself() -> None:
+    # Neither the process nor the one it has started heeds the end of its standard input.
+    program = (
+        "import subprocess, time, rl_gym_guard; rl_gym_guard.GRACE_SECONDS = 0.2; rl_gym_guard.guard(0); "
+        "print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert worker.stdin is not None and worker.stdout is not None
+    child = int(worker.stdout.readline())
+    worker.stdin.close()
+    assert worker.wait(timeout=20) == -9
+    deadline = time.monotonic() + 20
+    while runs(child):
+        assert time.monotonic() < deadline, "the process that it has started is left"
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

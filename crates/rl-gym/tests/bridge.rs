@@ -196,6 +196,57 @@ fn spaces_wrappers_and_masks_arrive() {
     }
 }
 
+/// An environment that raises for what it masks, of several dimensions and of bits: no action drawn from the masks is refused.
+#[test]
+fn masks_over_dimensions_and_bits_are_the_environments_own() {
+    let Some(interpreter) = interpreter() else { return };
+    for (bits, width) in [(false, 5), (true, 6)] {
+        let text = format!(r#"gym:tests.python.faulty:Locked-v0?{{"kwargs":{{"bits":{bits}}}}}"#);
+        let interpreter = Interpreter { workers: Some(2), ..interpreter.clone() };
+        let spec = spec(&name(&text), &interpreter).unwrap();
+        let (space, mut rng) = (spec.action_space.clone(), stream(1, "locked", 0));
+        assert_eq!(space.mask_len(), width);
+        let mut envs = spec.make_vec(N).unwrap();
+        envs.reset(0, "env").unwrap();
+        let mut forbidden = 0;
+        for _ in 0..300 {
+            let mut actions = Vec::new();
+            for mask in envs.action_masks().unwrap().chunks(width) {
+                forbidden += mask.iter().filter(|allowed| !**allowed).count();
+                match space.sample_allowed(mask, &mut rng).unwrap() {
+                    Action::Discrete(a) => actions.extend(a),
+                    Action::Continuous(_) => unreachable!(),
+                }
+            }
+            envs.step(ActionsRef::Discrete(&actions)).unwrap();
+        }
+        assert!(forbidden > 300, "only {forbidden} choices were ever masked");
+        // And one that is masked is its error.
+        loop {
+            let masks = envs.action_masks().unwrap();
+            let first = space.mask_blocks().next().unwrap();
+            let locked = (0..N).find(|i| masks[i * width..][first.clone()].contains(&false));
+            let mut actions: Vec<usize> = Vec::new();
+            for (i, mask) in masks.chunks(width).enumerate() {
+                match space.sample_allowed(mask, &mut rng).unwrap() {
+                    Action::Discrete(mut a) => {
+                        a[0] = if Some(i) == locked { 1 - a[0] } else { a[0] };
+                        actions.extend(a);
+                    }
+                    Action::Continuous(_) => unreachable!(),
+                }
+            }
+            match (locked, envs.step(ActionsRef::Discrete(&actions))) {
+                (None, taken) => taken.unwrap(),
+                (Some(_), taken) => {
+                    assert!(taken.unwrap_err().to_string().contains("is locked by"));
+                    break;
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_environment_is_drawn_where_it_can_be() {
     let Some(interpreter) = interpreter() else { return };
