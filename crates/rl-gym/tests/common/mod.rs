@@ -19,13 +19,22 @@ pub(crate) fn interpreter() -> Option<Interpreter> {
 
 /// Whether the interpreter can make an environment; a skipped test says so.
 pub(crate) fn can_make(interpreter: &Interpreter, id: &str) -> bool {
-    let made = std::process::Command::new(&interpreter.python)
-        .args(["-c", &format!("import gymnasium; gymnasium.make({id:?})")])
+    can(interpreter, &format!("import gymnasium; gymnasium.make({id:?})"), &format!("make {id}"))
+}
+
+/// Whether the interpreter has some modules; a skipped test says so.
+pub(crate) fn can_import(interpreter: &Interpreter, modules: &str) -> bool {
+    can(interpreter, &format!("import {modules}"), &format!("import {modules}"))
+}
+
+fn can(interpreter: &Interpreter, program: &str, what: &str) -> bool {
+    let ran = std::process::Command::new(&interpreter.python)
+        .args(["-c", program])
         .stderr(std::process::Stdio::null())
         .status();
-    let can = made.is_ok_and(|status| status.success());
+    let can = ran.is_ok_and(|status| status.success());
     if !can {
-        eprintln!("skipped: the interpreter of RL_GYM_PYTHON cannot make {id}");
+        eprintln!("skipped: the interpreter of RL_GYM_PYTHON cannot {what}");
     }
     can
 }
