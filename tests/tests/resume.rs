@@ -84,12 +84,17 @@ impl Case {
         trainer.with_evaluation(env, eval).unwrap()
     }
 
+    /// Every boundary, or those where it is due.
+    fn checkpoints(&self) -> CheckpointConfig {
+        every(if self.trpo { 1 } else { 900 })
+    }
+
     fn begun(&self, dir: &RunDir) -> Trainer {
         self.trainer(&self.env(), self.algorithm())
             .with_sink(TensorBoard::create(dir.path()).unwrap())
             .with_sink(Csv::create(&dir.file("progress.csv")).unwrap())
             .saving_in(dir.clone())
-            .with_checkpoints(every(1))
+            .with_checkpoints(self.checkpoints())
     }
 
     fn resumed(&self, dir: &RunDir) -> Trainer {
@@ -97,7 +102,7 @@ impl Case {
             .with_sink(TensorBoard::append(dir.path()).unwrap())
             .with_sink(Csv::append(&dir.file("progress.csv")).unwrap())
             .saving_in(dir.clone())
-            .with_checkpoints(every(1))
+            .with_checkpoints(self.checkpoints())
             .resumed_from(dir)
             .unwrap()
     }

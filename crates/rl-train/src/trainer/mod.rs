@@ -6,7 +6,7 @@ mod resume;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rl_algo::{
     ActorCritic, Algorithm, Batch, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
@@ -52,6 +52,10 @@ pub struct Trainer {
     checkpoints: Option<CheckpointConfig>,
     /// The state at the last boundary between two iterations.
     snapshot: Arc<Mutex<Option<Archive>>>,
+    /// Whether it is of the last boundary, so that the iteration after it can be left.
+    is_fresh: bool,
+    /// When the iteration began.
+    begun: Instant,
     next_checkpoint: u64,
     last_checkpoint: Instant,
     /// The step of the newest checkpoint.
@@ -67,6 +71,9 @@ pub struct Trainer {
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
+
+/// Iterations that take longer are left when the run is stopped.
+const WORTH_LEAVING: Duration = Duration::from_millis(100);
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
@@ -160,6 +167,8 @@ impl Trainer {
             horizon: config.total_steps,
             checkpoints: None,
             snapshot: Arc::default(),
+            is_fresh: false,
+            begun: Instant::now(),
             next_checkpoint: 0,
             last_checkpoint: Instant::now(),
             written: None,
@@ -261,14 +270,14 @@ impl Trainer {
         tell(&mut self.sinks, begins)?;
         judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
-        if !self.has_snapshot() && self.checkpoints.is_some() && self.dir.is_some() {
-            let snapshot = self.take_snapshot()?;
-            self.keep_snapshot(snapshot);
+        if !self.has_snapshot() {
+            self.note()?;
         }
-        if self.can_abandon() {
-            self.collector.stop_by(self.stop.clone());
-        }
+        self.let_leave();
         let ended = self.iterations();
+        if ended.is_ok() && !self.is_fresh {
+            self.note()?;
+        }
         self.checkpoint(true);
         ended
     }
@@ -306,6 +315,7 @@ impl Trainer {
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
+        self.begun = Instant::now();
         let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
         let (rollout, finished) = (&mut self.batch.rollout, &mut self.tally.finished);
@@ -322,17 +332,24 @@ impl Trainer {
         }
         self.contain(&report)?;
         self.emit(report)?;
-        self.boundary()?;
+        self.boundary(false)?;
         self.evaluate_if_due()
     }
 
-    /// Notes the state between two iterations, and writes it down where that is due.
-    fn boundary(&mut self) -> Result<(), TrainError> {
-        if self.can_abandon() {
-            let snapshot = self.take_snapshot()?;
-            self.keep_snapshot(snapshot);
-            self.checkpoint(false);
+    /// Notes the state between two iterations where it may be needed, and writes it down where that is due. An iteration that takes no time is not left
+    /// but finished, and then its beginning need not be known.
+    fn boundary(&mut self, is_needed: bool) -> Result<(), TrainError> {
+        let step = self.tally.step;
+        let is_over = self.is_over();
+        let evaluates = self.evaluator.as_ref().is_some_and(|evaluator| evaluator.is_due(step, is_over));
+        let is_long = self.begun.elapsed() > WORTH_LEAVING;
+        self.is_fresh = false;
+        if is_needed || is_long || evaluates || is_over || self.non_finite > 0 || self.is_checkpoint_due(step)
+        {
+            self.note()?;
         }
+        self.let_leave();
+        self.checkpoint(false);
         Ok(())
     }
 
@@ -395,7 +412,8 @@ impl Trainer {
         let event = Event::Evaluation { step, evaluation };
         tell(&mut self.sinks, event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
-        self.boundary()
+        // What it showed is part of the state.
+        self.boundary(true)
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {

@@ -1,7 +1,7 @@
 //! What a run needs to go on, and going on.
 
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rl_algo::Settings;
@@ -43,6 +43,7 @@ impl Trainer {
             *at = seconds.unwrap_or(0.0);
         }
         self.keep_snapshot(Some(checkpoint.archive));
+        self.is_fresh = true;
         self.resumed = true;
         Ok(self)
     }
@@ -160,8 +161,7 @@ impl Trainer {
         let Some(rescue) = self.rescue() else { return };
         let step = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(step_of);
         let Some(step) = step else { return };
-        let is_due = step >= self.next_checkpoint || self.last_checkpoint.elapsed() >= config.every;
-        if self.written == Some(step) || !(now || is_due) {
+        if self.written == Some(step) || !(now || self.is_checkpoint_due(step)) {
             return;
         }
         match rescue.write() {
@@ -173,6 +173,27 @@ impl Trainer {
         self.last_checkpoint = std::time::Instant::now();
     }
 
+    pub(super) fn is_checkpoint_due(&self, step: u64) -> bool {
+        let by_time = |config: crate::CheckpointConfig| self.last_checkpoint.elapsed() >= config.every;
+        self.checkpoints.is_some_and(|config| step >= self.next_checkpoint || by_time(config))
+    }
+
+    /// Keeps the state as it is now, between two iterations.
+    pub(super) fn note(&mut self) -> Result<(), TrainError> {
+        if self.dir.is_some() && self.checkpoints.is_some() {
+            let snapshot = self.take_snapshot()?;
+            self.is_fresh = snapshot.is_some();
+            self.keep_snapshot(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Lets the next iteration be left where its beginning is known.
+    pub(super) fn let_leave(&mut self) {
+        let stop = if self.can_abandon() { self.stop.clone() } else { Arc::default() };
+        self.collector.stop_by(stop);
+    }
+
     /// Notes what went wrong without ending the run, once.
     pub(super) fn warn(&mut self, warning: String) {
         if self.warnings.len() < 20 && !self.warnings.contains(&warning) {
@@ -182,7 +203,7 @@ impl Trainer {
 
     /// Whether an unfinished iteration can be abandoned, for it will be computed again.
     pub(super) fn can_abandon(&self) -> bool {
-        self.dir.is_some() && self.checkpoints.is_some() && self.has_snapshot()
+        self.is_fresh
     }
 
     /// Goes back to the last boundary, for the run was stopped.
