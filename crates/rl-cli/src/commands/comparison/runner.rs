@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Result, bail};
+use rl_nn::Builders;
 use rl_train::{Checkpoint, RunDir, RunLock, Status};
 
 use super::display::Display;
@@ -62,6 +63,8 @@ impl Shard {
 /// What runs, and where it goes.
 pub(crate) struct Grid<'a> {
     pub(crate) columns: &'a [RunConfig],
+    /// What makes networks and distributions of a user's own.
+    pub(crate) builders: &'a Builders,
     pub(crate) out: &'a Path,
     /// The table of runs that leave no files.
     pub(crate) lean: Option<Table>,
@@ -133,7 +136,7 @@ impl Grid<'_> {
             Some(dir) => Files::New(dir),
         };
         let Ran { ended, mut seen } =
-            run(&config, files, self.share.threads_each, display.progress(), self.stop);
+            run(&config, self.builders, files, self.share.threads_each, display.progress(), self.stop);
         let dir = dir.map(|dir| dir.path().to_owned());
         if let Some(whole) = dir.as_deref().filter(|_| goes_on).and_then(Record::in_dir) {
             // What was seen is only the part since it went on.
@@ -166,13 +169,13 @@ impl Grid<'_> {
             existing.into_iter().filter(|dir| config_in(dir.path()).is_some_and(|c| identity(&c) == ours));
         let mut unfinished = Vec::new();
         for dir in same {
-            match Record::in_dir(dir.path()).filter(|r| r.summary.status == Status::Finished) {
+            match Record::in_dir(dir.path()).filter(|r| r.summary.status.is_done()) {
                 Some(record) => return Ok(Place::Finished(Box::new(record))),
                 None => unfinished.push(dir),
             }
         }
         if let Some(table) = &self.lean {
-            let known = table.find(&values).filter(|r| !self.fresh && r.summary.status == Status::Finished);
+            let known = table.find(&values).filter(|r| !self.fresh && r.summary.status.is_done());
             return Ok(known.map_or(Place::Free(None), |record| Place::Finished(Box::new(record))));
         }
         if let Some((dir, lock)) = unfinished.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock))) {
