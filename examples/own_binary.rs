@@ -10,7 +10,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use rl_algo::{ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Report, UpdateContext};
-use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Frame, Registry, Space, Step, StepEnd};
+use rl_cli::App;
+use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Frame, Space, Step, StepEnd};
 use rl_ppo::{Ppo, PpoConfig};
 use rl_trpo::{Trpo, TrpoConfig};
 use serde::{Deserialize, Serialize};
@@ -113,13 +114,9 @@ impl Algorithm for Relay {
     }
 }
 
-fn main() -> anyhow::Result<ExitCode> {
-    let mut envs = Registry::builtin();
-    envs.register(
-        EnvSpec::with_time_limit("Corridor-v0", 50, Corridor::default).with_reward_threshold(-5.0),
-    )?;
-    let mut algorithms = rl_cli::builtin_algorithms();
-    algorithms.register(AlgorithmSpec::new("relay", "PPO, then TRPO", Relay::new))?;
+fn main() -> ExitCode {
+    let corridor = EnvSpec::with_time_limit("Corridor-v0", 50, Corridor::default).with_reward_threshold(-5.0);
+    let relay = AlgorithmSpec::new("relay", "PPO, then TRPO", Relay::new);
 
     let mut args: Vec<OsString> = std::env::args_os().collect();
     if args.len() <= 1 {
@@ -127,5 +124,6 @@ fn main() -> anyhow::Result<ExitCode> {
         args.extend(["train", "ppo", "Corridor-v0", "--total-steps", "20000", "--out"].map(OsString::from));
         args.push(out.into());
     }
-    Ok(rl_cli::main_with_args(args, envs, algorithms))
+    // Networks and distributions of one's own would come in by `.builders(…)`: docs/guides/network.md.
+    App::new().name("own_binary").env(corridor).algorithm(relay).main_with_args(args)
 }

@@ -1,6 +1,9 @@
-//! What the integration tests share: golden numbers in the scalar type under test.
+//! What the integration tests share: golden numbers in the scalar type under test, and a network that only a builder can make again.
 
-use rl_nn::Real;
+use std::sync::Arc;
+
+use candle_core::Device;
+use rl_nn::{Builders, CandleNetwork, NnError, Real};
 
 /// Rounds a golden array to the scalar type under test.
 pub fn narrow<F: Real>(x: &[f64]) -> Vec<F> {
@@ -10,4 +13,19 @@ pub fn narrow<F: Real>(x: &[f64]) -> Vec<F> {
 /// Rounds a golden matrix to the scalar type under test, flattened.
 pub fn narrow_rows<F: Real>(x: &[Vec<f64>]) -> Vec<F> {
     x.iter().flatten().map(|&x| F::narrow(x)).collect()
+}
+
+/// A candle module for CartPole that describes itself by a name: a matrix.
+///
+/// # Errors
+///
+/// candle's.
+pub fn described_module() -> Result<CandleNetwork, NnError> {
+    let net = CandleNetwork::new(4, 2, &Device::Cpu, |vb, x| x.matmul(&vb.get((2, 4), "weight")?.t()?))?;
+    Ok(net.described("matrix", serde_json::Value::Null))
+}
+
+/// What makes it again.
+pub fn builders() -> Builders {
+    Builders::default().network("matrix", |_| Ok(Arc::new(described_module()?)))
 }

@@ -81,7 +81,7 @@ fn failed_seeds_stay_in_every_statistic() {
         assert!(stderr.contains(part), "no {part:?} in {stderr}");
     }
     assert_eq!(
-        stderr.lines().filter(|line| line.starts_with("rl: ppo on Pendulum-v1")).count() as u64,
+        stderr.lines().filter(|line| line.starts_with("rl-under-test: ppo on Pendulum-v1")).count() as u64,
         failed
     );
 

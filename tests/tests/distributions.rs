@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 #![allow(clippy::disallowed_methods, reason = "the system's functions as references")]
+#![allow(clippy::float_cmp, reason = "what must be the same is the same to the bit")]
 
 use rand::{Rng, SeedableRng};
 use rl_env::EnvRng;

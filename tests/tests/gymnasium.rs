@@ -228,7 +228,7 @@ fn a_fault_ends_the_run_in_one_line_and_its_files_are_safe() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{stderr}");
         // What the environment itself said stands before it.
-        let ours: Vec<&str> = stderr.lines().filter(|line| line.starts_with("rl: ")).collect();
+        let ours: Vec<&str> = stderr.lines().filter(|line| line.starts_with("rl-under-test: ")).collect();
         assert_eq!(ours.len(), 1, "{stderr}");
         assert_eq!(stderr.lines().last(), Some(ours[0]), "{stderr}");
         assert!(parts.iter().all(|part| ours[0].contains(part)), "{parts:?} in {}", ours[0]);

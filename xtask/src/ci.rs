@@ -69,6 +69,7 @@ pub(crate) fn run() -> Result<()> {
             execute(&mut Command::new(workspace.target.join("release/examples").join(program)))
         })?;
     }
+    step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
@@ -138,6 +139,23 @@ fn tensorboard(workspace: &Workspace) -> Result<()> {
     ensure!(rl.is_file(), "there is no {} although the workspace was built", rl.display());
     let script = workspace.root.join("tests").join("tensorboard_check.py");
     execute(Command::new(python).arg(script).arg(rl))
+}
+
+/// The variable that names a Python with torch, numpy and safetensors.
+const TORCH_PYTHON: &str = "RL_TORCH_PYTHON";
+
+/// Reads saved policies with PyTorch where a Python has it, which is too large to be installed for this alone.
+fn pytorch(workspace: &Workspace) -> Result<()> {
+    let python = std::env::var_os(TORCH_PYTHON).unwrap_or_else(|| "python3".into());
+    if !succeeds(Command::new(&python).args(["-c", "import torch, numpy, safetensors"])) {
+        let python = python.to_string_lossy();
+        println!(
+            "skipped: saved policies in PyTorch ({python} has not all of torch, numpy and safetensors; {TORCH_PYTHON} names another Python)"
+        );
+        return Ok(());
+    }
+    let golden = workspace.root.join("tests").join("golden");
+    execute(Command::new(python).arg(golden.join("load_policy.py")).arg(golden.join("policies")))
 }
 
 /// The interpreter of a virtual environment, which is made where it is missing.

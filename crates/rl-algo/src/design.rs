@@ -194,6 +194,22 @@ impl Design {
         trunk + self.policy.n_params() + self.distribution.n_globals() + self.value.n_params()
     }
 
+    /// The policy as a function of its parameters, those of a shared trunk among them.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::Nn`] should the networks not fit together.
+    pub fn policy_model(&self) -> Result<PolicyModel<f32>, AlgoError> {
+        let network = match &self.trunk {
+            None => self.policy.clone(),
+            Some(trunk) => Arc::new(Chain::new(vec![
+                ("trunk".to_owned(), trunk.clone()),
+                ("policy".to_owned(), self.policy.clone()),
+            ])?),
+        };
+        Ok(PolicyModel::new(network, self.distribution.clone())?.with_bounding(self.bounding.clone())?)
+    }
+
     /// Draws the parameters: the policy's, then the critic's.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The arguments as they are written: parsed, not yet understood.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Train, compare and evaluate on-policy reinforcement learning with trust regions.
 #[derive(Debug, Parser)]
@@ -15,14 +16,47 @@ pub(crate) struct Cli {
     pub(crate) json: bool,
 }
 
+impl Cli {
+    /// The arguments of the program of this name, which help and errors call by it.
+    ///
+    /// # Errors
+    ///
+    /// clap's, also for a call for help.
+    pub(crate) fn parse_as(
+        program: &'static str,
+        args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    ) -> Result<Self, clap::Error> {
+        let mut command = named(Cli::command(), program).name(program).bin_name(program);
+        let mut matches = command.try_get_matches_from_mut(args)?;
+        Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
+    }
+}
+
+/// A command whose help, and that of its subcommands, calls the program by this name.
+fn named(command: clap::Command, program: &'static str) -> clap::Command {
+    let renamed = |help: &clap::builder::StyledStr| help.to_string().replace("`rl ", &format!("`{program} "));
+    let command = match command.get_about().map(renamed) {
+        Some(about) => command.about(about),
+        None => command,
+    };
+    command
+        .mut_args(|arg| match arg.get_help().map(renamed) {
+            Some(help) => arg.help(help),
+            None => arg,
+        })
+        .mut_subcommands(|subcommand| named(subcommand, program))
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Train an algorithm in an environment.
     Train(TrainArgs),
     /// Train several algorithms with several seeds and compare them.
     Compare(CompareArgs),
-    /// Evaluate the policy a run left.
+    /// Evaluate the policy a run left, or one of its checkpoints holds.
     Eval(EvalArgs),
+    /// List the runs below a directory: how they ended, how far they got, whether they can go on.
+    Runs(RunsArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
@@ -46,7 +80,7 @@ pub(crate) struct TrainArgs {
     #[arg(required_unless_present = "resume")]
     pub(crate) env: Option<String>,
     /// Go on with an interrupted run, or with a finished one for more --total-steps, from its newest checkpoint and with its settings.
-    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["algo", "env", "preset", "config", "set", "seed", "n_envs", "label", "out"])]
+    #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["algo", "env", "preset", "config", "set", "seed", "n_envs", "label", "init", "out"])]
     pub(crate) resume: Option<PathBuf>,
     /// Schedules of a run that goes on end with its new --total-steps, instead of those it began with.
     #[arg(long, requires = "resume")]
@@ -87,7 +121,7 @@ pub(crate) struct CompareArgs {
     /// Compare finished runs instead: directories of runs, or that have some below them.
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = [
         "variants", "envs", "seeds", "until", "shard", "lean", "fresh", "preset", "config", "set", "seed", "total_steps", "n_envs",
-        "eval_freq", "no_eval", "label", "threads",
+        "eval_freq", "no_eval", "label", "stop_at_reward", "max_hours", "init", "threads",
     ])]
     pub(crate) runs: Vec<PathBuf>,
     #[command(flatten)]
@@ -121,6 +155,15 @@ pub(crate) struct SettingArgs {
     /// No evaluation at all.
     #[arg(long)]
     pub(crate) no_eval: bool,
+    /// End a run at the first evaluation whose mean return reaches this.
+    #[arg(long, value_name = "X", conflicts_with = "no_eval", allow_negative_numbers = true)]
+    pub(crate) stop_at_reward: Option<String>,
+    /// End a run after so many hours, evaluations included; one that goes on has as many again.
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
+    pub(crate) max_hours: Option<String>,
+    /// Begin with the parameters of a saved policy: its file, or the directory of its run. The critic begins anew.
+    #[arg(long, value_name = "POLICY")]
+    pub(crate) init: Option<String>,
     /// What tells the run from others of its algorithm: its directory is ALGO-LABEL.
     #[arg(long)]
     pub(crate) label: Option<String>,
@@ -184,6 +227,10 @@ pub(crate) struct EnvsArgs {
 pub(crate) struct EvalArgs {
     /// A run's directory, or the `checkpoints/best` in it.
     pub(crate) run_dir: PathBuf,
+    /// The policy of the run's newest checkpoint, or of that at this step, instead of the latest it saved.
+    #[arg(long, value_name = "STEP", num_args = 0..=1)]
+    #[allow(clippy::option_option, reason = "clap's form of a flag with a value that may be left out")]
+    pub(crate) checkpoint: Option<Option<u64>>,
     /// How many episodes.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) episodes: u64,
@@ -192,6 +239,13 @@ pub(crate) struct EvalArgs {
     pub(crate) stochastic: bool,
     #[command(flatten)]
     pub(crate) gym: GymArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// The directory.
+    #[arg(default_value = "runs")]
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

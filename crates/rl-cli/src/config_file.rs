@@ -9,6 +9,7 @@ use rl_algo::{AlgorithmRegistry, Settings, shown};
 use serde_json::Value;
 
 use crate::errors::usage;
+use crate::output::program;
 use crate::run_config::RunConfig;
 use crate::settings::{Given, Source, sections};
 
@@ -71,7 +72,7 @@ pub(crate) fn read(path: &Path, algorithms: &AlgorithmRegistry) -> Result<Config
 /// A file that `--config` accepts and that gives this very run; with where every value comes from, if wanted.
 pub(crate) fn write(run: &RunConfig, with_sources: bool) -> String {
     let (algo, env) = (&run.algo.id, &run.env.id);
-    let mut text = format!("# rl train {algo} {} --config THIS_FILE\n\n", in_shell(env));
+    let mut text = format!("# {} train {algo} {} --config THIS_FILE\n\n", program(), in_shell(env));
     for (key, value) in [("algo", algo.as_str()), ("env", env), ("preset", run.preset)] {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{key} = {}", in_toml(&Value::from(value)));

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::output::program;
+
 /// A command line that cannot be used: exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(String);
@@ -44,7 +46,8 @@ pub(crate) fn clap_in_one_line(e: &clap::Error) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
     if lines.is_empty() || !lines[0].starts_with("error:") {
-        return "no command given; `rl --help` lists them".to_owned();
+        return format!("no command given; `{} --help` lists them", program());
     }
-    one_line(&lines.join(" ").replace("error: ", "").replace(" tip:", "; tip:")) + "; see `rl --help`"
+    let message = one_line(&lines.join(" ").replace("error: ", "").replace(" tip:", "; tip:"));
+    format!("{message}; see `{} --help`", program())
 }

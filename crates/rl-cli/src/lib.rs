@@ -1,20 +1,6 @@
 //! The `rl` command line as a function of environments and algorithms.
 //!
-//! A program of your own gets all of it, `train`, `compare` and the rest, with its environments and algorithms among the others:
-//!
-//! ```no_run
-//! use std::process::ExitCode;
-//!
-//! fn main() -> ExitCode {
-//!     let mut envs = rl_env::Registry::builtin();
-//!     let pole = rl_env::EnvSpec::with_time_limit("ShortPole-v0", 100, rl_env::envs::CartPole::new);
-//!     if let Err(error) = envs.register(pole) {
-//!         eprintln!("{error}");
-//!         return ExitCode::FAILURE;
-//!     }
-//!     rl_cli::main_with(envs, rl_cli::builtin_algorithms())
-//! }
-//! ```
+//! A program of your own gets all of it, `train`, `compare` and the rest, with its environments and algorithms among the others: see [`App`].
 //!
 //! # Invariant
 //!
@@ -23,6 +9,7 @@
 
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "talking to people is this crate's purpose")]
 
+mod app;
 mod args;
 mod commands;
 mod config_file;
@@ -38,22 +25,27 @@ mod run_config;
 mod settings;
 mod stop;
 mod variants;
+mod warm_start;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::error::ErrorKind;
 use rl_algo::AlgorithmRegistry;
 use rl_env::Registry;
+use rl_nn::Builders;
 
+pub use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::errors::Usage;
+use crate::output::program;
 
 /// What is known by name.
 pub(crate) struct Known {
     pub(crate) envs: Registry,
     pub(crate) algorithms: AlgorithmRegistry,
+    /// What makes networks and distributions of a user's own.
+    pub(crate) builders: Builders,
 }
 
 /// The algorithms of this workspace: `ppo` and `trpo`.
@@ -66,10 +58,9 @@ pub fn builtin_algorithms() -> AlgorithmRegistry {
     algorithms
 }
 
-/// Runs the command line of the process with these environments and algorithms, and says how the process should end:
-/// 0 for success, 1 when something failed, 2 for a command line that cannot be used, 130 when interrupted.
+/// Runs the command line of the process with these environments and algorithms: an [`App`] without anything else of its own.
 pub fn main_with(envs: Registry, algorithms: AlgorithmRegistry) -> ExitCode {
-    main_with_args(std::env::args_os(), envs, algorithms)
+    App::new().environments(envs).algorithms(algorithms).main()
 }
 
 /// The same for a command line of one's own, which begins with the program's name.
@@ -78,20 +69,35 @@ pub fn main_with_args(
     envs: Registry,
     algorithms: AlgorithmRegistry,
 ) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    App::new().environments(envs).algorithms(algorithms).main_with_args(args)
+}
+
+/// Runs a command line as the program of this name, unless its making had faults.
+fn run_command_line(
+    args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+    name: &str,
+    known: &Known,
+    faults: &[String],
+) -> ExitCode {
+    output::set_program(name);
+    if !faults.is_empty() {
+        faults.iter().for_each(|fault| eprintln!("{}: {fault}", program()));
+        return ExitCode::FAILURE;
+    }
+    let cli = match Cli::parse_as(program(), args) {
         Ok(cli) => cli,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return output::print(&e.render().to_string()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         Err(e) => {
-            eprintln!("rl: {}", errors::clap_in_one_line(&e));
+            eprintln!("{}: {}", program(), errors::clap_in_one_line(&e));
             return ExitCode::from(2);
         }
     };
-    match select_isa().and_then(|()| dispatch(&cli, &Known { envs, algorithms })) {
+    match select_isa().and_then(|()| dispatch(&cli, known)) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("rl: {}", errors::message(&error));
+            eprintln!("{}: {}", program(), errors::message(&error));
             if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
@@ -110,6 +116,7 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Train(args) => commands::train(args, known, cli.json),
         Command::Compare(args) => commands::compare(args, known, cli.json),
         Command::Eval(args) => commands::eval(args, known, cli.json),
+        Command::Runs(args) => commands::runs(args, cli.json),
         Command::Play(args) => commands::play(args, known, cli.json),
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),
         Command::Envs(args) => commands::envs(args, known, cli.json),

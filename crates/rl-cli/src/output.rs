@@ -1,9 +1,22 @@
 //! Text for people and documents for programs.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
 use rl_train::Evaluation;
 use serde::Serialize;
+
+static PROGRAM: OnceLock<&'static str> = OnceLock::new();
+
+/// Notes the program's name; the first one counts.
+pub(crate) fn set_program(name: &str) {
+    PROGRAM.get_or_init(|| Box::leak(name.to_owned().into_boxed_str()));
+}
+
+/// What the program calls itself.
+pub(crate) fn program() -> &'static str {
+    PROGRAM.get().copied().unwrap_or("rl")
+}
 
 /// Writes to stdout; a reader that left early is no error.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {

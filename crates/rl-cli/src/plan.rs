@@ -106,6 +106,8 @@ fn flags(args: &SettingArgs) -> Vec<Given> {
         ("total_steps", "--total-steps", &args.total_steps),
         ("n_envs", "--n-envs", &args.n_envs),
         ("eval_freq", "--eval-freq", &args.eval_freq),
+        ("stop_at_reward", "--stop-at-reward", &args.stop_at_reward),
+        ("max_hours", "--max-hours", &args.max_hours),
     ];
     let given = flags.into_iter().filter_map(|(key, flag, text)| {
         let value = parse_value(text.as_ref()?);
@@ -118,5 +120,6 @@ fn flags(args: &SettingArgs) -> Vec<Given> {
     };
     let no_eval = args.no_eval.then(|| text("eval_freq", NEVER, "--no-eval"));
     let label = args.label.as_ref().map(|label| text("label", label, "--label"));
-    given.chain(no_eval).chain(label).collect()
+    let init = args.init.as_ref().map(|policy| text("init", policy, "--init"));
+    given.chain(no_eval).chain(label).chain(init).collect()
 }

@@ -72,13 +72,12 @@ mod tests {
 
     #[test]
     fn every_preset_makes_a_run() {
-        let known =
-            crate::Known { envs: rl_env::Registry::builtin(), algorithms: crate::builtin_algorithms() };
+        let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
         let presets = all().unwrap();
         assert_eq!(presets.len(), 10 + 18);
         for p in presets {
-            let algo = known.algorithms.get(&p.algo).unwrap();
-            let env = known.envs.get(&p.env).cloned().unwrap_or_else(|_| in_python(&p.env));
+            let algo = algorithms.get(&p.algo).unwrap();
+            let env = envs.get(&p.env).cloned().unwrap_or_else(|_| in_python(&p.env));
             for name in [Some(ZOO), Some(SB3), None] {
                 crate::run_config::RunConfig::resolve(algo, &env, name, Vec::new()).unwrap();
             }

@@ -2,15 +2,20 @@
 
 use std::io::{IsTerminal, stderr};
 use std::num::NonZero;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use rl_train::{Csv, Progress, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads};
+use rl_nn::Builders;
+use rl_train::{
+    Csv, MaxTime, Progress, RewardReached, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads,
+};
 
-use crate::config_file;
+use crate::output::program;
 use crate::recorder::{Recorder, Seen};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
+use crate::{config_file, warm_start};
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
 pub(crate) enum Screen {
@@ -67,6 +72,7 @@ impl<'a> Files<'a> {
 /// Trains as configured and leaves everything in the directory, if there is one. What fails says where; what was written until then stays.
 pub(crate) fn run(
     config: &RunConfig,
+    builders: &Builders,
     files: Files<'_>,
     threads: usize,
     progress: Option<Progress>,
@@ -80,6 +86,11 @@ pub(crate) fn run(
                 .named(&config.algo.id, config.settings())
                 .with_sink(recorder.clone())
                 .stopped_by(stop.flag());
+        if !matches!(files, Files::Resumed { .. })
+            && let Some(policy) = warm_start::policy(config, builders)?
+        {
+            trainer = trainer.initialised_from(&config.env, &policy)?;
+        }
         let table = |dir: &RunDir| dir.file("progress.csv");
         trainer = match files {
             Files::None => trainer,
@@ -93,6 +104,13 @@ pub(crate) fn run(
         };
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
+        }
+        if let Some(reward) = config.stop_at_reward {
+            trainer = trainer.with_watcher(RewardReached(reward));
+        }
+        if let Some(hours) = config.max_hours {
+            let limit = Duration::try_from_secs_f64(3600.0 * hours).unwrap_or(Duration::MAX);
+            trainer = trainer.with_watcher(MaxTime::new(limit));
         }
         if let Some(progress) = progress {
             trainer = trainer.with_sink(progress);
@@ -110,8 +128,9 @@ pub(crate) fn run(
             }
             if !trainer.is_exact() {
                 eprintln!(
-                    "rl: {} cannot be saved: its environments start new episodes, and the run is another one than it would have been \
+                    "{}: {} cannot be saved: its environments start new episodes, and the run is another one than it would have been \
                      without the interruption",
+                    program(),
                     config.env.id
                 );
             }

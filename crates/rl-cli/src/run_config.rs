@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::Result;
-use rl_algo::{Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, from_settings, to_settings};
+use rl_algo::{
+    Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, check_setting, from_settings, to_settings,
+};
 use rl_env::EnvSpec;
 use rl_train::{CheckpointConfig, EvalConfig, TrainConfig, check_agent};
 use serde::Serialize;
@@ -28,6 +30,12 @@ pub(crate) struct RunConfig {
     pub(crate) seed: u64,
     pub(crate) eval: Option<EvalConfig>,
     pub(crate) checkpoints: Option<CheckpointConfig>,
+    /// The mean return of an evaluation at which it ends.
+    pub(crate) stop_at_reward: Option<f64>,
+    /// The hours after which it ends.
+    pub(crate) max_hours: Option<f64>,
+    /// Where the policy is that it begins with.
+    pub(crate) init: Option<String>,
     pub(crate) train: TrainConfig,
     pub(crate) net: NetConfig,
     /// The algorithm's own settings.
@@ -73,6 +81,9 @@ impl RunConfig {
             label: values["label"].as_str().map(str::to_owned),
             eval: evaluation(&values["eval_freq"], train.total_steps),
             checkpoints: checkpoints(&values["checkpoint_freq"], train.total_steps),
+            stop_at_reward: values["stop_at_reward"].as_f64(),
+            max_hours: values["max_hours"].as_f64(),
+            init: values["init"].as_str().map(str::to_owned),
             algorithm: restricted(&values, |key| algo.schema.get(key).is_some()),
             algo: algo.clone(),
             env: env.clone(),
@@ -81,6 +92,10 @@ impl RunConfig {
             net,
             sources: Arc::new(sources),
         };
+        let told = run.stop_at_reward.map_or(Value::Null, Value::from);
+        let allowed = "none for a run that is never evaluated";
+        let holds = run.stop_at_reward.is_none() || run.eval.is_some();
+        check_setting("stop_at_reward", told, allowed, holds).map_err(usage)?;
         run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(usage)?;
         check_agent(&run.env, &run.net).map_err(usage)?;
         Ok(run)
@@ -114,6 +129,9 @@ impl RunConfig {
         values.insert("eval_freq".to_owned(), self.eval.map_or(NEVER.into(), |e| e.freq.into()));
         let freq = self.checkpoints.map_or(NEVER.into(), |config| config.freq.into());
         values.insert("checkpoint_freq".to_owned(), freq);
+        values.insert("stop_at_reward".to_owned(), self.stop_at_reward.into());
+        values.insert("max_hours".to_owned(), self.max_hours.into());
+        values.insert("init".to_owned(), self.init.clone().into());
         values.insert("label".to_owned(), self.label.clone().into());
         let of_section = |Section { about, schema }: Section| {
             let keys = schema.iter().map(|setting| setting.key.clone().into_owned());

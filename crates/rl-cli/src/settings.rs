@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Result, bail};
-use rl_algo::{AlgorithmSpec, Config, Kind, NetConfig, Schema, Setting};
+use rl_algo::{AlgorithmSpec, Bounds, Config, Kind, NetConfig, Schema, Setting};
 use rl_train::TrainConfig;
 use serde_json::{Value, json};
 
@@ -81,6 +81,8 @@ fn run_schema() -> Schema {
     let seed = Kind::integer_from(0);
     const LABEL: Kind = Kind::OneOf(&[Kind::None, Kind::Text]);
     const EVAL_FREQ: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::Choice(&[NEVER]), Kind::None]);
+    const REWARD: Kind = Kind::OneOf(&[Kind::Real(Bounds::ANY), Kind::None]);
+    const HOURS: Kind = Kind::OneOf(&[Kind::Real(Bounds::POSITIVE), Kind::None]);
     let settings = vec![
         Setting::new("seed", seed, "What everything random comes from."),
         Setting::new(
@@ -96,12 +98,27 @@ fn run_schema() -> Schema {
         )
         .log(),
         Setting::new(
+            "stop_at_reward",
+            REWARD,
+            "The mean return at whose first evaluation the run ends; none for no such end.",
+        ),
+        Setting::new("max_hours", HOURS, "Hours after which the run ends, evaluations included; none for no such end."),
+        Setting::new(
+            "init",
+            LABEL,
+            "The saved policy whose parameters the run begins with, or the directory of its run; none for random ones.",
+        ),
+        Setting::new(
             "label",
             LABEL,
             "What tells the run from others of its algorithm; part of its directory's name.",
         ),
     ];
-    Schema::of(&json!({"seed": 0, "eval_freq": null, "checkpoint_freq": null, "label": null}), "", settings)
+    let defaults = json!({
+        "seed": 0, "eval_freq": null, "checkpoint_freq": null, "stop_at_reward": null, "max_hours": null, "init": null,
+        "label": null,
+    });
+    Schema::of(&defaults, "", settings)
 }
 
 /// The algorithm's own name of a key or alias.

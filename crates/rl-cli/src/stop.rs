@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rl_train::Rescue;
 
+use crate::output::program;
+
 /// Signals that come sooner than this after another are the same one: `timeout` sends each twice.
 const DUPLICATE: Duration = Duration::from_millis(100);
 /// How long runs may take to stop by themselves.
@@ -73,7 +75,7 @@ impl Stop {
     fn first(&self, signal: i32) {
         self.0.signal.store(signal, Ordering::Relaxed);
         self.0.flag.store(true, Ordering::Relaxed);
-        eprintln!("rl: leaving the unfinished iteration and saving; once more to stop at once");
+        eprintln!("{}: leaving the unfinished iteration and saving; once more to stop at once", program());
         let stop = self.clone();
         std::thread::spawn(move || {
             std::thread::sleep(PATIENCE);
@@ -84,9 +86,13 @@ impl Stop {
             }
             for rescue in &rescues {
                 if let Err(error) = rescue.write() {
-                    eprintln!("rl: {error}");
+                    eprintln!("{}: {error}", program());
                 }
-                eprintln!("rl: go on with: rl train --resume {}", rescue.dir().path().display());
+                eprintln!(
+                    "{0}: go on with: {0} train --resume {1}",
+                    program(),
+                    rescue.dir().path().display()
+                );
             }
             std::process::exit(stop.code().into());
         });

@@ -122,6 +122,10 @@ pub(crate) struct Samples<'a, F> {
 
 /// The policy's loss on samples, and its gradient with respect to the distribution's parameters: written to `dy` and `dglobals`. The rows are `B` of the
 /// `n` of a minibatch, and give their part of its means.
+#[allow(
+    clippy::too_many_arguments,
+    reason = "everything the loss is a function of is visible in its signature"
+)]
 pub(crate) fn clipped_surrogate<F: Real>(
     reducer: Reducer,
     distribution: &dyn Distribution<F>,

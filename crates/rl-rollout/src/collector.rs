@@ -135,6 +135,21 @@ impl Collector {
         Ok(exact)
     }
 
+    /// The statistics that observations of `len` elements were normalised with in a collector of this [`state`](Self::state), where they were.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Saved`] for something else than such a state.
+    pub fn observation_normalizer_in(
+        state: &State,
+        len: usize,
+    ) -> Result<Option<ObservationNormalizer>, NnError> {
+        let part = state.owned_by("Collector", 1)?.part("part0")?.owned_by("Environments", 1)?;
+        let layers: Vec<EnvState> = part.value("layers")?;
+        let read = layers.iter().find_map(|layer| ObservationNormalizer::of_layer(layer, len));
+        read.transpose().map_err(|e| NnError::Saved(e.to_string()))
+    }
+
     /// The statistics observations are normalised with, where they are.
     pub fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         self.parts.iter().find_map(|part| part.env.observation_normalizer())

@@ -79,6 +79,22 @@ impl Checkpoint {
         Checkpoint::read(&path)
     }
 
+    /// Reads the checkpoint that a run wrote at a step.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Checkpoint`] where there is none, with those that there are, and as [`read`](Self::read).
+    pub fn at(dir: &RunDir, step: u64) -> Result<Self, TrainError> {
+        let there = Checkpoint::list(dir)?;
+        if let Some((_, path)) = there.iter().find(|(at, _)| *at == step) {
+            return Checkpoint::read(path);
+        }
+        let steps: Vec<String> = there.iter().map(|(at, _)| at.to_string()).collect();
+        let there = if steps.is_empty() { "there are none".to_owned() } else { steps.join(", ") };
+        let reason = format!("there is no checkpoint at step {step}; steps of checkpoints: {there}");
+        Err(TrainError::Checkpoint { path: dir.path().to_owned(), reason })
+    }
+
     /// Reads a checkpoint.
     ///
     /// # Errors

@@ -48,6 +48,12 @@ pub enum TrainError {
         /// Why not.
         reason: String,
     },
+    /// A saved policy that a run cannot begin with.
+    #[error("the run cannot begin with the saved policy: {0}")]
+    WarmStart(String),
+    /// A policy that is not finite when the run ends.
+    #[error("the policy's parameters are not finite after the last update, and it was not saved")]
+    NonFiniteParameters,
     /// Updates that were not finite, one after another.
     #[error("{updates} updates in a row were undone, for something was not finite: {what}")]
     NonFinite {

@@ -48,6 +48,16 @@ pub struct RunInfo {
     pub settings: Settings,
 }
 
+impl RunInfo {
+    /// The algorithm's name with the run's label behind it, where its settings have one.
+    pub fn name(&self) -> String {
+        match self.settings.get("label").and_then(|label| label.as_str()) {
+            Some(label) => format!("{}-{label}", self.algo),
+            None => self.algo.clone(),
+        }
+    }
+}
+
 /// A rollout and the update on it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {

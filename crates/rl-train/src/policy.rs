@@ -5,11 +5,12 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use rl_env::{EnvSpec, ObservationNormalizer};
-use rl_nn::{Actions, Archive, Builders, Data, NnError, TrainedPolicy};
+use rl_nn::{Actions, Archive, Builders, Data, NnError, PolicySpec, State, TrainedPolicy};
+use rl_rollout::Collector;
 use serde_json::{Value, json};
 
 use crate::evaluation::N_EVAL_ENVS;
-use crate::{Acting, Actor, Evaluation, TrainError, evaluate, write_atomically};
+use crate::{Acting, Actor, Checkpoint, Evaluation, TrainError, evaluate, write_atomically};
 
 const FILE: &str = "policy.safetensors";
 /// The version of the file's contents.
@@ -75,6 +76,36 @@ impl Policy {
         let bytes = fs::read(&file).map_err(TrainError::io("read", &file))?;
         let policy = Archive::from_bytes(&bytes).and_then(|archive| Policy::from_archive(&archive, builders));
         policy.map_err(|e| TrainError::Policy { path: file, reason: e.to_string() })
+    }
+
+    /// The policy of a run as it was at a checkpoint, with the statistics it saw observations through.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Checkpoint`] where the checkpoint's agent has no description, or another number of parameters than it says.
+    pub fn from_checkpoint(checkpoint: &Checkpoint, builders: &Builders) -> Result<Self, TrainError> {
+        let archive = &checkpoint.archive;
+        let read = || -> Result<Policy, NnError> {
+            let fault = |what: &str| NnError::Saved(format!("its description has no usable {what:?}"));
+            let field = |key: &str| archive.about.get(key).unwrap_or(&Value::Null);
+            let spec: PolicySpec = serde_json::from_value(field("spec").clone())
+                .map_err(|e| NnError::Saved(format!("the policy's description: {e}")))?;
+            let model = spec.build_with(builders)?;
+            // The policy's parameters come first, then the critic's.
+            let Data::F32(theta) = &archive.get("theta")?.data else { return Err(fault("theta")) };
+            let theta = theta.get(..model.n_params()).ok_or_else(|| {
+                let (has, needs) = (theta.len(), model.n_params());
+                NnError::Saved(format!("it has {has} parameters, its policy alone {needs}"))
+            })?;
+            let n_inputs = model.network.n_inputs();
+            let collector = State::load(archive, "collector")?;
+            let normalizer = Collector::observation_normalizer_in(&collector, n_inputs)?;
+            let env = field("env").as_str().ok_or_else(|| fault("env"))?;
+            let seed = field("seed").as_u64().ok_or_else(|| fault("seed"))?;
+            let trained = TrainedPolicy::new(model, theta.to_vec())?;
+            Policy::new(env, seed, checkpoint.step(), trained).seeing_through(normalizer)
+        };
+        read().map_err(|e| TrainError::Checkpoint { path: checkpoint.path.clone(), reason: e.to_string() })
     }
 
     fn from_archive(archive: &Archive, builders: &Builders) -> Result<Self, NnError> {

@@ -1,5 +1,7 @@
 //! A run in a few numbers.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Evaluation;
@@ -16,6 +18,25 @@ pub enum Status {
     Interrupted,
     /// It failed.
     Failed,
+}
+
+impl Status {
+    /// Whether the run came to its end: its budget's, or the one that a watcher saw.
+    pub fn is_done(self) -> bool {
+        matches!(self, Status::Finished | Status::Stopped)
+    }
+}
+
+impl fmt::Display for Status {
+    /// As `summary.json` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Status::Finished => "finished",
+            Status::Stopped => "stopped",
+            Status::Interrupted => "interrupted",
+            Status::Failed => "failed",
+        })
+    }
 }
 
 /// A run in a few numbers: `summary.json`.
@@ -65,4 +86,17 @@ pub struct Summary {
     /// What went wrong without ending the run: a checkpoint or a log that could not be written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+}
+
+impl Summary {
+    /// What makes a run worthless that came to its end: every update was refused, so that its policy is the one it began with.
+    pub fn fault(&self) -> Option<String> {
+        let all_rejected = self.updates > 0 && self.rejected_updates == self.updates;
+        (self.status.is_done() && all_rejected).then(|| {
+            format!(
+                "{} on {}, seed {}: all {} updates were rejected, and the policy is the one that the run began with",
+                self.algo, self.env, self.seed, self.updates
+            )
+        })
+    }
 }

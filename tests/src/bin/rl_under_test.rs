@@ -36,13 +36,35 @@ impl Env for Faulty {
     }
 }
 
-/// Leaves the agent as it is, and says so.
-struct Lazy;
+/// Leaves the agent as it is, and says so but for the first time; with an ambition below 0 the first time too.
+struct Lazy {
+    ambition: f64,
+    updates: u32,
+}
 
 #[derive(Default, serde::Serialize, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LazyConfig {
     ambition: f64,
+}
+
+/// Ruins the policy, and does not notice.
+struct Ruinous;
+
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuinousConfig {}
+
+impl Algorithm for Ruinous {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        _: &Batch,
+        _: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
+        agent.theta_mut()[0] = f32::NAN;
+        Ok(Report::new(Outcome::Applied))
+    }
 }
 
 impl Algorithm for Lazy {
@@ -52,18 +74,26 @@ impl Algorithm for Lazy {
         _: &Batch,
         _: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
-        let refused = Outcome::Rejected("not in the mood".to_owned());
-        Ok(Report { extra: vec![("mood", f64::NAN), ("naps", 1.0)], ..Report::new(refused) })
+        self.updates += 1;
+        let outcome = match self.updates > 1 || self.ambition < 0.0 {
+            true => Outcome::Rejected("not in the mood".to_owned()),
+            false => Outcome::Applied,
+        };
+        Ok(Report { extra: vec![("mood", f64::NAN), ("naps", 1.0)], ..Report::new(outcome) })
     }
 }
 
 fn main() -> ExitCode {
-    let mut envs = rl_env::Registry::builtin();
-    let mut algorithms = rl_cli::builtin_algorithms();
     let faulty = EnvSpec::with_time_limit("Faulty-v0", 100, || Faulty { pole: CartPole::new(), steps: 0 });
-    let lazy = AlgorithmSpec::new("lazy", "learns nothing", |_: LazyConfig| Ok(Lazy));
-    if envs.register(faulty).is_err() || algorithms.register(lazy).is_err() {
-        return ExitCode::FAILURE;
-    }
-    rl_cli::main_with(envs, algorithms)
+    let lazy = AlgorithmSpec::new("lazy", "learns nothing", |config: LazyConfig| {
+        Ok(Lazy { ambition: config.ambition, updates: 0 })
+    });
+    let ruinous = AlgorithmSpec::new("ruinous", "forgets everything", |_: RuinousConfig| Ok(Ruinous));
+    rl_cli::App::new()
+        .name("rl-under-test")
+        .env(faulty)
+        .algorithm(lazy)
+        .algorithm(ruinous)
+        .builders(rl_tests::builders())
+        .main()
 }

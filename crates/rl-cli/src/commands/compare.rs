@@ -8,16 +8,17 @@ use anyhow::{Result, bail};
 use rl_train::reward_threshold;
 
 use super::comparison::{
-    Comparison, Display, Effort, Grid, Group, Job, Shard, Share, Table, Until, found_in, grouped,
+    Comparison, Display, Effort, Grid, Group, Job, Run, Shard, Share, Table, Until, found_in, grouped,
 };
 use crate::args::CompareArgs;
 use crate::errors::usage;
+use crate::output::program;
 use crate::plan::plan;
 use crate::run::threads;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 use crate::variants::Variant;
-use crate::{Known, config_file, output};
+use crate::{Known, config_file, output, warm_start};
 
 pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<ExitCode> {
     if !args.runs.is_empty() {
@@ -25,6 +26,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     }
     let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
     let columns = plan(known, &variants, &args.envs, &args.run.settings)?;
+    columns.iter().try_for_each(|column| warm_start::check(column, &known.builders))?;
     let shard = args.shard.as_deref().map(Shard::parse).transpose()?;
     let mut until = Until::new(args, &columns)?;
     let looks = until.as_ref().map_or_else(|| vec![args.seeds.unwrap_or(5)], Until::looks);
@@ -48,7 +50,8 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let part = shard.map_or_else(String::new, |Shard { number, of }| format!("-{number}-of-{of}"));
     let lean = args.lean.then(|| Table::open(out, &format!("lean{part}.jsonl"))).transpose()?;
     let stop = Stop::on_signals()?;
-    let grid = Grid { columns: &columns, out, lean, fresh: args.fresh, share, stop: &stop };
+    let builders = &known.builders;
+    let grid = Grid { columns: &columns, builders, out, lean, fresh: args.fresh, share, stop: &stop };
     grid.prepare()?;
 
     let started = Instant::now();
@@ -142,8 +145,9 @@ fn taken_over(groups: &[Group]) -> Option<String> {
 /// Says what failed, and how the process should end.
 fn conclude(comparison: &Comparison, stop: &Stop) -> ExitCode {
     let runs = || comparison.groups.iter().flat_map(|group| &group.runs);
-    let errors: Vec<&str> = runs().filter_map(|run| run.error()).collect();
-    errors.iter().for_each(|error| eprintln!("rl: {error}"));
+    let told = |run: &Run| run.error().map(str::to_owned).or_else(|| run.fault());
+    let errors: Vec<String> = runs().filter_map(told).collect();
+    errors.iter().for_each(|error| eprintln!("{}: {error}", program()));
     match (errors.is_empty(), stop.is_set()) {
         (false, _) => ExitCode::FAILURE,
         (true, true) => stop.exit_code(),

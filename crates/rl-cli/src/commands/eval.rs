@@ -3,14 +3,22 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use rl_train::{Acting, Policy};
+use rl_train::{Acting, Checkpoint, Policy, RunDir};
 use serde_json::json;
 
 use crate::args::EvalArgs;
 use crate::{Known, environments, output};
 
 pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let policy = Policy::load(&args.run_dir)?;
+    let policy = match args.checkpoint {
+        None => Policy::load_with(&args.run_dir, &known.builders)?,
+        Some(step) => {
+            let dir = RunDir::open(&args.run_dir)?;
+            let checkpoint =
+                step.map_or_else(|| Checkpoint::latest(&dir), |step| Checkpoint::at(&dir, step))?;
+            Policy::from_checkpoint(&checkpoint, &known.builders)?
+        }
+    };
     let env = environments::find(known, policy.env(), &args.gym)
         .with_context(|| args.run_dir.display().to_string())?;
     let acting = if args.stochastic { Acting::Stochastic } else { Acting::Deterministic };

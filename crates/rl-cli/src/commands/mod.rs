@@ -6,6 +6,7 @@ mod comparison;
 mod eval;
 mod lists;
 mod play;
+mod runs;
 mod settings;
 mod train;
 
@@ -14,5 +15,6 @@ pub(crate) use compare::compare;
 pub(crate) use eval::eval;
 pub(crate) use lists::{envs, presets};
 pub(crate) use play::play;
+pub(crate) use runs::runs;
 pub(crate) use settings::{settings, show_config};
 pub(crate) use train::train;

@@ -15,7 +15,7 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
     if let Some(file) = files.iter().find(|file| file.exists()) {
         bail!("{} exists, and nothing is overwritten", file.display());
     }
-    let mut policy = Policy::load(&args.run_dir)?;
+    let mut policy = Policy::load_with(&args.run_dir, &known.builders)?;
     let env = environments::find(known, policy.env(), &args.gym)
         .with_context(|| args.run_dir.display().to_string())?;
     let params = PlayParams {

@@ -10,17 +10,19 @@ use serde_json::{Value, json};
 
 use crate::args::{SettingArgs, TrainArgs};
 use crate::errors::usage;
+use crate::output::program;
 use crate::plan::plan_one;
 use crate::run::{Files, Screen, run, threads};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
-use crate::{Known, config_file, output};
+use crate::{Known, config_file, output, warm_start};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let (config, dir) = match (&args.resume, &args.algo, &args.env) {
         (Some(run_dir), ..) => resumed(run_dir, args, known)?,
         (None, Some(algo), Some(env)) => {
             let config = plan_one(known, algo, env, &args.run.settings)?;
+            warm_start::check(&config, &known.builders)?;
             let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
             (config, dir)
         }
@@ -35,11 +37,14 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     };
     let stop = Stop::on_signals()?;
     let progress = Screen::new(args.run.quiet).progress();
-    let summary = run(&config, files, threads(args.run.threads), progress, &stop).ended?;
+    let summary = run(&config, &known.builders, files, threads(args.run.threads), progress, &stop).ended?;
     if json {
         output::print_json(&document(&summary, Some(dir.path())))?;
     } else {
         output::print(&told(&summary, &dir))?;
+    }
+    if let Some(fault) = summary.fault() {
+        bail!("{fault}");
     }
     Ok(if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS })
 }
@@ -68,6 +73,8 @@ pub(super) fn document(s: &Summary, dir: Option<&Path>) -> Value {
         "algo": s.algo,
         "env": s.env,
         "seed": s.seed,
+        "status": s.status,
+        "stopped_because": s.stopped_because,
         "total_steps": s.total_steps,
         "wall_seconds": s.wall_seconds,
         "steps_per_second": s.steps_per_second,
@@ -106,8 +113,12 @@ fn told(s: &Summary, dir: &RunDir) -> String {
             "an evaluation reached {threshold} at {steps} steps, after {seconds:.1} s of training"
         );
     }
+    if let (Status::Stopped, Some(reason)) = (s.status, &s.stopped_because) {
+        let _ = writeln!(text, "stopped: {reason}");
+    }
     if s.status == Status::Interrupted {
-        let _ = writeln!(text, "interrupted; go on with: rl train --resume {}", dir.path().display());
+        let _ =
+            writeln!(text, "interrupted; go on with: {} train --resume {}", program(), dir.path().display());
     }
     for warning in &s.warnings {
         let _ = writeln!(text, "warning: {warning}");

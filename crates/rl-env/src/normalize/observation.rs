@@ -2,7 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use super::moments::{INITIAL_COUNT, merge};
 use crate::vec_env::split_layer;
-use crate::{ActionsRef, BoxSpace, EnvError, EnvState, Frame, Space, StepEnd, VecEnv, VecEnvState};
+use crate::{
+    ActionsRef, BoxSpace, EnvError, EnvState, Frame, Space, StateReader, StepEnd, VecEnv, VecEnvState,
+};
 
 /// Running mean and variance of every element of an observation; what a saved policy carries.
 ///
@@ -42,6 +44,21 @@ impl ObservationNormalizer {
             clip: 10.0,
             epsilon: 1e-8,
         }
+    }
+
+    /// The statistics in the saved state of a [`NormalizeObservation`] over observations of `len` elements; `None` for the state of something else.
+    pub fn of_layer(layer: &EnvState, len: usize) -> Option<Result<Self, EnvError>> {
+        let mut words = layer.read(LAYER).ok()?;
+        let mut normalizer = ObservationNormalizer::new(len);
+        Some(normalizer.read(&mut words).map(|()| normalizer))
+    }
+
+    fn read(&mut self, words: &mut StateReader<'_>) -> Result<(), EnvError> {
+        for x in self.mean.iter_mut().chain(&mut self.var) {
+            *x = words.f64()?;
+        }
+        self.count = words.f64()?;
+        Ok(())
     }
 
     /// Takes a batch of observations into the statistics, row by row.
@@ -84,6 +101,9 @@ impl ObservationNormalizer {
         }
     }
 }
+
+/// Whose state it is.
+const LAYER: &str = "NormalizeObservation";
 
 /// Normalises the observations of a [`VecEnv`], final ones included, by running statistics.
 ///
@@ -165,18 +185,15 @@ impl<V: VecEnv> NormalizeObservation<V> {
 
     fn layer(&self) -> EnvState {
         let n = &self.normalizer;
-        let layer = EnvState::new("NormalizeObservation").f64s(&n.mean).f64s(&n.var).f64(n.count);
+        let layer = EnvState::new(LAYER).f64s(&n.mean).f64s(&n.var).f64(n.count);
         // Stale rows of final observations are state too: a resumed buffer equals the uninterrupted one.
         layer.f32s(&self.final_obs)
     }
 
     fn read_layer(&self, layer: &EnvState) -> Result<(ObservationNormalizer, Vec<f32>), EnvError> {
-        let mut words = layer.read("NormalizeObservation")?;
+        let mut words = layer.read(LAYER)?;
         let mut normalizer = self.normalizer.clone();
-        for x in normalizer.mean.iter_mut().chain(&mut normalizer.var) {
-            *x = words.f64()?;
-        }
-        normalizer.count = words.f64()?;
+        normalizer.read(&mut words)?;
         let final_obs = self.final_obs.iter().map(|_| words.f32()).collect::<Result<_, _>>()?;
         words.finish()?;
         Ok((normalizer, final_obs))

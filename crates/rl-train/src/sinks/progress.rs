@@ -38,7 +38,7 @@ impl Progress {
     }
 
     fn start(&mut self, info: &RunInfo) {
-        self.name = format!("{} {} s{}", info.algo, info.env, info.seed);
+        self.name = format!("{} {} s{}", info.name(), info.env, info.seed);
         self.total_steps = info.total_steps;
         if let To::Bar(bar) = &self.to {
             let template = "{prefix:24} {bar:24} {pos}/{len} {msg}";

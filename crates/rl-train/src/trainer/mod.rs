@@ -2,6 +2,7 @@
 
 mod containment;
 mod resume;
+mod warm_start;
 
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +14,9 @@ use rl_algo::{
     to_settings,
 };
 use rl_env::rng::stream;
-use rl_env::{EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Reproducible, VecEnv};
+use rl_env::{
+    EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, ObservationNormalizer, Reproducible, VecEnv,
+};
 use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError};
 
@@ -72,6 +75,8 @@ pub struct Trainer {
     verdict: Option<String>,
 }
 
+pub use warm_start::check_warm_start;
+
 /// Iterations that take longer are left when the run is stopped.
 const WORTH_LEAVING: Duration = Duration::from_millis(100);
 
@@ -107,14 +112,22 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
 }
 
 /// The environments to learn in. In parts that any thread may take: halves, of at least 4, which share a forward pass, and at most 32
-/// environments (the last part has the rest). Or all in one, normalised as configured, for then the statistics are those of all.
-fn make_envs(env: &EnvSpec, config: &TrainConfig) -> Result<Vec<Box<dyn VecEnv>>, TrainError> {
+/// environments (the last part has the rest). Or all in one, normalised as configured, for then the statistics are those of all; they begin with the given ones, if any.
+fn make_envs(
+    env: &EnvSpec,
+    config: &TrainConfig,
+    statistics: Option<&ObservationNormalizer>,
+) -> Result<Vec<Box<dyn VecEnv>>, TrainError> {
     if !config.normalize_observation && !config.normalize_reward {
         return Ok(env.make_parts(config.n_envs, config.n_envs.div_ceil(2).clamp(4, 32))?);
     }
     let mut envs = env.make_vec(config.n_envs)?;
     if config.normalize_observation {
-        envs = Box::new(NormalizeObservation::new(envs));
+        let mut normalized = NormalizeObservation::new(envs);
+        if let Some(statistics) = statistics {
+            normalized.set_normalizer(statistics.clone())?;
+        }
+        envs = Box::new(normalized);
     }
     if config.normalize_reward {
         envs = Box::new(NormalizeReward::new(envs, config.gamma));
@@ -152,7 +165,7 @@ impl Trainer {
         };
         Ok(Trainer {
             info,
-            collector: Collector::in_parts(make_envs(env, &config)?, seed)?,
+            collector: Collector::in_parts(make_envs(env, &config, None)?, seed)?,
             rng: stream(seed, "update", 0),
             batch: Batch::new(&agent),
             shards: Shards::new(),
@@ -251,7 +264,10 @@ impl Trainer {
         self.tally.started = Instant::now();
         let outcome = catch(|| self.train());
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
-        let saved = if is_finite { self.save_policy(RunDir::latest) } else { Ok(()) };
+        let saved = match is_finite {
+            true => self.save_policy(RunDir::latest),
+            false => Err(TrainError::NonFiniteParameters),
+        };
         let outcome = outcome.and(saved);
         let summary = self.summary(outcome.as_ref().err());
         let told = self.finish(&summary);

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use rl_algo::{Settings, shown};
-use rl_train::Status;
 
 use super::differences::differences;
 use super::records::{Record, identity};
@@ -37,7 +36,7 @@ pub(crate) fn grouped(records: Vec<Record>) -> (Vec<Group>, Vec<String>) {
     let mut repeats = 0;
     // Of a run that is there several times one that is finished counts.
     let (finished, others): (Vec<_>, Vec<_>) =
-        records.into_iter().partition(|record| record.summary.status == Status::Finished);
+        records.into_iter().partition(|record| record.summary.status.is_done());
     for record in finished.into_iter().chain(others) {
         let column = column(&record.config);
         if !seen.insert((column.clone(), record.summary.seed)) {

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use rl_algo::Settings;
 use rl_train::Summary;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::config_file;
 use crate::recorder::EvaluationPoint;
@@ -26,10 +27,13 @@ pub(crate) struct Record {
     pub(crate) dir: Option<PathBuf>,
 }
 
-/// What a run is, whatever it is called and whatever its settings started from.
+/// What a run is, whatever it is called and whatever its settings started from. Files of before there were some settings do not have those, which is as
+/// if they had no value.
 pub(crate) fn identity(config: &Settings) -> Settings {
     let named = |key: &str| key == "label" || key == "preset";
-    config.iter().filter(|(key, _)| !named(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    let is_new = |key: &str| ["stop_at_reward", "max_hours", "init"].contains(&key);
+    let counts = |key: &str, value: &Value| !(named(key) || is_new(key) && value.is_null());
+    config.iter().filter(|(key, value)| counts(key, value)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 /// What a run's `config.toml` says; `None` where there is none.
@@ -42,7 +46,7 @@ impl Record {
     pub(crate) fn in_dir(dir: &Path) -> Option<Self> {
         let config = config_in(dir)?;
         let summary = serde_json::from_slice(&fs::read(dir.join("summary.json")).ok()?).ok()?;
-        Some(Record { config, summary, curve: curve_in(dir), dir: Some(dir.to_owned()) })
+        Some(Record { config, summary, curve: curve_in(dir).1, dir: Some(dir.to_owned()) })
     }
 
     /// All runs below a directory, in the order of their paths.
@@ -68,28 +72,32 @@ impl Record {
 }
 
 /// By name, numbers by their value: `s2` before `s10`.
-fn in_order(path: &Path) -> (String, u64) {
+pub(crate) fn in_order(path: &Path) -> (String, u64) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let words = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let number = name[words.len()..].parse().unwrap_or(0);
     (words.to_owned(), number)
 }
 
-/// The run's evaluations from its `progress.csv`, whose numbers need no quotes.
-fn curve_in(dir: &Path) -> Vec<EvaluationPoint> {
+/// The step of the last row of the run's `progress.csv`, and its evaluations. The numbers in it need no quotes.
+pub(crate) fn curve_in(dir: &Path) -> (Option<u64>, Vec<EvaluationPoint>) {
     let text = fs::read_to_string(dir.join("progress.csv")).unwrap_or_default();
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let column = |tag: &str| header.iter().position(|column| *column == tag);
     let tags = ["time/total_timesteps", "time/time_elapsed", "eval/mean_reward", "eval/mean_ep_length"];
     let columns = tags.map(column);
-    let of_line = |line: &str| {
+    let cells = |line: &str| -> [Option<f64>; 4] {
         let cells: Vec<&str> = line.split(',').collect();
-        let [step, seconds, mean, mean_length] =
-            columns.map(|column| -> Option<f64> { cells.get(column?)?.parse().ok() });
-        Some(EvaluationPoint { step: step? as u64, seconds, mean: mean?, mean_length })
+        columns.map(|column| cells.get(column?)?.parse().ok())
     };
-    lines.filter_map(of_line).collect()
+    let (mut last, mut curve) = (None, Vec::new());
+    for [step, seconds, mean, mean_length] in lines.map(cells) {
+        let Some(step) = step.map(|step| step as u64) else { continue };
+        last = Some(step);
+        curve.extend(mean.map(|mean| EvaluationPoint { step, seconds, mean, mean_length }));
+    }
+    (last, curve)
 }
 
 /// A table of runs that left no other files: a line of JSON for each, written when it ends.

@@ -211,10 +211,10 @@ impl Group {
 
     fn reaching(&self, horizon: f64, of_run: impl Fn(&Summary) -> EventTime) -> Option<Reaching> {
         self.threshold.filter(|_| self.evaluates)?;
-        // An interrupted run was watched until then. One that spent its budget without reaching the threshold, or failed,
+        // A run that was interrupted, or ended by a watcher, was watched until then. One that spent its budget without reaching the threshold, or failed,
         // has not reached it within the budget, and a failed one would not have later.
         let time = |run: &Run| match run.summary() {
-            Some(s) if s.steps_to_threshold.is_some() || s.status == Status::Interrupted => of_run(s),
+            Some(s) if s.steps_to_threshold.is_some() || ended_early(s.status) => of_run(s),
             _ => EventTime { time: horizon, reached: false },
         };
         let times: Vec<EventTime> = self.runs.iter().map(time).collect();
@@ -229,6 +229,11 @@ impl Group {
             runs: times.len(),
         })
     }
+}
+
+/// Whether a run that did not fail ended before its budget was spent.
+fn ended_early(status: Status) -> bool {
+    matches!(status, Status::Interrupted | Status::Stopped)
 }
 
 impl Run {
@@ -270,13 +275,14 @@ impl Run {
         }
     }
 
-    pub(super) fn status(&self) -> &'static str {
-        match self.summary().map(|s| s.status) {
-            Some(Status::Finished) => "finished",
-            Some(Status::Stopped) => "stopped",
-            Some(Status::Interrupted) => "interrupted",
-            Some(Status::Failed) | None => "failed",
-        }
+    /// What makes a run worthless that did not fail.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let fault = self.summary()?.fault()?;
+        Some(self.dir.as_ref().map_or_else(|| fault.clone(), |dir| format!("{fault}, in {}", dir.display())))
+    }
+
+    pub(super) fn status(&self) -> String {
+        self.summary().map_or(Status::Failed, |s| s.status).to_string()
     }
 }
 

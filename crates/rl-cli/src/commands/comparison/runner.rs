@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
+use rl_nn::Builders;
 use rl_train::{Checkpoint, RunDir, RunLock, Status, TrainError};
 
 use super::display::Display;
@@ -12,6 +13,7 @@ use super::records::{Record, Table, config_in, identity};
 use super::results::{Ended, Run};
 use crate::config_file;
 use crate::errors::{message, usage};
+use crate::output::program;
 use crate::run::{Files, Ran, run};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
@@ -63,6 +65,8 @@ impl Shard {
 /// What runs, and where it goes.
 pub(crate) struct Grid<'a> {
     pub(crate) columns: &'a [RunConfig],
+    /// What makes networks and distributions of a user's own.
+    pub(crate) builders: &'a Builders,
     pub(crate) out: &'a Path,
     /// The table of runs that leave no files.
     pub(crate) lean: Option<Table>,
@@ -133,12 +137,14 @@ impl Grid<'_> {
             Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false },
             Some(dir) => Files::New(dir),
         };
-        let begin = |files| run(&config, files, self.share.threads_each, display.progress(), self.stop);
+        let begin = |files| {
+            run(&config, self.builders, files, self.share.threads_each, display.progress(), self.stop)
+        };
         let mut ran = begin(files);
         if let (Files::Resumed { dir, .. }, Err(error)) = (files, &ran.ended)
             && is_unusable(error)
         {
-            eprintln!("rl: {}; it is begun again", message(error));
+            eprintln!("{}: {}; it is begun again", program(), message(error));
             ran = match dir.clear() {
                 Ok(()) => begin(Files::New(dir)),
                 Err(error) => return failed(error.into()),
@@ -177,13 +183,13 @@ impl Grid<'_> {
             existing.into_iter().filter(|dir| config_in(dir.path()).is_some_and(|c| identity(&c) == ours));
         let mut unfinished = Vec::new();
         for dir in same {
-            match Record::in_dir(dir.path()).filter(|r| r.summary.status == Status::Finished) {
+            match Record::in_dir(dir.path()).filter(|r| r.summary.status.is_done()) {
                 Some(record) => return Ok(Place::Finished(Box::new(record))),
                 None => unfinished.push(dir),
             }
         }
         if let Some(table) = &self.lean {
-            let known = table.find(&values).filter(|r| !self.fresh && r.summary.status == Status::Finished);
+            let known = table.find(&values).filter(|r| !self.fresh && r.summary.status.is_done());
             return Ok(known.map_or(Place::Free(None), |record| Place::Finished(Box::new(record))));
         }
         if let Some((dir, lock)) = unfinished.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock))) {

@@ -321,7 +321,8 @@ impl Location for OfNoise {
         out: &mut Vec<F>,
     ) {
         let of_row = self.latent * self.dim;
-        let again = self.sample_freq.is_some_and(|freq| freq > 0 && noise.age % freq == 0 && !noise.kept);
+        let again =
+            self.sample_freq.is_some_and(|freq| freq > 0 && noise.age.is_multiple_of(freq) && !noise.kept);
         if noise.age == 0 || again || noise.state.len() != at.rows * of_row {
             noise.state.clear();
             for rng in &mut noise.rngs {

@@ -1,0 +1,96 @@
+//! A program of one's own around the command line.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use rl_algo::{AlgorithmRegistry, AlgorithmSpec};
+use rl_env::{EnvSpec, Registry};
+use rl_nn::Builders;
+
+use crate::{Known, run_command_line};
+
+/// The command line with what a program adds to it: environments, algorithms, builders of networks and distributions, a name.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// fn main() -> ExitCode {
+///     let pole = rl_env::EnvSpec::with_time_limit("ShortPole-v0", 100, rl_env::envs::CartPole::new);
+///     rl_cli::App::new().name("polecat").env(pole).main()
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "`main` runs it"]
+pub struct App {
+    name: String,
+    envs: Registry,
+    algorithms: AlgorithmRegistry,
+    builders: Builders,
+    /// What could not be added.
+    faults: Vec<String>,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        App::new()
+    }
+}
+
+impl App {
+    /// The built-in environments and algorithms, under the name `rl`.
+    pub fn new() -> Self {
+        App {
+            name: "rl".to_owned(),
+            envs: Registry::builtin(),
+            algorithms: crate::builtin_algorithms(),
+            builders: Builders::default(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// The name by which messages and help call the program. The first program that runs in a process gives the name for all of it.
+    pub fn name(self, name: impl Into<String>) -> Self {
+        App { name: name.into(), ..self }
+    }
+
+    /// These environments instead of the present ones.
+    pub fn environments(self, envs: Registry) -> Self {
+        App { envs, ..self }
+    }
+
+    /// These algorithms instead of the present ones.
+    pub fn algorithms(self, algorithms: AlgorithmRegistry) -> Self {
+        App { algorithms, ..self }
+    }
+
+    /// What saved policies with networks or distributions of one's own are made by, instead of the present builders.
+    pub fn builders(self, builders: Builders) -> Self {
+        App { builders, ..self }
+    }
+
+    /// One more environment. Should its name be taken, [`main`](Self::main) says so and ends with exit code 1.
+    pub fn env(mut self, spec: EnvSpec) -> Self {
+        self.faults.extend(self.envs.register(spec).err().map(|e| e.to_string()));
+        self
+    }
+
+    /// One more algorithm. Should its name be taken, [`main`](Self::main) says so and ends with exit code 1.
+    pub fn algorithm(mut self, spec: AlgorithmSpec) -> Self {
+        self.faults.extend(self.algorithms.register(spec).err().map(|e| e.to_string()));
+        self
+    }
+
+    /// Runs the command line of the process, and says how the process should end: 0 for success, 1 when something failed, 2 for a command line that
+    /// cannot be used, 130 when interrupted.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        self.main_with_args(std::env::args_os())
+    }
+
+    /// The same for a command line of one's own, which begins with the program's name.
+    #[must_use]
+    pub fn main_with_args(self, args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+        let App { name, envs, algorithms, builders, faults } = self;
+        run_command_line(args, &name, &Known { envs, algorithms, builders }, &faults)
+    }
+}
