@@ -23,6 +23,7 @@ mod routing;
 mod run;
 mod run_config;
 mod settings;
+mod stop;
 mod variants;
 mod warm_start;
 

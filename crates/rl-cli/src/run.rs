@@ -2,8 +2,6 @@
 
 use std::io::{IsTerminal, stderr};
 use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,6 +14,7 @@ use rl_train::{
 use crate::output::program;
 use crate::recorder::{Recorder, Seen};
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 use crate::{config_file, warm_start};
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
@@ -77,7 +76,7 @@ pub(crate) fn run(
     files: Files<'_>,
     threads: usize,
     progress: Option<Progress>,
-    stop: &Arc<AtomicBool>,
+    stop: &Stop,
 ) -> Ran {
     let recorder = Recorder::default();
     let train = || -> Result<Summary> {
@@ -86,7 +85,7 @@ pub(crate) fn run(
             Trainer::new(&config.env, config.train, agent, config.make_algorithm()?, config.seed)?
                 .named(&config.algo.id, config.settings())
                 .with_sink(recorder.clone())
-                .stopped_by(stop.clone());
+                .stopped_by(stop.flag());
         if !matches!(files, Files::Resumed { .. })
             && let Some(policy) = warm_start::policy(config, builders)?
         {
@@ -138,6 +137,7 @@ pub(crate) fn run(
             // Perhaps with another budget.
             dir.write("config.toml", &config_file::write(config, false))?;
         }
+        let _rescued = trainer.rescue().map(|rescue| stop.rescues(rescue));
         Ok(with_threads(threads, move || trainer.run())??)
     };
     let ended = train().with_context(|| {
@@ -152,23 +152,3 @@ pub(crate) fn threads(asked: Option<u64>) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     asked.map_or_else(cores, |n| n as usize)
 }
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-///
-/// # Errors
-///
-/// When the system takes no handler.
-pub(crate) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-        eprintln!("{}: finishing the update in progress, then saving; once more to stop at once", program());
-    })?;
-    Ok(stop)
-}
-
-/// The exit code of an interrupted process, 128 + SIGINT.
-pub(crate) const INTERRUPTED: u8 = 130;

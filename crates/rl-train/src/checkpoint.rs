@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rl_nn::Archive;
@@ -115,6 +116,38 @@ impl Checkpoint {
     }
 }
 
+/// A run's state at its last boundary between two iterations, for a process that cannot wait until the run stops by itself.
+#[derive(Clone)]
+pub struct Rescue {
+    pub(crate) dir: RunDir,
+    pub(crate) keep: usize,
+    pub(crate) snapshot: Arc<Mutex<Option<Archive>>>,
+}
+
+impl Rescue {
+    /// Writes it as a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when that fails.
+    pub fn write(&self) -> Result<(), TrainError> {
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(archive) = snapshot else { return Ok(()) };
+        let step = archive.about.get("step").and_then(Value::as_u64).unwrap_or(0);
+        write(&self.dir, step, &archive, self.keep)
+    }
+
+    /// The run's directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// Whether both are of the same run.
+    pub fn is(&self, other: &Rescue) -> bool {
+        Arc::ptr_eq(&self.snapshot, &other.snapshot)
+    }
+}
+
 /// Writes a checkpoint, whole or not at all, and removes those that are older than the newest `keep`.
 pub(crate) fn write(dir: &RunDir, step: u64, archive: &Archive, keep: usize) -> Result<(), TrainError> {
     let place = dir.checkpoints();
@@ -142,7 +175,8 @@ pub(crate) fn seconds_at(dir: &RunDir, steps: [Option<u64>; 2]) -> [Option<f64>;
     for row in reader.records().map_while(Result::ok) {
         let number = |column: usize| row.get(column)?.parse::<f64>().ok();
         for (found, wanted) in found.iter_mut().zip(steps) {
-            if wanted.is_some() && number(step).map(|step| step as u64) == wanted {
+            // The row of the step itself, or the last before it: a killed process may not have written it.
+            if number(step).zip(wanted).is_some_and(|(step, wanted)| step as u64 <= wanted) {
                 *found = number(seconds);
             }
         }

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -15,8 +14,9 @@ use crate::args::CompareArgs;
 use crate::errors::usage;
 use crate::output::program;
 use crate::plan::plan;
-use crate::run::{INTERRUPTED, stop_on_interrupt, threads};
+use crate::run::threads;
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 use crate::variants::Variant;
 use crate::{Known, config_file, output, warm_start};
 
@@ -49,7 +49,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let out = args.run.out();
     let part = shard.map_or_else(String::new, |Shard { number, of }| format!("-{number}-of-{of}"));
     let lean = args.lean.then(|| Table::open(out, &format!("lean{part}.jsonl"))).transpose()?;
-    let stop = stop_on_interrupt()?;
+    let stop = Stop::on_signals()?;
     let builders = &known.builders;
     let grid = Grid { columns: &columns, builders, out, lean, fresh: args.fresh, share, stop: &stop };
     grid.prepare()?;
@@ -70,7 +70,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
         for (job, run) in jobs.iter().zip(grid.run(&jobs, &display)) {
             groups[job.column].runs.extend(run);
         }
-        if stop.load(Ordering::Relaxed) {
+        if stop.is_set() {
             break;
         }
         done = seeds;
@@ -96,7 +96,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     }
     let comparison = Comparison::new(groups, Some(effort), notes);
     tell(&comparison, Some((out, &format!("compare{part}"))), json)?;
-    Ok(conclude(&comparison, stop.load(Ordering::Relaxed)))
+    Ok(conclude(&comparison, &stop))
 }
 
 /// Compares runs that are finished.
@@ -143,14 +143,14 @@ fn taken_over(groups: &[Group]) -> Option<String> {
 }
 
 /// Says what failed, and how the process should end.
-fn conclude(comparison: &Comparison, is_interrupted: bool) -> ExitCode {
+fn conclude(comparison: &Comparison, stop: &Stop) -> ExitCode {
     let runs = || comparison.groups.iter().flat_map(|group| &group.runs);
     let told = |run: &Run| run.error().map(str::to_owned).or_else(|| run.fault());
     let errors: Vec<String> = runs().filter_map(told).collect();
     errors.iter().for_each(|error| eprintln!("{}: {error}", program()));
-    match (errors.is_empty(), is_interrupted) {
+    match (errors.is_empty(), stop.is_set()) {
         (false, _) => ExitCode::FAILURE,
-        (true, true) => ExitCode::from(INTERRUPTED),
+        (true, true) => stop.exit_code(),
         (true, false) => ExitCode::SUCCESS,
     }
 }

@@ -5,9 +5,9 @@ mod resume;
 mod warm_start;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rl_algo::{
     ActorCritic, Algorithm, Batch, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
@@ -54,7 +54,11 @@ pub struct Trainer {
     horizon: u64,
     checkpoints: Option<CheckpointConfig>,
     /// The state at the last boundary between two iterations.
-    snapshot: Option<Archive>,
+    snapshot: Arc<Mutex<Option<Archive>>>,
+    /// Whether it is of the last boundary, so that the iteration after it can be left.
+    is_fresh: bool,
+    /// When the iteration began.
+    begun: Instant,
     next_checkpoint: u64,
     last_checkpoint: Instant,
     /// The step of the newest checkpoint.
@@ -72,6 +76,9 @@ pub struct Trainer {
 }
 
 pub use warm_start::check_warm_start;
+
+/// Iterations that take longer are left when the run is stopped.
+const WORTH_LEAVING: Duration = Duration::from_millis(100);
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
@@ -172,7 +179,9 @@ impl Trainer {
             tally: Tally::new(),
             horizon: config.total_steps,
             checkpoints: None,
-            snapshot: None,
+            snapshot: Arc::default(),
+            is_fresh: false,
+            begun: Instant::now(),
             next_checkpoint: 0,
             last_checkpoint: Instant::now(),
             written: None,
@@ -277,13 +286,14 @@ impl Trainer {
         tell(&mut self.sinks, begins)?;
         judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
-        if self.snapshot.is_none() && self.checkpoints.is_some() && self.dir.is_some() {
-            self.snapshot = self.take_snapshot()?;
+        if !self.has_snapshot() {
+            self.note()?;
         }
-        if self.can_abandon() {
-            self.collector.stop_by(self.stop.clone());
-        }
+        self.let_leave();
         let ended = self.iterations();
+        if ended.is_ok() && !self.is_fresh {
+            self.note()?;
+        }
         self.checkpoint(true);
         ended
     }
@@ -321,6 +331,7 @@ impl Trainer {
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
+        self.begun = Instant::now();
         let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
         let (rollout, finished) = (&mut self.batch.rollout, &mut self.tally.finished);
@@ -337,16 +348,24 @@ impl Trainer {
         }
         self.contain(&report)?;
         self.emit(report)?;
-        self.boundary()?;
+        self.boundary(false)?;
         self.evaluate_if_due()
     }
 
-    /// Notes the state between two iterations, and writes it down where that is due.
-    fn boundary(&mut self) -> Result<(), TrainError> {
-        if self.can_abandon() {
-            self.snapshot = self.take_snapshot()?;
-            self.checkpoint(false);
+    /// Notes the state between two iterations where it may be needed, and writes it down where that is due. An iteration that takes no time is not left
+    /// but finished, and then its beginning need not be known.
+    fn boundary(&mut self, is_needed: bool) -> Result<(), TrainError> {
+        let step = self.tally.step;
+        let is_over = self.is_over();
+        let evaluates = self.evaluator.as_ref().is_some_and(|evaluator| evaluator.is_due(step, is_over));
+        let is_long = self.begun.elapsed() > WORTH_LEAVING;
+        self.is_fresh = false;
+        if is_needed || is_long || evaluates || is_over || self.non_finite > 0 || self.is_checkpoint_due(step)
+        {
+            self.note()?;
         }
+        self.let_leave();
+        self.checkpoint(false);
         Ok(())
     }
 
@@ -409,7 +428,8 @@ impl Trainer {
         let event = Event::Evaluation { step, evaluation };
         tell(&mut self.sinks, event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
-        self.boundary()
+        // What it showed is part of the state.
+        self.boundary(true)
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
