@@ -4,3 +4,13 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guides/network.md")]
 struct NetworkGuide;
+
+/// The same of the guide to distributions.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guides/distribution.md")]
+struct DistributionGuide;
+
+/// The same of the page on stopping and resuming.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/resuming.md")]
+struct Resuming;

@@ -88,11 +88,8 @@ impl Stop {
                 if let Err(error) = rescue.write() {
                     eprintln!("{}: {error}", program());
                 }
-                eprintln!(
-                    "{0}: go on with: {0} train --resume {1}",
-                    program(),
-                    rescue.dir().path().display()
-                );
+                let (program, dir) = (program(), rescue.dir().path().display());
+                eprintln!("{program}: go on with: {program} train --resume {dir}");
             }
             std::process::exit(stop.code().into());
         });
