@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let trpo = TrpoConfig { cg_damping: 1e-3, n_critic_updates: 20, ..TrpoConfig::default() };
     let agent = new_agent(&env, &NetConfig::default(), 0)?;
     let summary = Trainer::new(&env, config, agent, Box::new(Trpo::new(trpo)?), 0)?
-        .with_evaluation(&env, EvalConfig { freq: 30_000, episodes: 20, final_episodes: 20 })?
+        .with_evaluation(&env, EvalConfig { final_episodes: 20, ..EvalConfig::every(30_000) })?
         .run()?;
     let eval = summary.eval.ok_or_else(|| anyhow::anyhow!("the run ended before its evaluation"))?;
     println!("{} steps: mean return {:.1} ± {:.1}", summary.total_steps, eval.mean, eval.std);

@@ -202,7 +202,7 @@ impl Run {
         let heard = Heard::default();
         let mut trainer = Trainer::new(spec, self.train, agent, algorithm, SEED)
             .unwrap()
-            .with_evaluation(spec, EvalConfig { freq: 1024, episodes: 2, final_episodes: 3 })
+            .with_evaluation(spec, EvalConfig { episodes: 2, final_episodes: 3, ..EvalConfig::every(1024) })
             .unwrap()
             .with_sink(heard.clone());
         let summary = trainer.run().unwrap();

@@ -77,6 +77,8 @@ pub fn main_with_args(
     envs: Registry,
     algorithms: AlgorithmRegistry,
 ) -> ExitCode {
+    #[cfg(feature = "failpoints")]
+    watch_failpoints();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -102,6 +104,18 @@ fn select_isa() -> anyhow::Result<()> {
     let isa: rl_kernels::Isa =
         name.to_string_lossy().parse().map_err(|e| errors::usage(format!("RL_ISA: {e}")))?;
     isa.select().map_err(|e| errors::usage(format!("RL_ISA: {e}")))
+}
+
+/// Says on stderr what is done with files, and ends the process before the operation whose number, from 1, the environment variable `RL_ABORT_AT` has.
+#[cfg(feature = "failpoints")]
+fn watch_failpoints() {
+    let Some(at) = std::env::var("RL_ABORT_AT").ok().and_then(|at| at.parse::<u64>().ok()) else { return };
+    rl_train::watch_failpoints(move |n, next| {
+        eprintln!("failpoint {n}: {next}");
+        if n == at {
+            std::process::abort();
+        }
+    });
 }
 
 fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {

@@ -18,6 +18,7 @@ use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError};
 
 use crate::evaluator::Evaluator;
+use crate::listeners::Listeners;
 use crate::tally::Tally;
 use crate::trainer::containment::catch;
 use crate::{
@@ -41,7 +42,7 @@ pub struct Trainer {
     shards: Shards<f32>,
     evaluator: Option<Evaluator>,
     dir: Option<RunDir>,
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Listeners,
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
     worst_return: Option<f64>,
@@ -151,7 +152,7 @@ impl Trainer {
             shards: Shards::new(),
             evaluator: None,
             dir: None,
-            sinks: Vec::new(),
+            sinks: Listeners::default(),
             stop: Arc::default(),
             threshold: reward_threshold(env),
             worst_return: env.worst_return,
@@ -210,7 +211,7 @@ impl Trainer {
 
     /// Tells another sink of the run's events.
     pub fn with_sink(mut self, sink: impl Sink + 'static) -> Self {
-        self.sinks.push(Box::new(sink));
+        self.sinks.push(sink);
         self
     }
 
@@ -244,8 +245,8 @@ impl Trainer {
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
         let saved = if is_finite { self.save_policy(RunDir::latest) } else { Ok(()) };
         let outcome = outcome.and(saved);
-        let summary = self.summary(outcome.as_ref().err());
-        let told = self.finish(&summary);
+        let mut summary = self.summary(outcome.as_ref().err());
+        let told = self.finish(&mut summary);
         outcome.and(told).map(|()| summary)
     }
 
@@ -258,11 +259,13 @@ impl Trainer {
             true => Event::RunResumed { info, step: self.tally.step },
             false => Event::RunStarted(info),
         };
-        tell(&mut self.sinks, begins)?;
+        self.sinks.tell(begins)?;
         judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
         if self.snapshot.is_none() && self.checkpoints.is_some() && self.dir.is_some() {
             self.snapshot = self.take_snapshot()?;
+            // From the beginning the run can go on.
+            self.checkpoint(true);
         }
         if self.can_abandon() {
             self.collector.stop_by(self.stop.clone());
@@ -358,7 +361,7 @@ impl Trainer {
         if let Some(tag) = update.duplicate_tag() {
             return Err(TrainError::DuplicateScalar(tag));
         }
-        tell(&mut self.sinks, Event::Update(&update))?;
+        self.sinks.tell(Event::Update(&update))?;
         judge(&mut self.watchers, Event::Update(&update), &mut self.verdict);
         Ok(())
     }
@@ -380,10 +383,8 @@ impl Trainer {
         let evaluation = evaluator.evaluate(actor, episodes, self.info.seed, &self.stop);
         self.tally.evaluating += begun.elapsed();
         let evaluation = evaluation?;
-        if evaluator.is_best(evaluation.mean) {
-            self.save_policy(RunDir::best)?;
-        }
-        self.save_policy(RunDir::latest)?;
+        let is_best = evaluator.is_best(evaluation.mean);
+        self.save_on_the_way(is_best);
         let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
         if reached && self.tally.threshold_reached.is_none() {
             self.tally.threshold_reached = Some((step, elapsed));
@@ -391,9 +392,17 @@ impl Trainer {
         self.tally.last_evaluation = is_over.then_some(evaluation);
         let evaluation = &evaluation;
         let event = Event::Evaluation { step, evaluation };
-        tell(&mut self.sinks, event)?;
+        self.sinks.tell(event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
         self.boundary()
+    }
+
+    /// Saves the policy in the middle of a run, which goes on where that fails, and says so in the end.
+    fn save_on_the_way(&mut self, is_best: bool) {
+        let saved = if is_best { self.save_policy(RunDir::best) } else { Ok(()) };
+        if let Err(error) = saved.and(self.save_policy(RunDir::latest)) {
+            self.warn(format!("the policy of step {} could not be saved: {error}", self.tally.step));
+        }
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
@@ -411,8 +420,10 @@ impl Trainer {
     }
 
     /// Tells every sink of the end and writes `summary.json`; the first error counts.
-    fn finish(&mut self, summary: &Summary) -> Result<(), TrainError> {
-        let told = tell(&mut self.sinks, Event::RunFinished(summary));
+    fn finish(&mut self, summary: &mut Summary) -> Result<(), TrainError> {
+        let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
+        self.hear_warnings();
+        summary.warnings.clone_from(&self.warnings);
         let Some(dir) = &self.dir else { return told };
         let path = dir.file("summary.json");
         let json =
@@ -460,10 +471,4 @@ fn judge(watchers: &mut [Box<dyn Watcher>], event: Event<'_>, verdict: &mut Opti
             *verdict = Some(reason);
         }
     }
-}
-
-/// Tells every sink, even after one has failed; the first error counts.
-fn tell(sinks: &mut [Box<dyn Sink>], event: Event<'_>) -> Result<(), TrainError> {
-    let told = sinks.iter_mut().map(|sink| sink.event(event));
-    Ok(told.fold(Ok(()), Result::and)?)
 }

@@ -32,13 +32,16 @@ impl Trainer {
         let refused = |reason: String| TrainError::Checkpoint { path: checkpoint.path.clone(), reason };
         self.check_same_run(&checkpoint.archive).map_err(refused)?;
         self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(e.to_string()))? + 1;
+        let elapsed = seconds_at(dir, checkpoint.step());
         let exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
         self.exact = exact;
-        let reached = self.tally.threshold_reached.map(|(step, _)| step);
-        let [elapsed, seconds] = seconds_at(dir, [Some(self.tally.step), reached]);
+        // What was about to be renamed or removed when the process ended.
+        dir.remove_temporaries()?;
+        checkpoint::prune(dir, self.checkpoints.map_or(usize::MAX, |config| config.keep))?;
+        (self.written, self.next_checkpoint) = (Some(self.tally.step), self.after(self.tally.step));
         self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
-        if let Some((_, at)) = &mut self.tally.threshold_reached {
-            *at = seconds.unwrap_or(0.0);
+        if let Some((step, at)) = &mut self.tally.threshold_reached {
+            *at = seconds_at(dir, *step).unwrap_or(0.0);
         }
         self.snapshot = Some(checkpoint.archive);
         self.resumed = true;
@@ -107,17 +110,16 @@ impl Trainer {
         archive.insert("theta", &[theta.len()], Data::F32(theta.to_vec()));
         algorithm.store(&mut archive, "algorithm");
         self.collector.state()?.store(&mut archive, "collector");
-        let mut run = State::new("Run", 1).with("rng", &self.rng)?.with_part("tally", self.tally.state()?);
+        let sinks = self.sinks.state()?;
+        self.hear_warnings();
+        let mut run = State::new("Run", 1)
+            .with("rng", &self.rng)?
+            .with("warnings", &self.warnings)?
+            .with_part("tally", self.tally.state()?);
         if let Some(evaluator) = &self.evaluator {
             run = run.with_part("evaluator", evaluator.state()?);
         }
         run.store(&mut archive, "run");
-        let mut sinks = State::new("Sinks", 1);
-        for (i, sink) in self.sinks.iter_mut().enumerate() {
-            if let Some(state) = sink.state()? {
-                sinks = sinks.with_part(&i.to_string(), state);
-            }
-        }
         sinks.store(&mut archive, "sinks");
         Ok(Some(archive))
     }
@@ -141,12 +143,8 @@ impl Trainer {
         }
         self.horizon = number(archive, "horizon")?;
         if goes_on {
-            for (name, state) in State::load(archive, "sinks")?.owned_by("Sinks", 1)?.parts() {
-                let sink = name.parse::<usize>().ok().and_then(|i| self.sinks.get_mut(i));
-                if let Some(sink) = sink {
-                    sink.restore(state)?;
-                }
-            }
+            self.warnings = run.value::<Option<Vec<String>>>("warnings")?.unwrap_or_default();
+            self.sinks.restore(&State::load(archive, "sinks")?)?;
         }
         Ok(exact)
     }
@@ -162,19 +160,33 @@ impl Trainer {
         if self.written == Some(step) || !(now || is_due) {
             return;
         }
-        match checkpoint::write(dir, step, snapshot, config.keep) {
+        // What it says of the logs must be true whatever happens then.
+        let synced = self.sinks.sync().map_err(TrainError::from);
+        match synced.and_then(|()| checkpoint::write(dir, step, snapshot, config.keep)) {
             Ok(()) => self.written = Some(step),
             Err(error) => self.warn(format!("a checkpoint at step {step} could not be written: {error}")),
         }
-        let freq = config.freq.max(1);
-        self.next_checkpoint = (step / freq + 1) * freq;
+        self.next_checkpoint = self.after(step);
         self.last_checkpoint = std::time::Instant::now();
+    }
+
+    /// The step at which the next checkpoint after this one is due.
+    fn after(&self, step: u64) -> u64 {
+        let freq = self.checkpoints.map_or(1, |config| config.freq.max(1));
+        (step / freq).saturating_add(1).saturating_mul(freq)
     }
 
     /// Notes what went wrong without ending the run, once.
     pub(super) fn warn(&mut self, warning: String) {
         if self.warnings.len() < 20 && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
+        }
+    }
+
+    /// Notes which logs end early.
+    pub(super) fn hear_warnings(&mut self) {
+        for warning in self.sinks.take_warnings() {
+            self.warn(warning);
         }
     }
 
