@@ -42,11 +42,15 @@ fn a_run_leaves_what_it_should_and_overwrites_nothing() {
     let names: Vec<String> =
         files(&dir).iter().map(|f| f.strip_prefix(&dir).unwrap().display().to_string()).collect();
     let events = names.iter().find(|name| name.starts_with("events.out.tfevents.")).unwrap();
-    let steps =
-        ["checkpoints/step-000000000001536.safetensors", "checkpoints/step-000000000002048.safetensors"];
-    let best = ["checkpoints", "checkpoints/best", "checkpoints/best/policy.safetensors"];
+    let best = [
+        "checkpoints",
+        "checkpoints/best",
+        "checkpoints/best/policy.safetensors",
+        "checkpoints/step-000000000001536.safetensors",
+        "checkpoints/step-000000000002048.safetensors",
+    ];
     let others = ["config.toml", events, "policy.safetensors", "progress.csv", "summary.json"];
-    assert_eq!(names, [&best[..], &steps[..], &others[..]].concat());
+    assert_eq!(names, [&best[..], &others[..]].concat());
     assert_eq!(progress(&dir).len(), 1 + 4);
     let summary: Value = serde_json::from_slice(&fs::read(dir.join("summary.json")).unwrap()).unwrap();
     assert_eq!(summary["reproducible"], "everywhere");

@@ -217,10 +217,13 @@ fn a_fault_ends_the_run_in_one_line_and_its_files_are_safe() {
         ),
         ("nan", &["environment 0, step 40", "element 1 of the observation is NaN"]),
         ("killed", &["environments 0 to 1", "signal: 6"]),
+        ("shape", &["environment 0, step 40", "the observation has shape [3]"]),
+        ("hang", &["environments 0 to 1", "no answer to step in 2 s"]),
     ] {
         let kwargs = format!(r#"{{"fault":"{fault}","at":40}}"#);
         let out = format!("runs-{fault}");
         let train = ["train", "ppo", "gym:faulty:Faulty-v0", "--quiet", "--env-kwargs", &kwargs, "--no-eval"];
+        let train = [&train[..], &["--env-timeout", if fault == "hang" { "2" } else { "60" }]].concat();
         let output = gym.run(&[&train[..], &["--out", &out], TINY].concat());
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -237,15 +240,30 @@ fn a_fault_ends_the_run_in_one_line_and_its_files_are_safe() {
     }
 }
 
+/// The guide's environment with a mask is the file beside the other examples, and keeps its contract: it raises for a move that it masks.
 #[test]
-fn masked_actions_are_refused_until_a_policy_observes_masks() {
+fn the_guides_environment_is_sound() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let source = fs::read_to_string(root.join("examples/python/courier.py")).unwrap();
+    let guide = fs::read_to_string(root.join("docs/guides/gymnasium.md")).unwrap();
+    assert!(guide.contains(&format!("```python\n{source}```")), "the guide shows another courier.py");
     let Some(gym) = Gym::new() else { return };
-    let train =
-        ["train", "trpo", "gym:faulty:Structured-v0", "--quiet", "--env-kwargs", r#"{"masked":true}"#];
-    let output = gym.run(&[&train[..], SHORT].concat());
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("the environment masks actions"), "{stderr}");
+    fs::write(gym.place.path().join("courier.py"), source).unwrap();
+    let checked = gym.json(&["check-env", "gym:courier:Courier-v0"]);
+    assert_eq!(checked["findings"], serde_json::json!([]), "{checked}");
+}
+
+/// Masked environments train, and are evaluated, without a forbidden action, which would be an error of theirs.
+#[test]
+fn masked_actions_are_never_taken() {
+    let Some(gym) = Gym::new() else { return };
+    for algo in ["trpo", "ppo"] {
+        let train =
+            ["train", algo, "gym:faulty:Structured-v0", "--quiet", "--env-kwargs", r#"{"masked":true}"#];
+        let output = gym.run(&[&train[..], SHORT].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(0), "{stderr}");
+    }
 }
 
 #[test]
@@ -271,15 +289,21 @@ fn an_interrupted_run_saves_its_work_before_its_workers_end() {
 #[test]
 fn a_killed_trainer_leaves_no_worker() {
     let Some(gym) = Gym::new() else { return };
-    for fault in ["none", "hang", "hang_in_c"] {
+    for fault in ["none", "hang", "hang_in_c", "child"] {
         let kwargs = format!(r#"{{"fault":"{fault}","at":40}}"#);
         let more = ["--no-eval", "--env-kwargs", &kwargs, "--out", fault];
         let trainer = gym.train("gym:faulty:Faulty-v0", &more);
         let workers = trainer.workers(2);
         std::thread::sleep(Duration::from_millis(500));
         assert!(workers.iter().all(|pid| runs(*pid)), "{fault}");
+        // With their guards and with what the environments have started, a process each.
+        let (mut all, expected) = (Vec::new(), if fault == "child" { 8 } else { 4 });
+        eventually("all of them run", || {
+            all = workers.iter().flat_map(|pid| [vec![*pid], children_of(*pid)].concat()).collect();
+            all.len() == expected
+        });
         trainer.signal_group("KILL");
-        all_end(&workers);
+        all_end(&all);
     }
 }
 

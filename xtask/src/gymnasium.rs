@@ -15,9 +15,10 @@ pub(crate) const VARIABLE: &str = "RL_GYM_PYTHON";
 const NEEDED: [(&str, &[&str]); 1] =
     [("import gymnasium, numpy, pytest", &["gymnasium>=1.0,<2", "numpy", "pytest>=8,<10"])];
 /// What is tested where it installs.
-const WELCOME: [(&str, &[&str]); 2] = [
+const WELCOME: [(&str, &[&str]); 3] = [
     ("import Box2D", &["gymnasium[box2d]>=1.0,<2"]),
     ("import mujoco, gymnasium; gymnasium.make('Hopper-v5')", &["gymnasium[mujoco]>=1.0,<2", "mujoco<4"]),
+    ("import ale_py, cv2", &["ale-py>=0.10,<1", "opencv-python-headless"]),
 ];
 
 /// The interpreter that `RL_GYM_PYTHON` names, else one in a virtual environment under the target directory. Where there is no Python, or

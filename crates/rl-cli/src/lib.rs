@@ -36,6 +36,7 @@ mod routing;
 mod run;
 mod run_config;
 mod settings;
+mod stop;
 mod variants;
 
 use std::ffi::OsString;

@@ -2,8 +2,6 @@
 
 use std::io::{IsTerminal, stderr};
 use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
@@ -12,6 +10,7 @@ use rl_train::{Csv, Progress, RunDir, Summary, TensorBoard, Trainer, new_agent, 
 use crate::config_file;
 use crate::recorder::{Recorder, Seen};
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
 pub(crate) enum Screen {
@@ -71,7 +70,7 @@ pub(crate) fn run(
     files: Files<'_>,
     threads: usize,
     progress: Option<Progress>,
-    stop: &Arc<AtomicBool>,
+    stop: &Stop,
 ) -> Ran {
     let recorder = Recorder::default();
     let train = || -> Result<Summary> {
@@ -80,7 +79,7 @@ pub(crate) fn run(
             Trainer::new(&config.env, config.train, agent, config.make_algorithm()?, config.seed)?
                 .named(&config.algo.id, config.settings())
                 .with_sink(recorder.clone())
-                .stopped_by(stop.clone());
+                .stopped_by(stop.flag());
         let table = |dir: &RunDir| dir.file("progress.csv");
         trainer = match files {
             Files::None => trainer,
@@ -119,6 +118,7 @@ pub(crate) fn run(
             // Perhaps with another budget.
             dir.write("config.toml", &config_file::write(config, false))?;
         }
+        let _rescued = trainer.rescue().map(|rescue| stop.rescues(rescue));
         Ok(with_threads(threads, move || trainer.run())??)
     };
     let ended = train().with_context(|| {
@@ -133,23 +133,3 @@ pub(crate) fn threads(asked: Option<u64>) -> usize {
     let cores = || std::thread::available_parallelism().map_or(1, NonZero::get);
     asked.map_or_else(cores, |n| n as usize)
 }
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-///
-/// # Errors
-///
-/// When the system takes no handler.
-pub(crate) fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = stop.clone();
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            std::process::exit(INTERRUPTED.into());
-        }
-        eprintln!("rl: finishing the update in progress, then saving; once more to stop at once");
-    })?;
-    Ok(stop)
-}
-
-/// The exit code of an interrupted process, 128 + SIGINT.
-pub(crate) const INTERRUPTED: u8 = 130;

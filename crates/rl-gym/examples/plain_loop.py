@@ -1,6 +1,6 @@
 """Python's plain loop over environments, a stretch at a time: reads how many steps, writes how many seconds they took.
 
-What it loops over comes first, as a line of JSON: an identifier, seeds, and the actions of each environment at each step.
+What it loops over comes first, as a line of JSON: an identifier, seeds, and the actions of each environment.
 """
 
 from __future__ import annotations

@@ -35,8 +35,10 @@ class Rows:
     """The rows of every environment in the memory that both processes see."""
 
     def __init__(
-        self, memory: memoryview, layout: dict[str, int], discrete: bool, shape: tuple[int, ...] | None
+        self, memory: memoryview, layout: dict[str, int], observations: Observations, actions: Actions
     ) -> None:
+        discrete, shape = actions.discrete, observations.shape
+        flat_format: Any = observations.flat_format
         n = layout["n"]
 
         def view(name: str, dtype: Any, width: int) -> Any:
@@ -59,9 +61,13 @@ class Rows:
         shape = (o,) if shape is None else shape
         self.observation_rows = [row.reshape(shape) for row in self.observations]
         self.final_rows = [row.reshape(shape) for row in self.final_observations]
-        # The same rows for what can be copied without NumPy: of another shape or kind of number it is refused.
-        floats = memory[layout["observations"] : layout["observations"] + 4 * n * o].cast("f")
-        self.observation_cells = [floats[i * o : (i + 1) * o] for i in range(n)]
+        # Rows for what is copied without NumPy, which refuse another length or kind of number; and what those of double
+        # precision are narrowed from, all at once.
+        self.wide = np.zeros((n, o)) if flat_format == "d" else None
+        copied = memory[layout["observations"] : layout["observations"] + 4 * n * o]
+        numbers = (copied if self.wide is None else memoryview(self.wide).cast("B")).cast(flat_format or "f")
+        self.cells = [numbers[i * o : (i + 1) * o] for i in range(n)]
+        self.cell_rows = self.observation_rows if self.wide is None else list(self.wide)
         self.action_rows = list(self.actions)
 
 
@@ -119,7 +125,7 @@ class Singles:
         return sorted(durations)[len(durations) // 2]
 
     def attach(self, memory: memoryview, layout: dict[str, int]) -> None:
-        self.rows = Rows(memory, layout, self.space_of_actions.discrete, self.space_of_observations.shape)
+        self.rows = Rows(memory, layout, self.space_of_observations, self.space_of_actions)
         self.rows.valid[:] = 1
         self.has_masks = bool(self.masks_of)
         self.read_actions = self.space_of_actions.reader(self.rows.actions)
@@ -151,14 +157,15 @@ class Singles:
     def step(self) -> None:
         # The loop that everything waits for: what can be looked up, read or written for all at once is.
         rows, deadlines, plain = self.rows, self.deadlines, np.ndarray
-        write, shape, direct = (of := self.space_of_observations).write, of.shape, of.is_flat_single
+        write, shape = self.space_of_observations.write, self.space_of_observations.shape
+        direct = self.space_of_observations.flat_format is not None
         has_masks, statistics = self.has_masks, self.statistics
         self.taken = now = self.taken + 1
         # Whether some time limit falls on this step.
         due = now >= self.earliest
         rewards: list[Any] = []
         rows.memory[rows.ends_at] = self.no_ends
-        cells = rows.observation_cells if direct else rows.observation_rows
+        cells = rows.cells if direct else rows.observation_rows
         try:
             for step, action, cell in zip(self.steps, self.read_actions(), cells, strict=True):
                 observation, reward, terminated, truncated, info = step(action)
@@ -176,7 +183,7 @@ class Singles:
                     try:
                         cell[:] = observation
                     except (TypeError, ValueError):
-                        write(rows.observation_rows[len(rewards)], observation)
+                        write(rows.cell_rows[len(rewards)], observation)
                 elif type(observation) is plain and observation.shape == shape:
                     cell[...] = observation
                 else:
@@ -188,6 +195,8 @@ class Singles:
             # As many are done as there are rewards.
             self.current = len(rewards)
             raise
+        if rows.wide is not None:
+            rows.observations[...] = rows.wide
         if now == CHECKED_STEPS:
             self.steps = self.inner_steps
         try:
@@ -257,7 +266,7 @@ class Vector:
         self.description["autoreset"] = self.mode
 
     def attach(self, memory: memoryview, layout: dict[str, int]) -> None:
-        self.rows = Rows(memory, layout, self.space_of_actions.discrete, self.space_of_observations.shape)
+        self.rows = Rows(memory, layout, self.space_of_observations, self.space_of_actions)
         self.rows.valid[:] = 1
         self.over = np.zeros(self.n, bool)
 

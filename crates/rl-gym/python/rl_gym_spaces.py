@@ -34,13 +34,14 @@ class Observations:
         self.space = space
         self.shape: tuple[int, ...] | None = None
         self.offset = 0
-        # Whether observations already are rows of single-precision reals.
-        self.is_flat_single = False
+        # The kind of number, as `struct` calls it, where observations already are rows of reals.
+        self.flat_format: str | None = None
         spaces = gym.spaces
         self.described = described(space)
         if isinstance(space, spaces.Box):
             self.shape = space.shape
-            self.is_flat_single = len(space.shape) == 1 and space.dtype == np.float32
+            if len(space.shape) == 1:
+                self.flat_format = {"float32": "f", "float64": "d"}.get(space.dtype.name)
         elif isinstance(space, spaces.Discrete):
             self.offset = int(space.start)
             self.write = self.write_index  # type: ignore[method-assign]

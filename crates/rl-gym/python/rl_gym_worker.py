@@ -3,7 +3,7 @@
 The program that started it writes what to make to the worker's standard input, as JSON, and gets a message back: what
 the environments look like, or why they cannot be made. From then on one byte is a command and one byte the answer that
 it is done; actions and observations lie in memory that both processes see, or are sent after those bytes where there is
-no such memory. The worker ends when its standard input does.
+no such memory. The worker ends when its standard input does; where it does not, `rl_gym_guard` ends it.
 """
 
 from __future__ import annotations
@@ -11,21 +11,15 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import select
 import signal
 import struct
 import sys
-import threading
-import time
 import traceback
 from typing import Any
 
 from rl_gym_hosts import Host, Singles, Vector
 from rl_gym_making import import_module, list_registered, require_gymnasium
 from rl_gym_spaces import Refusal, np
-
-# How long environments may take to close once nobody listens any more.
-GRACE_SECONDS = 2.0
 
 
 class Pipe:
@@ -143,35 +137,11 @@ def draw(pipe: Pipe, host: Host, index: int) -> None:
         pipe.write(frame.tobytes())
 
 
-def end_with(commands: int) -> None:
-    """Ends this process and those it has started once the other side is gone, however busy an environment is."""
-
-    def watch() -> None:
-        poll = select.poll()
-        poll.register(commands, 0)
-        poll.poll()
-        time.sleep(GRACE_SECONDS)
-        if os.getpgrp() == os.getpid():
-            os.killpg(0, signal.SIGKILL)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-    if sys.platform == "linux":
-        # Compiled code that never lets another thread of Python run is ended by the kernel.
-        try:
-            import ctypes
-
-            ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
-        except (ImportError, OSError, AttributeError):
-            pass
-
-
 def main() -> None:
     # Environments may read and print what they like: the pipes are moved out of their way.
     pipe = Pipe(os.dup(0), os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    end_with(pipe.commands)
     config = json.loads(pipe.read_line() or b"null")
     if config is None:
         return
@@ -195,6 +165,14 @@ def main() -> None:
     except BrokenPipeError:
         pass
     host.close()
+    end_others()
+
+
+def end_others() -> None:
+    """Ends what the environments have started and left, which is in this process's group."""
+    if os.getpgrp() == os.getpid():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

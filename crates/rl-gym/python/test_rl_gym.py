@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -271,6 +272,46 @@ def test_a_time_limit_truncates() -> None:
     assert rows.ends.tolist() == [TERMINATED] * 2
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint8])
+def test_observations_of_every_kind_are_copied_and_checked(dtype: Any) -> None:
+    class Kinds(Counting):
+        observation_space = spaces.Box(0, 100, (2,), dtype)
+        given: Any = None
+
+        def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+            return np.zeros(2, dtype), super().reset(seed=seed)[1]
+
+        def step(self, action: Any) -> Any:
+            _, *rest = super().step(action)
+            return (self.given, *rest)
+
+    gym.register("Kinds-v0", lambda **kwargs: Kinds(**kwargs), disable_env_checker=True)
+    try:
+        rows = attach(host := Singles(config(id="Kinds-v0", kwargs={"end": 100})))
+    finally:
+        gym.registry.pop("Kinds-v0")
+    host.reset(seeded=True)
+    one, other = (env.unwrapped for env in host.envs)
+    other.given = np.array([3, 4], dtype)
+    # As its space says, every other kind of number, without NumPy, and as a part of something larger.
+    for given in (
+        np.array([1, 2], dtype),
+        np.array([1, 2], np.int16),
+        np.array([1, 2], np.float64),
+        [1, 2],
+        np.array([[1, 9], [2, 9]], dtype)[:, 0],
+    ):
+        rows.observations[:] = 7.0
+        one.given = given
+        host.step()
+        assert rows.observations.tolist() == [[1, 2], [3, 4]], given
+    for wrong in (np.zeros(3, dtype), np.zeros((1, 2), dtype), dtype(1)):
+        one.given, other.given = np.array([1, 2], dtype), wrong
+        with pytest.raises(Refusal, match=r"its space says \[2\]"):
+            host.step()
+        assert host.current == 1
+
+
 def test_alone_it_stays_where_its_episode_ends() -> None:
     rows = attach(host := Singles(config(n=1, autoreset=False)))
     host.reset(seeded=True)
@@ -514,3 +555,33 @@ def test_the_process_ends_when_nobody_listens() -> None:
     assert worker.stdout.read(1) == b"{"
     worker.stdin.close()
     assert worker.wait(timeout=20) == 0
+
+
+def test_the_guard_ends_what_does_not_end_by_itself() -> None:
+    # Neither the process nor the one it has started heeds the end of its standard input.
+    program = (
+        "import subprocess, time, rl_gym_guard; rl_gym_guard.GRACE_SECONDS = 0.2; rl_gym_guard.guard(0); "
+        "print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
+    )
+    worker = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=Path(__file__).parent,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert worker.stdin is not None and worker.stdout is not None
+    child = int(worker.stdout.readline())
+    worker.stdin.close()
+    assert worker.wait(timeout=20) == -9
+    deadline = time.monotonic() + 20
+    while runs(child):
+        assert time.monotonic() < deadline, "the process that it has started is left"
+        time.sleep(0.01)
+
+
+def runs(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False

@@ -140,6 +140,7 @@ impl DynEnv for GymEnv {
     }
 
     fn render(&self) -> Option<Frame> {
-        self.worker.as_ref()?.borrow_mut().draw(0).ok().flatten()
+        let worker = self.worker.as_ref().filter(|_| self.program.description.draws)?;
+        worker.borrow_mut().draw(0).ok().flatten()
     }
 }

@@ -21,6 +21,22 @@ pub(crate) fn kill_group(child: &mut Child) {
     let _ = child.kill();
 }
 
+/// Whether a child has ended; it is not waited for yet, so that its number stays its own.
+#[cfg(unix)]
+pub(crate) fn has_ended(child: &mut Child) -> bool {
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    // Where it cannot be asked for, it is there no more.
+    pid.is_none_or(|pid| waitid(WaitId::Pid(pid), options).map_or(true, |status| status.is_some()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn has_ended(child: &mut Child) -> bool {
+    child.try_wait().map_or(true, |status| status.is_some())
+}
+
 /// Waits until there is something to read, or the other side is gone; false when the time is over.
 #[cfg(unix)]
 pub(crate) fn wait_readable(pipe: &ChildStdout, deadline: Instant) -> std::io::Result<bool> {

@@ -249,6 +249,9 @@ impl VecEnv for GymVec {
     }
 
     fn render(&self, index: usize) -> Option<Frame> {
+        if !self.description.draws {
+            return None;
+        }
         let mut workers = self.workers.borrow_mut();
         let worker = workers.iter_mut().find(|worker| worker.envs.contains(&(self.number + index)))?;
         let row = self.number + index - worker.envs.start;

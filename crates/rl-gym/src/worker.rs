@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::ops::Range;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rl_env::Frame;
@@ -15,14 +15,16 @@ use crate::memory::Memory;
 use crate::{GymError, GymName, Interpreter, spawner, system};
 
 /// The program a worker runs, module by module in the order of their imports.
-const PROGRAM: [(&str, &str); 4] = [
+const PROGRAM: [(&str, &str); 5] = [
+    ("rl_gym_guard", include_str!("../python/rl_gym_guard.py")),
     ("rl_gym_spaces", include_str!("../python/rl_gym_spaces.py")),
     ("rl_gym_making", include_str!("../python/rl_gym_making.py")),
     ("rl_gym_hosts", include_str!("../python/rl_gym_hosts.py")),
     ("rl_gym_worker", include_str!("../python/rl_gym_worker.py")),
 ];
 
-/// What the interpreter is given on its command line: reads the program from standard input and runs it.
+/// What the interpreter is given on its command line: reads the program from standard input and runs it. The guard begins before anything
+/// else is loaded, while the process is small and has one thread.
 const LOADER: &str = "\
 import os, sys, types
 def take(n):
@@ -37,6 +39,8 @@ while (name := take(int(take(8)))):
     module = sys.modules[name] = types.ModuleType(name)
     module.__file__ = name + '.py'
     exec(compile(take(int(take(8))), module.__file__, 'exec'), module.__dict__)
+    if name == 'rl_gym_guard':
+        module.guard(0)
 sys.modules['rl_gym_worker'].main()
 ";
 
@@ -120,6 +124,8 @@ impl From<GymError> for Failure {
 /// A process and the pipes to it.
 pub(crate) struct Worker {
     child: Child,
+    /// How it ended, once it has been waited for: its number is then another's to have.
+    ended: Option<ExitStatus>,
     commands: Option<ChildStdin>,
     replies: ChildStdout,
     python: String,
@@ -152,6 +158,7 @@ impl Worker {
         };
         let mut worker = Worker {
             child,
+            ended: None,
             commands: Some(commands),
             replies,
             name: name.to_owned(),
@@ -343,17 +350,23 @@ impl Worker {
         GymError::Died { envs: self.envs.clone(), doing: self.doing.to_owned(), status }
     }
 
-    fn ended_within(&mut self, time: Duration) -> Option<std::process::ExitStatus> {
+    fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + time;
         let mut pause = Duration::from_micros(200);
-        loop {
-            match self.child.try_wait() {
-                Ok(Some(status)) => return Some(status),
-                Ok(None) if Instant::now() < deadline => std::thread::sleep(pause),
-                _ => return None,
+        while self.ended.is_none() {
+            if system::has_ended(&mut self.child) {
+                // What an environment has started may still run, and the group is surely this one until its leader is waited for.
+                system::kill_group(&mut self.child);
+                self.ended = self.child.wait().ok();
+                break;
             }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            std::thread::sleep(pause);
             pause = (2 * pause).min(Duration::from_millis(20));
         }
+        self.ended
     }
 }
 

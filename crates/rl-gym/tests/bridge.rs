@@ -7,7 +7,7 @@ mod common;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use common::{can_make, interpreter, name};
+use common::{can_import, can_make, interpreter, name};
 use rand::RngCore;
 use rl_env::rng::stream;
 use rl_env::{Action, ActionRef, ActionsRef, DynEnv, Space, StepEnd, VecEnv};
@@ -196,6 +196,57 @@ fn spaces_wrappers_and_masks_arrive() {
     }
 }
 
+/// An environment that raises for what it masks, of several dimensions and of bits: no action drawn from the masks is refused.
+#[test]
+fn masks_over_dimensions_and_bits_are_the_environments_own() {
+    let Some(interpreter) = interpreter() else { return };
+    for (bits, width) in [(false, 5), (true, 6)] {
+        let text = format!(r#"gym:tests.python.faulty:Locked-v0?{{"kwargs":{{"bits":{bits}}}}}"#);
+        let interpreter = Interpreter { workers: Some(2), ..interpreter.clone() };
+        let spec = spec(&name(&text), &interpreter).unwrap();
+        let (space, mut rng) = (spec.action_space.clone(), stream(1, "locked", 0));
+        assert_eq!(space.mask_len(), width);
+        let mut envs = spec.make_vec(N).unwrap();
+        envs.reset(0, "env").unwrap();
+        let mut forbidden = 0;
+        for _ in 0..300 {
+            let mut actions = Vec::new();
+            for mask in envs.action_masks().unwrap().chunks(width) {
+                forbidden += mask.iter().filter(|allowed| !**allowed).count();
+                match space.sample_allowed(mask, &mut rng).unwrap() {
+                    Action::Discrete(a) => actions.extend(a),
+                    Action::Continuous(_) => unreachable!(),
+                }
+            }
+            envs.step(ActionsRef::Discrete(&actions)).unwrap();
+        }
+        assert!(forbidden > 300, "only {forbidden} choices were ever masked");
+        // And one that is masked is its error.
+        loop {
+            let masks = envs.action_masks().unwrap();
+            let first = space.mask_blocks().next().unwrap();
+            let locked = (0..N).find(|i| masks[i * width..][first.clone()].contains(&false));
+            let mut actions: Vec<usize> = Vec::new();
+            for (i, mask) in masks.chunks(width).enumerate() {
+                match space.sample_allowed(mask, &mut rng).unwrap() {
+                    Action::Discrete(mut a) => {
+                        a[0] = if Some(i) == locked { 1 - a[0] } else { a[0] };
+                        actions.extend(a);
+                    }
+                    Action::Continuous(_) => unreachable!(),
+                }
+            }
+            match (locked, envs.step(ActionsRef::Discrete(&actions))) {
+                (None, taken) => taken.unwrap(),
+                (Some(_), taken) => {
+                    assert!(taken.unwrap_err().to_string().contains("is locked by"));
+                    break;
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_environment_is_drawn_where_it_can_be() {
     let Some(interpreter) = interpreter() else { return };
@@ -213,6 +264,43 @@ fn an_environment_is_drawn_where_it_can_be() {
     other.reset(&mut rng, &mut obs).unwrap();
     assert_eq!(other.render(), None);
     other.step(ActionRef::Discrete(&[0]), &mut rng, &mut obs).unwrap();
+}
+
+/// Pictures arrive as a network of convolutions takes them: channels first, narrowed once, unscaled; and the game tells its own returns.
+#[test]
+fn atari_games_arrive_as_four_pictures() {
+    let Some(interpreter) = interpreter() else { return };
+    if !can_import(&interpreter, "ale_py, cv2") {
+        return;
+    }
+    let interpreter = Interpreter { workers: Some(1), ..interpreter };
+    let spec = spec(&name(r#"gym:ALE/Breakout-v5?{"wrappers":["atari"]}"#), &interpreter).unwrap();
+    assert_eq!(spec.observation_space.to_string(), "Box(0, 255, [4, 84, 84])");
+    assert_eq!(spec.action_space, Space::Discrete(4));
+    let mut envs = spec.make_vec(2).unwrap();
+    envs.reset(0, "env").unwrap();
+    let (picture, o) = (84 * 84, 4 * 84 * 84);
+    let mut games = 0;
+    for t in 0..400 {
+        let before = envs.observations().to_vec();
+        envs.step(ActionsRef::Discrete(&[t % 4, 2])).unwrap();
+        for i in 0..2 {
+            let (row, old) = (&envs.observations()[i * o..(i + 1) * o], &before[i * o..(i + 1) * o]);
+            assert!(row.iter().all(|x| x.fract() == 0.0 && (0.0..=255.0).contains(x)));
+            assert!(row.iter().any(|x| *x > 1.0), "it is not scaled");
+            let (reward, (total, length)) = (envs.rewards()[i], envs.told_episodes().unwrap()[i]);
+            assert!([-1.0, 0.0, 1.0].contains(&reward));
+            if envs.ends()[i] == StepEnd::Continues {
+                assert_eq!(row[..3 * picture], old[picture..], "the oldest picture goes");
+                assert_eq!(length, 0);
+            } else if length > 0 {
+                // All five lives, four frames an action.
+                assert!(total >= 0.0 && length > 100, "{total} in {length}");
+                games += 1;
+            }
+        }
+    }
+    assert!(games > 0);
 }
 
 #[test]

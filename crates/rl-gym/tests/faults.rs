@@ -7,7 +7,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{alone, eventually, faulty, interpreter, name, workers};
+use common::{alone, eventually, faulty, groups_of, interpreter, name, workers};
 use rl_env::{ActionsRef, EnvError, VecEnv};
 use rl_gym::{GymError, GymName, Interpreter, registered, spec};
 
@@ -105,6 +105,53 @@ fn nothing_is_left_behind() {
         panic!("as a trainer may");
     }));
     assert!(panicked.is_err());
+    assert_eq!(workers(), [0; 0]);
+}
+
+/// What an environment has started ends with its worker, however that ends.
+#[test]
+fn nothing_that_an_environment_started_is_left_behind() {
+    let (Some(interpreter), _alone) = (interpreter(), alone()) else { return };
+    for (fault, steps) in [("child", 3), ("child_killed", 100)] {
+        let spec = spec(&faulty(fault, 5), &Interpreter { workers: Some(2), ..interpreter.clone() }).unwrap();
+        let mut envs = spec.make_vec(2).unwrap();
+        envs.reset(0, "env").unwrap();
+        let leaders = workers();
+        let groups = groups_of(&leaders);
+        assert_eq!((leaders.len(), groups.len()), (2, 6), "two workers, with a guard and a process each");
+        let died = (0..steps).find_map(|_| envs.step(ActionsRef::Discrete(&[0, 1])).err());
+        assert_eq!(died.is_some(), fault == "child_killed");
+        drop(envs);
+        eventually("all of them end", || groups_of(&leaders).is_empty());
+        assert_eq!(workers(), [0; 0], "{fault}");
+    }
+}
+
+/// One that somebody else kills is told of by its signal.
+#[test]
+fn a_worker_that_is_killed_from_outside_is_told_of() {
+    let (Some(interpreter), _alone) = (interpreter(), alone()) else { return };
+    let spec = spec(&name("gym:CartPole-v1"), &Interpreter { workers: Some(2), ..interpreter }).unwrap();
+    let mut envs = spec.make_vec(4).unwrap();
+    envs.reset(0, "env").unwrap();
+    let second = workers().into_iter().max().unwrap();
+    let killed = std::process::Command::new("kill").args(["-KILL", &second.to_string()]).status().unwrap();
+    assert!(killed.success());
+    let error = (0..3).find_map(|_| envs.step(ActionsRef::Discrete(&[0, 1, 0, 1])).err()).unwrap();
+    let text = told(&error);
+    assert!(text.contains("environments 2 to 3") && text.contains("signal: 9"), "{text}");
+    drop(envs);
+    assert_eq!(workers(), [0; 0]);
+}
+
+/// An environment whose simulator is not installed says so itself, and its module's own missing parts are named.
+#[test]
+fn a_missing_dependency_is_said() {
+    let (Some(interpreter), _alone) = (interpreter(), alone()) else { return };
+    let error = spec(&name("gym:tests.python.faulty:Needy-v0"), &interpreter).unwrap_err();
+    assert!(matches!(error, GymError::Refused { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("Needy-v0: No module named 'no_such_simulator'"), "{text}");
     assert_eq!(workers(), [0; 0]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rl_nn::Archive;
@@ -97,6 +98,38 @@ impl Checkpoint {
     /// Environment steps until then.
     pub fn step(&self) -> u64 {
         self.archive.about.get("step").and_then(Value::as_u64).unwrap_or(0)
+    }
+}
+
+/// A run's state at its last boundary between two iterations, for a process that cannot wait until the run stops by itself.
+#[derive(Clone)]
+pub struct Rescue {
+    pub(crate) dir: RunDir,
+    pub(crate) keep: usize,
+    pub(crate) snapshot: Arc<Mutex<Option<Archive>>>,
+}
+
+impl Rescue {
+    /// Writes it as a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when that fails.
+    pub fn write(&self) -> Result<(), TrainError> {
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(archive) = snapshot else { return Ok(()) };
+        let step = archive.about.get("step").and_then(Value::as_u64).unwrap_or(0);
+        write(&self.dir, step, &archive, self.keep)
+    }
+
+    /// The run's directory.
+    pub fn dir(&self) -> &RunDir {
+        &self.dir
+    }
+
+    /// Whether both are of the same run.
+    pub fn is(&self, other: &Rescue) -> bool {
+        Arc::ptr_eq(&self.snapshot, &other.snapshot)
     }
 }
 

@@ -25,6 +25,11 @@ impl Evaluator {
         Ok(Evaluator { config, env: env.make_vec(n)?, next: config.freq, best: None, is_done: false })
     }
 
+    /// Whether an evaluation is due.
+    pub(crate) fn is_due(&self, step: u64, is_over: bool) -> bool {
+        if is_over { !self.is_done } else { step >= self.next }
+    }
+
     /// The number of episodes where an evaluation is due, which is then taken as done.
     pub(crate) fn due(&mut self, step: u64, is_over: bool) -> Option<usize> {
         // A run that went on with a larger budget will have another end.

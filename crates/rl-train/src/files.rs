@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::TrainError;
 use crate::failpoints::{self, failpoint};
@@ -186,7 +187,9 @@ fn as_name(name: &str) -> String {
 /// [`TrainError::Io`] when that fails; the temporary file is removed.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> {
     let mut temporary = path.as_os_str().to_owned();
-    temporary.push(format!(".{}.tmp", std::process::id()));
+    // Two threads may write the same file.
+    static WRITES: AtomicU64 = AtomicU64::new(0);
+    temporary.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let temporary = PathBuf::from(temporary);
     let write = || -> std::io::Result<()> {
         failpoint("make a temporary file");

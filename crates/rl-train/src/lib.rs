@@ -51,7 +51,7 @@ mod threshold;
 mod trainer;
 mod watch;
 
-pub use checkpoint::{Checkpoint, CheckpointConfig};
+pub use checkpoint::{Checkpoint, CheckpointConfig, Rescue};
 pub use config::{EvalConfig, TrainConfig};
 pub use error::{SinkError, TrainError};
 pub use evaluation::{Acting, Actor, Episodes, Evaluation, evaluate};

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -14,8 +13,9 @@ use super::comparison::{
 use crate::args::CompareArgs;
 use crate::errors::usage;
 use crate::plan::plan;
-use crate::run::{INTERRUPTED, stop_on_interrupt, threads};
+use crate::run::threads;
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 use crate::variants::Variant;
 use crate::{Known, config_file, output};
 
@@ -47,7 +47,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let out = args.run.out();
     let part = shard.map_or_else(String::new, |Shard { number, of }| format!("-{number}-of-{of}"));
     let lean = args.lean.then(|| Table::open(out, &format!("lean{part}.jsonl"))).transpose()?;
-    let stop = stop_on_interrupt()?;
+    let stop = Stop::on_signals()?;
     let grid = Grid { columns: &columns, out, lean, fresh: args.fresh, share, stop: &stop };
     grid.prepare()?;
 
@@ -67,7 +67,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
         for (job, run) in jobs.iter().zip(grid.run(&jobs, &display)) {
             groups[job.column].runs.extend(run);
         }
-        if stop.load(Ordering::Relaxed) {
+        if stop.is_set() {
             break;
         }
         done = seeds;
@@ -93,7 +93,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     }
     let comparison = Comparison::new(groups, Some(effort), notes);
     tell(&comparison, Some((out, &format!("compare{part}"))), json)?;
-    Ok(conclude(&comparison, stop.load(Ordering::Relaxed)))
+    Ok(conclude(&comparison, &stop))
 }
 
 /// Compares runs that are finished.
@@ -140,13 +140,13 @@ fn taken_over(groups: &[Group]) -> Option<String> {
 }
 
 /// Says what failed, and how the process should end.
-fn conclude(comparison: &Comparison, is_interrupted: bool) -> ExitCode {
+fn conclude(comparison: &Comparison, stop: &Stop) -> ExitCode {
     let runs = || comparison.groups.iter().flat_map(|group| &group.runs);
     let errors: Vec<&str> = runs().filter_map(|run| run.error()).collect();
     errors.iter().for_each(|error| eprintln!("rl: {error}"));
-    match (errors.is_empty(), is_interrupted) {
+    match (errors.is_empty(), stop.is_set()) {
         (false, _) => ExitCode::FAILURE,
-        (true, true) => ExitCode::from(INTERRUPTED),
+        (true, true) => stop.exit_code(),
         (true, false) => ExitCode::SUCCESS,
     }
 }

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use crate::args::{SettingArgs, TrainArgs};
 use crate::errors::usage;
 use crate::plan::plan_one;
-use crate::run::{Files, INTERRUPTED, Screen, run, stop_on_interrupt, threads};
+use crate::run::{Files, Screen, run, threads};
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 use crate::{Known, config_file, output};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
@@ -37,7 +38,7 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
         Some(_) => Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule },
         None => Files::New(&dir),
     };
-    let stop = stop_on_interrupt()?;
+    let stop = Stop::on_signals()?;
     let progress = Screen::new(args.run.quiet).progress();
     let summary = run(&config, files, threads(args.run.threads), progress, &stop).ended?;
     if json {
@@ -45,7 +46,7 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     } else {
         output::print(&told(&summary, &dir))?;
     }
-    Ok(if summary.status == Status::Interrupted { ExitCode::from(INTERRUPTED) } else { ExitCode::SUCCESS })
+    Ok(if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS })
 }
 
 /// The run that a directory is of, by the `config.toml` in it and what is said beside.

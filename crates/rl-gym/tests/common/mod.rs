@@ -19,13 +19,22 @@ pub(crate) fn interpreter() -> Option<Interpreter> {
 
 /// Whether the interpreter can make an environment; a skipped test says so.
 pub(crate) fn can_make(interpreter: &Interpreter, id: &str) -> bool {
-    let made = std::process::Command::new(&interpreter.python)
-        .args(["-c", &format!("import gymnasium; gymnasium.make({id:?})")])
+    can(interpreter, &format!("import gymnasium; gymnasium.make({id:?})"), &format!("make {id}"))
+}
+
+/// Whether the interpreter has some modules; a skipped test says so.
+pub(crate) fn can_import(interpreter: &Interpreter, modules: &str) -> bool {
+    can(interpreter, &format!("import {modules}"), &format!("import {modules}"))
+}
+
+fn can(interpreter: &Interpreter, program: &str, what: &str) -> bool {
+    let ran = std::process::Command::new(&interpreter.python)
+        .args(["-c", program])
         .stderr(std::process::Stdio::null())
         .status();
-    let can = made.is_ok_and(|status| status.success());
+    let can = ran.is_ok_and(|status| status.success());
     if !can {
-        eprintln!("skipped: the interpreter of RL_GYM_PYTHON cannot make {id}");
+        eprintln!("skipped: the interpreter of RL_GYM_PYTHON cannot {what}");
     }
     can
 }
@@ -51,14 +60,26 @@ pub(crate) fn workers() -> Vec<u32> {
     children_of(std::process::id())
 }
 
+/// All processes of the groups that these lead, themselves included.
+#[cfg(target_os = "linux")]
+pub(crate) fn groups_of(leaders: &[u32]) -> Vec<u32> {
+    processes(|fields| fields[2].parse().is_ok_and(|group| leaders.contains(&group)))
+}
+
 #[cfg(target_os = "linux")]
 fn children_of(parent: u32) -> Vec<u32> {
+    processes(|fields| fields[1].parse() == Ok(parent))
+}
+
+/// The processes whose state, parent, group and so on fulfil a condition.
+#[cfg(target_os = "linux")]
+fn processes(wanted: impl Fn(&[&str]) -> bool) -> Vec<u32> {
     let pids = std::fs::read_dir(Path::new("/proc")).unwrap().filter_map(|entry| {
         let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // After the name in parentheses: the state, then the parent.
         let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
-        (fields[1].parse() == Ok(parent)).then_some(pid)
+        wanted(&fields).then_some(pid)
     });
     pids.collect()
 }

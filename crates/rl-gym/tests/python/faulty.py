@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import subprocess
 import time
 from typing import Any, ClassVar
 
@@ -23,6 +24,9 @@ class Faulty(gym.Env[Any, Any]):
         self.fault, self.at, self.t, self.render_mode = fault, at, 0, render_mode
         if fault == "make":
             raise ValueError("cannot be made")
+        if fault.startswith("child"):
+            # A process that nobody ends: `close` does not either.
+            self.child = subprocess.Popen(["sleep", "1000"])
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         super().reset(seed=seed)
@@ -45,7 +49,7 @@ class Faulty(gym.Env[Any, Any]):
                     reward = float("inf")
                 case "shape":
                     observation = np.zeros(3, np.float32)
-                case "killed":
+                case "killed" | "child_killed":
                     os.abort()
                 case "hang":
                     time.sleep(1e6)
@@ -97,6 +101,36 @@ class Structured(gym.Env[Any, Any]):
         return {"action_mask": mask}
 
 
+class Locked(gym.Env[Any, Any]):
+    """Some choices are locked, others every step, and taking one is an error."""
+
+    observation_space = spaces.Discrete(2)
+
+    def __init__(self, bits: bool = False) -> None:
+        self.bits = bits
+        self.action_space = spaces.MultiBinary(3) if bits else spaces.MultiDiscrete([2, 3])
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
+        super().reset(seed=seed)
+        self.lock()
+        return 0, {}
+
+    def step(self, action: Any) -> Any:
+        for choice, allowed in zip(action, self.allowed, strict=True):
+            if not allowed[int(choice)]:
+                raise ValueError(f"{action} is locked by {self.allowed}")
+        self.lock()
+        return 1, 0.0, bool(self.np_random.random() < 0.1), False, {}
+
+    def lock(self) -> None:
+        self.allowed = [self.np_random.random(n) < 0.6 for n in ([2] * 3 if self.bits else [2, 3])]
+        for allowed in self.allowed:
+            allowed[self.np_random.integers(len(allowed))] = True
+
+    def action_masks(self) -> Any:
+        return np.concatenate(self.allowed)
+
+
 class Doubled(gym.Wrapper[Any, Any, Any, Any]):
     """Doubles rewards, to be seen."""
 
@@ -106,4 +140,15 @@ class Doubled(gym.Wrapper[Any, Any, Any, Any]):
 
 
 gym.register("Faulty-v0", lambda **kwargs: Faulty(**kwargs), disable_env_checker=True)
+
+
+def needy() -> Any:
+    """An environment whose simulator is not installed."""
+    import no_such_simulator  # type: ignore[import-not-found]
+
+    return no_such_simulator
+
+
+gym.register("Needy-v0", needy)
+gym.register("Locked-v0", lambda **kwargs: Locked(**kwargs), disable_env_checker=True)
 gym.register("Structured-v0", lambda **kwargs: Structured(**kwargs), disable_env_checker=True)

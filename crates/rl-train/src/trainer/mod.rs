@@ -4,9 +4,9 @@ mod containment;
 mod resume;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rl_algo::{
     ActorCritic, Algorithm, Batch, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
@@ -52,7 +52,11 @@ pub struct Trainer {
     horizon: u64,
     checkpoints: Option<CheckpointConfig>,
     /// The state at the last boundary between two iterations.
-    snapshot: Option<Archive>,
+    snapshot: Arc<Mutex<Option<Archive>>>,
+    /// Whether it is of the last boundary, so that the iteration after it can be left.
+    is_fresh: bool,
+    /// When the iteration began.
+    begun: Instant,
     next_checkpoint: u64,
     last_checkpoint: Instant,
     /// The step of the newest checkpoint.
@@ -68,6 +72,9 @@ pub struct Trainer {
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
+
+/// Iterations that take longer are left when the run is stopped.
+const WORTH_LEAVING: Duration = Duration::from_millis(100);
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
@@ -160,7 +167,9 @@ impl Trainer {
             tally: Tally::new(),
             horizon: config.total_steps,
             checkpoints: None,
-            snapshot: None,
+            snapshot: Arc::default(),
+            is_fresh: false,
+            begun: Instant::now(),
             next_checkpoint: 0,
             last_checkpoint: Instant::now(),
             written: None,
@@ -262,15 +271,16 @@ impl Trainer {
         self.sinks.tell(begins)?;
         judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
-        if self.snapshot.is_none() && self.checkpoints.is_some() && self.dir.is_some() {
-            self.snapshot = self.take_snapshot()?;
+        if !self.has_snapshot() {
+            self.note()?;
             // From the beginning the run can go on.
             self.checkpoint(true);
         }
-        if self.can_abandon() {
-            self.collector.stop_by(self.stop.clone());
-        }
+        self.let_leave();
         let ended = self.iterations();
+        if ended.is_ok() && !self.is_fresh {
+            self.note()?;
+        }
         self.checkpoint(true);
         ended
     }
@@ -308,6 +318,7 @@ impl Trainer {
 
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
+        self.begun = Instant::now();
         let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
         let (rollout, finished) = (&mut self.batch.rollout, &mut self.tally.finished);
@@ -324,16 +335,24 @@ impl Trainer {
         }
         self.contain(&report)?;
         self.emit(report)?;
-        self.boundary()?;
+        self.boundary(false)?;
         self.evaluate_if_due()
     }
 
-    /// Notes the state between two iterations, and writes it down where that is due.
-    fn boundary(&mut self) -> Result<(), TrainError> {
-        if self.can_abandon() {
-            self.snapshot = self.take_snapshot()?;
-            self.checkpoint(false);
+    /// Notes the state between two iterations where it may be needed, and writes it down where that is due. An iteration that takes no time is not left
+    /// but finished, and then its beginning need not be known.
+    fn boundary(&mut self, is_needed: bool) -> Result<(), TrainError> {
+        let step = self.tally.step;
+        let is_over = self.is_over();
+        let evaluates = self.evaluator.as_ref().is_some_and(|evaluator| evaluator.is_due(step, is_over));
+        let is_long = self.begun.elapsed() > WORTH_LEAVING;
+        self.is_fresh = false;
+        if is_needed || is_long || evaluates || is_over || self.non_finite > 0 || self.is_checkpoint_due(step)
+        {
+            self.note()?;
         }
+        self.let_leave();
+        self.checkpoint(false);
         Ok(())
     }
 
@@ -394,14 +413,15 @@ impl Trainer {
         let event = Event::Evaluation { step, evaluation };
         self.sinks.tell(event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
-        self.boundary()
+        // What it showed is part of the state.
+        self.boundary(true)
     }
 
     /// Saves the policy in the middle of a run, which goes on where that fails, and says so in the end.
     fn save_on_the_way(&mut self, is_best: bool) {
         let saved = if is_best { self.save_policy(RunDir::best) } else { Ok(()) };
         if let Err(error) = saved.and(self.save_policy(RunDir::latest)) {
-            self.warn(format!("the policy of step {} could not be saved: {error}", self.tally.step));
+            self.warn_first("a policy could not be saved", self.tally.step, &error);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a run needs to go on, and going on.
 
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use rl_algo::Settings;
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Trainer;
 use crate::checkpoint::{self, seconds_at};
-use crate::{Checkpoint, RunDir, TrainError};
+use crate::{Checkpoint, Rescue, RunDir, TrainError};
 
 /// The version of a checkpoint's contents.
 const VERSION: u64 = 1;
@@ -32,18 +33,22 @@ impl Trainer {
         let refused = |reason: String| TrainError::Checkpoint { path: checkpoint.path.clone(), reason };
         self.check_same_run(&checkpoint.archive).map_err(refused)?;
         self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(e.to_string()))? + 1;
+        // Before the logs are cut.
+        let reached =
+            State::load(&checkpoint.archive, "run.tally").and_then(|t| t.value("threshold_reached"));
+        let reached = reached.unwrap_or(None).and_then(|step| seconds_at(dir, step));
         let elapsed = seconds_at(dir, checkpoint.step());
-        let exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
-        self.exact = exact;
+        self.exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
         // What was about to be renamed or removed when the process ended.
         dir.remove_temporaries()?;
         checkpoint::prune(dir, self.checkpoints.map_or(usize::MAX, |config| config.keep))?;
         (self.written, self.next_checkpoint) = (Some(self.tally.step), self.after(self.tally.step));
         self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
-        if let Some((step, at)) = &mut self.tally.threshold_reached {
-            *at = seconds_at(dir, *step).unwrap_or(0.0);
+        if let Some((_, at)) = &mut self.tally.threshold_reached {
+            *at = reached.unwrap_or(0.0);
         }
-        self.snapshot = Some(checkpoint.archive);
+        self.keep_snapshot(Some(checkpoint.archive));
+        self.is_fresh = true;
         self.resumed = true;
         Ok(self)
     }
@@ -152,19 +157,17 @@ impl Trainer {
     /// Writes the state of the last boundary where that is due, or `now`. Where it cannot be written the run goes on, and says so in the end: the
     /// checkpoints before are still there.
     pub(super) fn checkpoint(&mut self, now: bool) {
-        let (Some(dir), Some(config), Some(snapshot)) = (&self.dir, self.checkpoints, &self.snapshot) else {
-            return;
-        };
-        let step = snapshot.about.get("step").and_then(Value::as_u64).unwrap_or(0);
-        let is_due = step >= self.next_checkpoint || self.last_checkpoint.elapsed() >= config.every;
-        if self.written == Some(step) || !(now || is_due) {
+        let Some(rescue) = self.rescue() else { return };
+        let step = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(step_of);
+        let Some(step) = step else { return };
+        if self.written == Some(step) || !(now || self.is_checkpoint_due(step)) {
             return;
         }
         // What it says of the logs must be true whatever happens then.
         let synced = self.sinks.sync().map_err(TrainError::from);
-        match synced.and_then(|()| checkpoint::write(dir, step, snapshot, config.keep)) {
+        match synced.and_then(|()| rescue.write()) {
             Ok(()) => self.written = Some(step),
-            Err(error) => self.warn(format!("a checkpoint at step {step} could not be written: {error}")),
+            Err(error) => self.warn_first("a checkpoint could not be written", step, &error),
         }
         self.next_checkpoint = self.after(step);
         self.last_checkpoint = std::time::Instant::now();
@@ -176,10 +179,38 @@ impl Trainer {
         (step / freq).saturating_add(1).saturating_mul(freq)
     }
 
+    pub(super) fn is_checkpoint_due(&self, step: u64) -> bool {
+        let by_time = |config: crate::CheckpointConfig| self.last_checkpoint.elapsed() >= config.every;
+        self.checkpoints.is_some_and(|config| step >= self.next_checkpoint || by_time(config))
+    }
+
+    /// Keeps the state as it is now, between two iterations.
+    pub(super) fn note(&mut self) -> Result<(), TrainError> {
+        if self.dir.is_some() && self.checkpoints.is_some() {
+            let snapshot = self.take_snapshot()?;
+            self.is_fresh = snapshot.is_some();
+            self.keep_snapshot(snapshot);
+        }
+        Ok(())
+    }
+
+    /// Lets the next iteration be left where its beginning is known.
+    pub(super) fn let_leave(&mut self) {
+        let stop = if self.can_abandon() { self.stop.clone() } else { Arc::default() };
+        self.collector.stop_by(stop);
+    }
+
     /// Notes what went wrong without ending the run, once.
     pub(super) fn warn(&mut self, warning: String) {
         if self.warnings.len() < 20 && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
+        }
+    }
+
+    /// Notes the first of what may fail again and again.
+    pub(super) fn warn_first(&mut self, what: &str, step: u64, error: &TrainError) {
+        if !self.warnings.iter().any(|warning| warning.starts_with(what)) {
+            self.warn(format!("{what} at step {step}, nor perhaps later ones: {error}"));
         }
     }
 
@@ -192,21 +223,40 @@ impl Trainer {
 
     /// Whether an unfinished iteration can be abandoned, for it will be computed again.
     pub(super) fn can_abandon(&self) -> bool {
-        self.dir.is_some() && self.checkpoints.is_some() && self.snapshot.is_some()
+        self.is_fresh
     }
 
     /// Goes back to the last boundary, for the run was stopped.
     pub(super) fn abandon(&mut self) -> Result<(), TrainError> {
-        if let Some(snapshot) = self.snapshot.take() {
-            self.restore(&snapshot, false)?;
-            self.snapshot = Some(snapshot);
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(snapshot) = &snapshot {
+            self.restore(snapshot, false)?;
         }
+        self.keep_snapshot(snapshot);
         Ok(())
+    }
+
+    pub(super) fn has_snapshot(&self) -> bool {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    pub(super) fn keep_snapshot(&mut self, snapshot: Option<Archive>) {
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// What a process that cannot wait for this run may still do for it; `None` for a run that writes no checkpoints.
+    pub fn rescue(&self) -> Option<Rescue> {
+        let (dir, config) = (self.dir.clone()?, self.checkpoints?);
+        Some(Rescue { dir, keep: config.keep, snapshot: self.snapshot.clone() })
     }
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+fn step_of(archive: &Archive) -> Option<u64> {
+    archive.about.get("step").and_then(Value::as_u64)
 }
 
 fn number(archive: &Archive, key: &str) -> Result<u64, NnError> {

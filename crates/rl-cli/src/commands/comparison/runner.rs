@@ -1,11 +1,11 @@
 //! A grid of runs: each taken over where it is finished already, begun again where it was not, and run where it never was.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
-use rl_train::{Checkpoint, RunDir, RunLock, Status};
+use rl_train::{Checkpoint, RunDir, RunLock, Status, TrainError};
 
 use super::display::Display;
 use super::records::{Record, Table, config_in, identity};
@@ -14,6 +14,7 @@ use crate::config_file;
 use crate::errors::{message, usage};
 use crate::run::{Files, Ran, run};
 use crate::run_config::RunConfig;
+use crate::stop::Stop;
 
 /// How the runs share the machine, which changes no result.
 #[derive(Clone, Copy)]
@@ -68,7 +69,7 @@ pub(crate) struct Grid<'a> {
     /// Whether finished runs are run again.
     pub(crate) fresh: bool,
     pub(crate) share: Share,
-    pub(crate) stop: &'a Arc<AtomicBool>,
+    pub(crate) stop: &'a Stop,
 }
 
 impl Grid<'_> {
@@ -91,7 +92,7 @@ impl Grid<'_> {
         let next = AtomicUsize::new(0);
         let runs: Vec<OnceLock<Run>> = jobs.iter().map(|_| OnceLock::new()).collect();
         let work = || {
-            while !self.stop.load(Ordering::Relaxed) {
+            while !self.stop.is_set() {
                 let i = next.fetch_add(1, Ordering::Relaxed);
                 let (Some(job), Some(slot)) = (jobs.get(i), runs.get(i)) else {
                     return;
@@ -132,8 +133,18 @@ impl Grid<'_> {
             Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false },
             Some(dir) => Files::New(dir),
         };
-        let Ran { ended, mut seen } =
-            run(&config, files, self.share.threads_each, display.progress(), self.stop);
+        let begin = |files| run(&config, files, self.share.threads_each, display.progress(), self.stop);
+        let mut ran = begin(files);
+        if let (Files::Resumed { dir, .. }, Err(error)) = (files, &ran.ended)
+            && is_unusable(error)
+        {
+            eprintln!("rl: {}; it is begun again", message(error));
+            ran = match dir.clear() {
+                Ok(()) => begin(Files::New(dir)),
+                Err(error) => return failed(error.into()),
+            };
+        }
+        let Ran { ended, mut seen } = ran;
         let dir = dir.map(|dir| dir.path().to_owned());
         if let Some(whole) = dir.as_deref().filter(|_| goes_on).and_then(Record::in_dir) {
             // What was seen is only the part since it went on.
@@ -190,6 +201,12 @@ impl Grid<'_> {
         };
         Ok(Place::Free(Some((dir, lock))))
     }
+}
+
+/// Whether a run did not go on because of what its directory holds.
+fn is_unusable(error: &anyhow::Error) -> bool {
+    let of_files = |e: &TrainError| matches!(e, TrainError::Checkpoint { .. } | TrainError::Sink(_));
+    error.chain().filter_map(|e| e.downcast_ref()).any(of_files)
 }
 
 enum Place {
