@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
 use crate::tidy;
+use crate::torture;
 
 /// Bounded, so that a new major version is a choice.
 const TENSORBOARD: &str = "tensorboard>=2.16,<3";
@@ -71,6 +72,7 @@ pub(crate) fn run() -> Result<()> {
     }
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
+    step("torture", || torture::run(&torture::Options::SHORT))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench` and `cargo xtask golden`.
+//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask golden` and `cargo xtask torture`.
 //!
 //! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
 
@@ -10,6 +10,7 @@ mod golden;
 mod gymnasium;
 mod metadata;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -25,7 +26,11 @@ usage: cargo xtask COMMAND
   golden  the golden tests on PyTorch's numbers of other seeds, and how close all of them came
             --seeds N        how many (20)
             --first-seed S   from which on (100)
-            --python PATH    a Python that has torch and numpy (python3)";
+            --python PATH    a Python that has torch and numpy (python3)
+  torture runs that are killed, or ended at any change they make to files, and go on: they must leave what they leave undisturbed
+            --kills N        kills of each case (50)
+            --short          3 kills and 8 changes of each case
+            --seed N         of the moments of killing (0)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -41,6 +46,10 @@ fn main() -> ExitCode {
             Ok(options) => golden::run(&options),
             Err(what) => return misused(&what),
         },
+        ["torture", flags @ ..] => match torture::Options::parse(flags) {
+            Ok(options) => torture::run(&options),
+            Err(what) => return misused(&what),
+        },
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -51,7 +60,9 @@ fn main() -> ExitCode {
         }
         ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
-            return misused(&format!("unknown command `{unknown}`, expected ci, tidy, bench or golden"));
+            return misused(&format!(
+                "unknown command `{unknown}`, expected ci, tidy, bench, golden or torture"
+            ));
         }
     };
     match result {

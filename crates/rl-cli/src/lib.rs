@@ -84,6 +84,8 @@ fn run_command_line(
         faults.iter().for_each(|fault| eprintln!("{}: {fault}", program()));
         return ExitCode::FAILURE;
     }
+    #[cfg(feature = "failpoints")]
+    watch_failpoints();
     let cli = match Cli::parse_as(program(), args) {
         Ok(cli) => cli,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -109,6 +111,18 @@ fn select_isa() -> anyhow::Result<()> {
     let isa: rl_kernels::Isa =
         name.to_string_lossy().parse().map_err(|e| errors::usage(format!("RL_ISA: {e}")))?;
     isa.select().map_err(|e| errors::usage(format!("RL_ISA: {e}")))
+}
+
+/// Says on stderr what is done with files, and ends the process before the operation whose number, from 1, the environment variable `RL_ABORT_AT` has.
+#[cfg(feature = "failpoints")]
+fn watch_failpoints() {
+    let Some(at) = std::env::var("RL_ABORT_AT").ok().and_then(|at| at.parse::<u64>().ok()) else { return };
+    rl_train::watch_failpoints(move |n, next| {
+        eprintln!("failpoint {n}: {next}");
+        if n == at {
+            std::process::abort();
+        }
+    });
 }
 
 fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use rl_nn::Archive;
 use serde_json::Value;
 
-use crate::files::sync_dir;
+use crate::failpoints::failpoint;
+use crate::files::{make_dir, sync_dir};
 use crate::{RunDir, TrainError, write_atomically};
 
 /// When checkpoints are written, and how many stay.
@@ -151,35 +152,38 @@ impl Rescue {
 /// Writes a checkpoint, whole or not at all, and removes those that are older than the newest `keep`.
 pub(crate) fn write(dir: &RunDir, step: u64, archive: &Archive, keep: usize) -> Result<(), TrainError> {
     let place = dir.checkpoints();
-    fs::create_dir_all(&place).map_err(TrainError::io("create the directory", &place))?;
+    make_dir(&place)?;
     write_atomically(&place.join(file_name(step)), &archive.to_bytes()?)?;
-    let mut there = Checkpoint::list(dir)?;
-    there.truncate(there.len().saturating_sub(keep.max(1)));
-    for (_, path) in there {
-        fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
-    }
-    sync_dir(&place)
+    prune(dir, keep)
 }
 
-/// Seconds of training until the rows at some steps of a run's `progress.csv`, which are no part of a checkpoint: the same run has the same one.
-pub(crate) fn seconds_at(dir: &RunDir, steps: [Option<u64>; 2]) -> [Option<f64>; 2] {
-    let mut found = [None; 2];
-    let Ok(mut reader) = csv::Reader::from_path(dir.file("progress.csv")) else { return found };
-    let column = |headers: &csv::StringRecord, tag: &str| headers.iter().position(|column| column == tag);
-    let Ok(headers) = reader.headers() else { return found };
-    let (Some(step), Some(seconds)) =
-        (column(headers, "time/total_timesteps"), column(headers, "time/time_elapsed"))
-    else {
-        return found;
-    };
+/// Removes checkpoints that are older than the newest `keep`.
+pub(crate) fn prune(dir: &RunDir, keep: usize) -> Result<(), TrainError> {
+    let mut there = Checkpoint::list(dir)?;
+    there.truncate(there.len().saturating_sub(keep.max(1)));
+    if there.is_empty() {
+        return Ok(());
+    }
+    for (_, path) in there {
+        failpoint("remove an old checkpoint");
+        fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+    }
+    sync_dir(&dir.checkpoints())
+}
+
+/// Seconds of training until a step by a run's `progress.csv`, for times are no part of a checkpoint: the same run has the same one. Those of the last
+/// row before it where there is none of that step yet.
+pub(crate) fn seconds_at(dir: &RunDir, wanted: u64) -> Option<f64> {
+    let mut reader = csv::Reader::from_path(dir.file("progress.csv")).ok()?;
+    let headers = reader.headers().ok()?;
+    let column = |tag: &str| headers.iter().position(|column| column == tag);
+    let (step, seconds) = (column("time/total_timesteps")?, column("time/time_elapsed")?);
+    let mut found = None;
     for row in reader.records().map_while(Result::ok) {
         let number = |column: usize| row.get(column)?.parse::<f64>().ok();
-        for (found, wanted) in found.iter_mut().zip(steps) {
-            // The row of the step itself, or the last before it: a killed process may not have written it.
-            if number(step).zip(wanted).is_some_and(|(step, wanted)| step as u64 <= wanted) {
-                *found = number(seconds);
-            }
+        if number(step).is_some_and(|step| step as u64 <= wanted) {
+            found = number(seconds).or(found);
         }
     }
-    found
+    found.filter(|seconds| *seconds >= 0.0)
 }

@@ -79,6 +79,14 @@ pub enum TrainError {
         /// Why not.
         reason: String,
     },
+    /// An event file that cannot be used.
+    #[error("{}: {fault}", path.display())]
+    EventFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        fault: crate::EventFault,
+    },
     /// Two of an update's scalars have the same name.
     #[error("the algorithm reports {0:?} twice, or under a name that every update has")]
     DuplicateScalar(String),

@@ -150,7 +150,8 @@ impl Update {
 
 /// Someone who hears of a run's events, and cannot reach into it.
 ///
-/// An error ends the run, so that no event is lost unnoticed. After [`Event::RunFinished`] everything must be on its way.
+/// An error ends the run, so that no event is lost unnoticed; or it ends what the sink hears of it, and the run's summary says so
+/// ([`is_vital`](Sink::is_vital)). After [`Event::RunFinished`] everything must be on its way.
 pub trait Sink: Send {
     /// Takes note of an event.
     ///
@@ -175,5 +176,19 @@ pub trait Sink: Send {
     /// [`SinkError`] when that cannot be done.
     fn restore(&mut self, _state: &State) -> Result<(), SinkError> {
         Ok(())
+    }
+    /// Makes sure that what it was told outlasts a crash of the system: asked before a checkpoint is written that counts on it.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError`] when that fails.
+    fn sync(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// Whether the run ends when its file cannot be written ([`SinkError::Io`], [`SinkError::Log`]): `true` (the default), or goes on without it and says
+    /// so in [`Summary::warnings`], as with the logs of this crate. Every other error ends the run.
+    fn is_vital(&self) -> bool {
+        true
     }
 }

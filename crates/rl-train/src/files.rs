@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::TrainError;
+use crate::failpoints::{self, failpoint};
 
 /// The directory of one run, `<out>/<env>/<name>/s<seed>`, where the name is the algorithm's with the run's label behind it (`ppo-wide`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,7 @@ impl RunDir {
     pub fn create(out: &Path, env: &str, name: &str, seed: u64) -> Result<Self, TrainError> {
         let parent = RunDir::parent(out, env, name)?;
         for path in candidates(&parent, seed) {
+            failpoint("make the run's directory");
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(RunDir { path }),
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -65,7 +67,7 @@ impl RunDir {
         }
     }
 
-    /// Removes what an earlier beginning of the same run left; what runs do not leave stays.
+    /// Removes what an earlier beginning of the same run left but its `config.toml`, which says what run it is; what runs do not leave stays.
     ///
     /// # Errors
     ///
@@ -75,9 +77,10 @@ impl RunDir {
         for entry in fs::read_dir(&self.path).map_err(failed(&self.path))? {
             let path = entry.map_err(failed(&self.path))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            failpoint("clear the run's directory");
             let removed = match &*name {
                 "checkpoints" => fs::remove_dir_all(&path),
-                "config.toml" | "progress.csv" | "summary.json" | "policy.json" | "policy.safetensors" => {
+                "progress.csv" | "summary.json" | "policy.json" | "policy.safetensors" => {
                     fs::remove_file(&path)
                 }
                 name if name.starts_with("events.out.tfevents.") || name.ends_with(".tmp") => {
@@ -86,6 +89,24 @@ impl RunDir {
                 _ => Ok(()),
             };
             removed.map_err(failed(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes files that were being written when the process ended: nobody reads them.
+    pub(crate) fn remove_temporaries(&self) -> Result<(), TrainError> {
+        for dir in [self.path.clone(), self.checkpoints(), self.best()] {
+            let entries = match fs::read_dir(&dir) {
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                entries => entries.map_err(TrainError::io("read the directory", &dir))?,
+            };
+            for entry in entries {
+                let path = entry.map_err(TrainError::io("read the directory", &dir))?.path();
+                if path.extension().is_some_and(|extension| extension == "tmp") && path.is_file() {
+                    failpoint("remove a temporary file");
+                    fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+                }
+            }
         }
         Ok(())
     }
@@ -171,9 +192,12 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> 
     temporary.push(format!(".{}.{}.tmp", std::process::id(), WRITES.fetch_add(1, Ordering::Relaxed)));
     let temporary = PathBuf::from(temporary);
     let write = || -> std::io::Result<()> {
+        failpoint("make a temporary file");
         let mut file = fs::File::create(&temporary)?;
-        file.write_all(contents)?;
+        failpoints::write_all(&mut file, contents, "write into a temporary file")?;
+        failpoint("sync a temporary file");
         file.sync_all()?;
+        failpoint("rename a temporary file");
         fs::rename(&temporary, path)?;
         // Without this a crash of the system could undo the renaming.
         path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(Ok(()), sync)
@@ -185,12 +209,19 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> 
     })
 }
 
+/// Makes a directory where it is missing, with those above it.
+pub(crate) fn make_dir(dir: &Path) -> Result<(), TrainError> {
+    failpoint("make a directory");
+    fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))
+}
+
 /// Makes sure that the names in a directory are on disk.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), TrainError> {
     sync(dir).map_err(TrainError::io("sync", dir))
 }
 
 fn sync(dir: &Path) -> std::io::Result<()> {
+    failpoint("sync a directory");
     if cfg!(unix) { fs::File::open(dir)?.sync_all() } else { Ok(()) }
 }
 
@@ -233,7 +264,10 @@ mod tests {
         fs::create_dir_all(made[0].best()).unwrap();
         made[0].clear().unwrap();
         let left: Vec<_> = fs::read_dir(made[0].path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, ["notes"]);
+        assert!(
+            left.len() == 2 && ["config.toml", "notes"].iter().all(|name| left.contains(&(*name).into())),
+            "{left:?}"
+        );
     }
 
     #[cfg(unix)]

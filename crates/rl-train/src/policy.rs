@@ -10,6 +10,7 @@ use rl_rollout::Collector;
 use serde_json::{Value, json};
 
 use crate::evaluation::N_EVAL_ENVS;
+use crate::files::make_dir;
 use crate::{Acting, Actor, Checkpoint, Evaluation, TrainError, evaluate, write_atomically};
 
 const FILE: &str = "policy.safetensors";
@@ -146,7 +147,7 @@ impl Policy {
     /// [`TrainError::Io`] when that fails, [`TrainError::Nn`] for a policy that does not describe itself.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<(), TrainError> {
         let dir = dir.as_ref();
-        fs::create_dir_all(dir).map_err(TrainError::io("create the directory", dir))?;
+        make_dir(dir)?;
         let mut archive = Archive::default();
         let about = [
             ("version", json!(VERSION)),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rl_train::{RunDir, Status, Summary};
+use rl_train::{Checkpoint, RunDir, Status, Summary};
 use serde_json::{Value, json};
 
 use crate::args::{SettingArgs, TrainArgs};
@@ -32,6 +32,11 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
         bail!("{}: another process is at work on this run", dir.path().display())
     };
     let files = match args.resume {
+        Some(_) if begins_again(&config, &dir)? => {
+            eprintln!("rl: {}: it ended before its first checkpoint, and begins again", dir.path().display());
+            dir.clear()?;
+            Files::New(&dir)
+        }
         Some(_) => Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule },
         None => Files::New(&dir),
     };
@@ -62,6 +67,12 @@ fn resumed(run_dir: &Path, args: &TrainArgs, known: &Known) -> Result<(RunConfig
     };
     let settings = SettingArgs { config: Some(path), ..args.run.settings.clone() };
     Ok((plan_one(known, &algo, &env, &settings)?, dir))
+}
+
+/// Whether a run ended before anything was computed that is not computed again: it would have checkpoints, had it come so far.
+fn begins_again(config: &RunConfig, dir: &RunDir) -> Result<bool> {
+    let left = ["summary.json", "policy.safetensors"].iter().any(|name| dir.file(name).exists());
+    Ok(config.checkpoints.is_some() && !left && Checkpoint::list(dir)?.is_empty())
 }
 
 /// A run as `--json` prints it.

@@ -1,13 +1,13 @@
 //! `progress.csv`: one row for every update, one column for every scalar.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, BufWriter};
-use std::path::{Path, PathBuf};
+use std::io::BufWriter;
+use std::path::Path;
 
 use rl_nn::{Data, State};
 
 use crate::event::EVAL_TAGS;
+use crate::log_file::LogFile;
 use crate::{Event, Sink, SinkError};
 
 /// Writes one row for every update, with the evaluation at the same step in it.
@@ -15,8 +15,7 @@ use crate::{Event, Sink, SinkError};
 /// The columns are those of the first update and of evaluations; `time/total_timesteps` is the step. Numbers are the
 /// shortest that read back as the same `f64`; a value without meaning is an empty cell. A row is on disk when the next begins.
 pub struct Csv {
-    path: PathBuf,
-    writer: csv::Writer<BufWriter<File>>,
+    writer: csv::Writer<BufWriter<LogFile>>,
     columns: Vec<Cow<'static, str>>,
     row: Option<Vec<f64>>,
 }
@@ -28,10 +27,7 @@ impl Csv {
     ///
     /// [`SinkError::Io`] when it exists already or cannot be made.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
-        let file =
-            File::create_new(path).map_err(|source| SinkError::Io { path: path.to_owned(), source })?;
-        let writer = csv::Writer::from_writer(BufWriter::new(file));
-        Ok(Csv { path: path.to_owned(), writer, columns: Vec::new(), row: None })
+        Ok(Csv::over(LogFile::create(path)?))
     }
 
     /// Opens the file that an earlier part of the run left, to go on with it ([`Sink::restore`]).
@@ -40,20 +36,28 @@ impl Csv {
     ///
     /// [`SinkError::Io`] when it cannot be opened.
     pub fn append(path: &Path) -> Result<Self, SinkError> {
-        let file = File::options().append(true).read(true).open(path);
-        let file = file.map_err(|source| SinkError::Io { path: path.to_owned(), source })?;
-        let writer = csv::Writer::from_writer(BufWriter::new(file));
-        Ok(Csv { path: path.to_owned(), writer, columns: Vec::new(), row: None })
+        Ok(Csv::over(LogFile::append(path)?))
     }
 
-    fn io(&self) -> impl Fn(io::Error) -> SinkError + use<> {
-        let path = self.path.clone();
-        move |source| SinkError::Io { path: path.clone(), source }
+    fn over(file: LogFile) -> Self {
+        let writer = csv::Writer::from_writer(BufWriter::new(file));
+        Csv { writer, columns: Vec::new(), row: None }
+    }
+
+    fn file(&self) -> &LogFile {
+        self.writer.get_ref().get_ref()
+    }
+
+    fn flush(&mut self) -> Result<(), SinkError> {
+        self.writer.flush().map_err(self.file().io())
     }
 
     fn set(&mut self, tag: &str, value: f64) -> Result<(), SinkError> {
         let (Some(column), Some(row)) = (self.columns.iter().position(|c| c == tag), &mut self.row) else {
-            return Err(SinkError::UnknownColumn { path: self.path.clone(), tag: tag.to_owned() });
+            return Err(SinkError::UnknownColumn {
+                path: self.file().path().to_owned(),
+                tag: tag.to_owned(),
+            });
         };
         row[column] = value;
         Ok(())
@@ -63,14 +67,16 @@ impl Csv {
         self.columns =
             scalars.iter().map(|(tag, _)| tag.clone()).chain(EVAL_TAGS.map(Cow::Borrowed)).collect();
         self.columns.sort();
-        self.writer.write_record(self.columns.iter().map(|c| c.as_bytes())).map_err(|e| self.io()(e.into()))
+        self.writer
+            .write_record(self.columns.iter().map(|c| c.as_bytes()))
+            .map_err(|e| self.file().io()(e.into()))
     }
 
     fn write_row(&mut self) -> Result<(), SinkError> {
         let Some(row) = self.row.take() else { return Ok(()) };
         let cells = row.iter().map(|x| if x.is_nan() { String::new() } else { x.to_string() });
-        self.writer.write_record(cells).map_err(|e| self.io()(e.into()))?;
-        self.writer.flush().map_err(self.io())
+        self.writer.write_record(cells).map_err(|e| self.file().io()(e.into()))?;
+        self.flush()
     }
 }
 
@@ -81,7 +87,8 @@ impl Sink for Csv {
             Event::RunStarted(_) | Event::RunResumed { .. } => return Ok(()),
             Event::RunFinished(_) => {
                 self.write_row()?;
-                return self.writer.flush().map_err(self.io());
+                self.flush()?;
+                return self.file().len().map(|_| ());
             }
             Event::Update(_) => {
                 self.write_row()?;
@@ -97,8 +104,8 @@ impl Sink for Csv {
 
     /// The length of the file, the columns, and the row that is not written yet.
     fn state(&mut self) -> Result<Option<State>, SinkError> {
-        self.writer.flush().map_err(self.io())?;
-        let length = self.writer.get_ref().get_ref().metadata().map_err(self.io())?.len();
+        self.flush()?;
+        let length = self.file().len()?;
         let row = self.row.clone().unwrap_or_default();
         let state = State::new("Csv", 1)
             .with("length", length)?
@@ -112,20 +119,17 @@ impl Sink for Csv {
         let state = state.owned_by("Csv", 1)?;
         let columns: Vec<String> = state.value("columns")?;
         let row = state.f64s("row")?.to_vec();
-        cut(self.writer.get_ref().get_ref(), &self.path, state.value("length")?)?;
+        self.file().cut(state.value("length")?)?;
         self.row = state.value::<bool>("has_row")?.then_some(row).filter(|row| row.len() == columns.len());
         self.columns = columns.into_iter().map(Cow::Owned).collect();
         Ok(())
     }
-}
-
-/// Cuts a log back to a length that it once had.
-pub(super) fn cut(file: &File, path: &Path, length: u64) -> Result<(), SinkError> {
-    let failed = |source| SinkError::Io { path: path.to_owned(), source };
-    let found = file.metadata().map_err(failed)?.len();
-    if found < length {
-        let reason = format!("it has {found} bytes, and had {length} when the checkpoint was written");
-        return Err(SinkError::Log { path: path.to_owned(), reason });
+    fn sync(&mut self) -> Result<(), SinkError> {
+        self.flush()?;
+        self.file().sync()
     }
-    file.set_len(length).and_then(|()| file.sync_all()).map_err(failed)
+
+    fn is_vital(&self) -> bool {
+        false
+    }
 }

@@ -134,4 +134,7 @@ impl Sink for Progress {
         };
         told.map_err(|source| SinkError::Io { path: PathBuf::from("the progress"), source })
     }
+    fn is_vital(&self) -> bool {
+        false
+    }
 }

@@ -1,6 +1,5 @@
 //! TensorBoard event files.
 
-use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,18 +11,17 @@ use tensorboard_rs::record_writer::RecordWriter;
 
 use rl_nn::State;
 
-use super::csv::cut;
 use super::hparams;
+use crate::log_file::LogFile;
 use crate::{Event, Sink, SinkError};
 
 /// Writes scalars with environment steps as their step, and the settings for the HParams plugin.
 ///
 /// Values are stored as `f32`, which is TensorBoard's own precision; one without meaning is left out. The file is flushed after every event.
 pub struct TensorBoard {
-    path: PathBuf,
-    writer: RecordWriter<BufWriter<File>>,
+    writer: RecordWriter<BufWriter<LogFile>>,
     /// The same file, to ask for its length.
-    file: File,
+    file: LogFile,
 }
 
 impl TensorBoard {
@@ -36,15 +34,12 @@ impl TensorBoard {
         let (seconds, process) = (seconds_since_1970() as u64, std::process::id());
         let mut paths =
             (0u32..=u32::MAX).map(|n| dir.join(format!("events.out.tfevents.{seconds}.{process}.{n}")));
-        let opened = paths.find_map(|path| match File::create_new(&path) {
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => None,
-            opened => Some((opened, path)),
+        let made = paths.find_map(|path| match LogFile::create(&path) {
+            Err(SinkError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => None,
+            made => Some(made),
         });
-        let (opened, path) = opened.unwrap_or_else(|| (Err(ErrorKind::AlreadyExists.into()), dir.to_owned()));
-        let file = opened.map_err(|source| SinkError::Io { path: path.clone(), source })?;
-        let same = file.try_clone().map_err(|source| SinkError::Io { path: path.clone(), source })?;
-        let mut tensorboard =
-            TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)), file: same };
+        let none_free = || SinkError::Io { path: dir.to_owned(), source: ErrorKind::AlreadyExists.into() };
+        let mut tensorboard = TensorBoard::over(made.ok_or_else(none_free)??)?;
         let mut version = Record::new();
         version.set_file_version("brain.Event:2".to_owned());
         tensorboard.write(version)?;
@@ -68,15 +63,18 @@ impl TensorBoard {
         };
         let newest = entries.filter(is_log).max();
         let path = newest.ok_or_else(|| failed(dir)(ErrorKind::NotFound.into()))?;
-        let file = File::options().append(true).open(&path).map_err(failed(&path))?;
-        let reader = file.try_clone().map_err(failed(&path))?;
-        Ok(TensorBoard { path, writer: RecordWriter::new(BufWriter::new(file)), file: reader })
+        TensorBoard::over(LogFile::append(&path)?)
+    }
+
+    fn over(file: LogFile) -> Result<Self, SinkError> {
+        let same = file.again()?;
+        Ok(TensorBoard { writer: RecordWriter::new(BufWriter::new(file)), file: same })
     }
 
     fn write(&mut self, mut record: Record) -> Result<(), SinkError> {
         record.set_wall_time(seconds_since_1970());
         let bytes = record.write_to_bytes().map_err(io::Error::from);
-        bytes.and_then(|bytes| self.writer.write(&bytes)).map_err(|source| self.io(source))
+        bytes.and_then(|bytes| self.writer.write(&bytes)).map_err(self.file.io())
     }
 
     fn write_values(&mut self, step: u64, values: Vec<Summary_Value>) -> Result<(), SinkError> {
@@ -89,11 +87,7 @@ impl TensorBoard {
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
-        self.writer.flush().map_err(|source| self.io(source))
-    }
-
-    fn io(&self, source: io::Error) -> SinkError {
-        SinkError::Io { path: self.path.clone(), source }
+        self.writer.flush().map_err(self.file.io())
     }
 }
 
@@ -123,12 +117,21 @@ impl Sink for TensorBoard {
 
     fn state(&mut self) -> Result<Option<State>, SinkError> {
         self.flush()?;
-        let length = self.file.metadata().map_err(|source| self.io(source))?.len();
+        let length = self.file.len()?;
         Ok(Some(State::new("TensorBoard", 1).with("length", length)?))
     }
 
     fn restore(&mut self, state: &State) -> Result<(), SinkError> {
-        cut(&self.file, &self.path, state.owned_by("TensorBoard", 1)?.value("length")?)
+        self.file.cut(state.owned_by("TensorBoard", 1)?.value("length")?)
+    }
+
+    fn sync(&mut self) -> Result<(), SinkError> {
+        self.flush()?;
+        self.file.sync()
+    }
+
+    fn is_vital(&self) -> bool {
+        false
     }
 }
 

@@ -21,6 +21,7 @@ use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError};
 
 use crate::evaluator::Evaluator;
+use crate::listeners::Listeners;
 use crate::tally::Tally;
 use crate::trainer::containment::catch;
 use crate::{
@@ -44,7 +45,7 @@ pub struct Trainer {
     shards: Shards<f32>,
     evaluator: Option<Evaluator>,
     dir: Option<RunDir>,
-    sinks: Vec<Box<dyn Sink>>,
+    sinks: Listeners,
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
     worst_return: Option<f64>,
@@ -171,7 +172,7 @@ impl Trainer {
             shards: Shards::new(),
             evaluator: None,
             dir: None,
-            sinks: Vec::new(),
+            sinks: Listeners::default(),
             stop: Arc::default(),
             threshold: reward_threshold(env),
             worst_return: env.worst_return,
@@ -232,7 +233,7 @@ impl Trainer {
 
     /// Tells another sink of the run's events.
     pub fn with_sink(mut self, sink: impl Sink + 'static) -> Self {
-        self.sinks.push(Box::new(sink));
+        self.sinks.push(sink);
         self
     }
 
@@ -269,8 +270,8 @@ impl Trainer {
             false => Err(TrainError::NonFiniteParameters),
         };
         let outcome = outcome.and(saved);
-        let summary = self.summary(outcome.as_ref().err());
-        let told = self.finish(&summary);
+        let mut summary = self.summary(outcome.as_ref().err());
+        let told = self.finish(&mut summary);
         outcome.and(told).map(|()| summary)
     }
 
@@ -283,11 +284,13 @@ impl Trainer {
             true => Event::RunResumed { info, step: self.tally.step },
             false => Event::RunStarted(info),
         };
-        tell(&mut self.sinks, begins)?;
+        self.sinks.tell(begins)?;
         judge(&mut self.watchers, begins, &mut self.verdict);
         self.last_checkpoint = Instant::now();
         if !self.has_snapshot() {
             self.note()?;
+            // From the beginning the run can go on.
+            self.checkpoint(true);
         }
         self.let_leave();
         let ended = self.iterations();
@@ -393,7 +396,7 @@ impl Trainer {
         if let Some(tag) = update.duplicate_tag() {
             return Err(TrainError::DuplicateScalar(tag));
         }
-        tell(&mut self.sinks, Event::Update(&update))?;
+        self.sinks.tell(Event::Update(&update))?;
         judge(&mut self.watchers, Event::Update(&update), &mut self.verdict);
         Ok(())
     }
@@ -415,10 +418,8 @@ impl Trainer {
         let evaluation = evaluator.evaluate(actor, episodes, self.info.seed, &self.stop);
         self.tally.evaluating += begun.elapsed();
         let evaluation = evaluation?;
-        if evaluator.is_best(evaluation.mean) {
-            self.save_policy(RunDir::best)?;
-        }
-        self.save_policy(RunDir::latest)?;
+        let is_best = evaluator.is_best(evaluation.mean);
+        self.save_on_the_way(is_best);
         let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
         if reached && self.tally.threshold_reached.is_none() {
             self.tally.threshold_reached = Some((step, elapsed));
@@ -426,10 +427,18 @@ impl Trainer {
         self.tally.last_evaluation = is_over.then_some(evaluation);
         let evaluation = &evaluation;
         let event = Event::Evaluation { step, evaluation };
-        tell(&mut self.sinks, event)?;
+        self.sinks.tell(event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
         // What it showed is part of the state.
         self.boundary(true)
+    }
+
+    /// Saves the policy in the middle of a run, which goes on where that fails, and says so in the end.
+    fn save_on_the_way(&mut self, is_best: bool) {
+        let saved = if is_best { self.save_policy(RunDir::best) } else { Ok(()) };
+        if let Err(error) = saved.and(self.save_policy(RunDir::latest)) {
+            self.warn_first("a policy could not be saved", self.tally.step, &error);
+        }
     }
 
     fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
@@ -447,8 +456,10 @@ impl Trainer {
     }
 
     /// Tells every sink of the end and writes `summary.json`; the first error counts.
-    fn finish(&mut self, summary: &Summary) -> Result<(), TrainError> {
-        let told = tell(&mut self.sinks, Event::RunFinished(summary));
+    fn finish(&mut self, summary: &mut Summary) -> Result<(), TrainError> {
+        let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
+        self.hear_warnings();
+        summary.warnings.clone_from(&self.warnings);
         let Some(dir) = &self.dir else { return told };
         let path = dir.file("summary.json");
         let json =
@@ -496,10 +507,4 @@ fn judge(watchers: &mut [Box<dyn Watcher>], event: Event<'_>, verdict: &mut Opti
             *verdict = Some(reason);
         }
     }
-}
-
-/// Tells every sink, even after one has failed; the first error counts.
-fn tell(sinks: &mut [Box<dyn Sink>], event: Event<'_>) -> Result<(), TrainError> {
-    let told = sinks.iter_mut().map(|sink| sink.event(event));
-    Ok(told.fold(Ok(()), Result::and)?)
 }

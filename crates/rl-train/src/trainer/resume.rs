@@ -10,7 +10,7 @@ use rl_nn::{Archive, Data, NnError, PolicySpec, State};
 use serde_json::{Value, json};
 
 use super::Trainer;
-use crate::checkpoint::seconds_at;
+use crate::checkpoint::{self, seconds_at};
 use crate::{Checkpoint, Rescue, RunDir, TrainError};
 
 /// The version of a checkpoint's contents.
@@ -36,11 +36,16 @@ impl Trainer {
         // Before the logs are cut.
         let reached =
             State::load(&checkpoint.archive, "run.tally").and_then(|t| t.value("threshold_reached"));
-        let [elapsed, seconds] = seconds_at(dir, [Some(checkpoint.step()), reached.unwrap_or(None)]);
+        let reached = reached.unwrap_or(None).and_then(|step| seconds_at(dir, step));
+        let elapsed = seconds_at(dir, checkpoint.step());
         self.exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
+        // What was about to be renamed or removed when the process ended.
+        dir.remove_temporaries()?;
+        checkpoint::prune(dir, self.checkpoints.map_or(usize::MAX, |config| config.keep))?;
+        (self.written, self.next_checkpoint) = (Some(self.tally.step), self.after(self.tally.step));
         self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
         if let Some((_, at)) = &mut self.tally.threshold_reached {
-            *at = seconds.unwrap_or(0.0);
+            *at = reached.unwrap_or(0.0);
         }
         self.keep_snapshot(Some(checkpoint.archive));
         self.is_fresh = true;
@@ -110,17 +115,16 @@ impl Trainer {
         archive.insert("theta", &[theta.len()], Data::F32(theta.to_vec()));
         algorithm.store(&mut archive, "algorithm");
         self.collector.state()?.store(&mut archive, "collector");
-        let mut run = State::new("Run", 1).with("rng", &self.rng)?.with_part("tally", self.tally.state()?);
+        let sinks = self.sinks.state()?;
+        self.hear_warnings();
+        let mut run = State::new("Run", 1)
+            .with("rng", &self.rng)?
+            .with("warnings", &self.warnings)?
+            .with_part("tally", self.tally.state()?);
         if let Some(evaluator) = &self.evaluator {
             run = run.with_part("evaluator", evaluator.state()?);
         }
         run.store(&mut archive, "run");
-        let mut sinks = State::new("Sinks", 1);
-        for (i, sink) in self.sinks.iter_mut().enumerate() {
-            if let Some(state) = sink.state()? {
-                sinks = sinks.with_part(&i.to_string(), state);
-            }
-        }
         sinks.store(&mut archive, "sinks");
         Ok(Some(archive))
     }
@@ -144,12 +148,8 @@ impl Trainer {
         }
         self.horizon = number(archive, "horizon")?;
         if goes_on {
-            for (name, state) in State::load(archive, "sinks")?.owned_by("Sinks", 1)?.parts() {
-                let sink = name.parse::<usize>().ok().and_then(|i| self.sinks.get_mut(i));
-                if let Some(sink) = sink {
-                    sink.restore(state)?;
-                }
-            }
+            self.warnings = run.value::<Option<Vec<String>>>("warnings")?.unwrap_or_default();
+            self.sinks.restore(&State::load(archive, "sinks")?)?;
         }
         Ok(exact)
     }
@@ -157,20 +157,26 @@ impl Trainer {
     /// Writes the state of the last boundary where that is due, or `now`. Where it cannot be written the run goes on, and says so in the end: the
     /// checkpoints before are still there.
     pub(super) fn checkpoint(&mut self, now: bool) {
-        let Some(config) = self.checkpoints else { return };
         let Some(rescue) = self.rescue() else { return };
         let step = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(step_of);
         let Some(step) = step else { return };
         if self.written == Some(step) || !(now || self.is_checkpoint_due(step)) {
             return;
         }
-        match rescue.write() {
+        // What it says of the logs must be true whatever happens then.
+        let synced = self.sinks.sync().map_err(TrainError::from);
+        match synced.and_then(|()| rescue.write()) {
             Ok(()) => self.written = Some(step),
-            Err(error) => self.warn(format!("a checkpoint at step {step} could not be written: {error}")),
+            Err(error) => self.warn_first("a checkpoint could not be written", step, &error),
         }
-        let freq = config.freq.max(1);
-        self.next_checkpoint = (step / freq + 1) * freq;
+        self.next_checkpoint = self.after(step);
         self.last_checkpoint = std::time::Instant::now();
+    }
+
+    /// The step at which the next checkpoint after this one is due.
+    fn after(&self, step: u64) -> u64 {
+        let freq = self.checkpoints.map_or(1, |config| config.freq.max(1));
+        (step / freq).saturating_add(1).saturating_mul(freq)
     }
 
     pub(super) fn is_checkpoint_due(&self, step: u64) -> bool {
@@ -198,6 +204,20 @@ impl Trainer {
     pub(super) fn warn(&mut self, warning: String) {
         if self.warnings.len() < 20 && !self.warnings.contains(&warning) {
             self.warnings.push(warning);
+        }
+    }
+
+    /// Notes the first of what may fail again and again.
+    pub(super) fn warn_first(&mut self, what: &str, step: u64, error: &TrainError) {
+        if !self.warnings.iter().any(|warning| warning.starts_with(what)) {
+            self.warn(format!("{what} at step {step}, nor perhaps later ones: {error}"));
+        }
+    }
+
+    /// Notes which logs end early.
+    pub(super) fn hear_warnings(&mut self) {
+        for warning in self.sinks.take_warnings() {
+            self.warn(warning);
         }
     }
 

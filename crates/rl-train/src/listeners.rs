@@ -1,0 +1,87 @@
+//! Everybody who hears of a run.
+
+use rl_nn::{NnError, State};
+
+use crate::{Event, Sink, SinkError};
+
+/// A run's sinks. One whose file cannot be written, and that is not vital, hears nothing more, and the run is told so once.
+#[derive(Default)]
+pub(crate) struct Listeners {
+    all: Vec<Listener>,
+    warnings: Vec<String>,
+}
+
+struct Listener {
+    sink: Box<dyn Sink>,
+    /// Where it stood when it was last asked: what a lost one goes on from when the run does.
+    state: Option<State>,
+    is_lost: bool,
+}
+
+impl Listeners {
+    pub(crate) fn push(&mut self, sink: impl Sink + 'static) {
+        self.all.push(Listener { sink: Box::new(sink), state: None, is_lost: false });
+    }
+
+    /// Tells every sink, even after one has failed; the first error counts.
+    pub(crate) fn tell(&mut self, event: Event<'_>) -> Result<(), SinkError> {
+        self.each(|listener| listener.sink.event(event))
+    }
+
+    /// Makes sure that what they were told is on disk.
+    pub(crate) fn sync(&mut self) -> Result<(), SinkError> {
+        self.each(|listener| listener.sink.sync())
+    }
+
+    /// Where they stand.
+    pub(crate) fn state(&mut self) -> Result<State, SinkError> {
+        self.each(|listener| {
+            listener.state = listener.sink.state()?;
+            Ok(())
+        })?;
+        let mut states = State::new("Sinks", 1);
+        for (i, listener) in self.all.iter().enumerate() {
+            if let Some(state) = &listener.state {
+                states = states.with_part(&i.to_string(), state.clone());
+            }
+        }
+        Ok(states)
+    }
+
+    /// Lets them forget what they were told after a state.
+    pub(crate) fn restore(&mut self, states: &State) -> Result<(), SinkError> {
+        for (name, state) in states.owned_by("Sinks", 1)?.parts() {
+            let listener = name.parse::<usize>().ok().and_then(|i| self.all.get_mut(i));
+            let unknown = || NnError::Saved(format!("there is no sink {name:?} in this run"));
+            let listener = listener.ok_or_else(unknown)?;
+            listener.sink.restore(state)?;
+            listener.state = Some(state.clone());
+        }
+        Ok(())
+    }
+
+    /// What was not told, since this was last asked.
+    pub(crate) fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
+    fn each(
+        &mut self,
+        mut does: impl FnMut(&mut Listener) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        let mut first = Ok(());
+        for listener in self.all.iter_mut().filter(|listener| !listener.is_lost) {
+            let error = match does(listener) {
+                Ok(()) => continue,
+                Err(error) => error,
+            };
+            if !listener.sink.is_vital() && matches!(error, SinkError::Io { .. } | SinkError::Log { .. }) {
+                listener.is_lost = true;
+                self.warnings.push(format!("a log ends early, and the run went on without it: {error}"));
+            } else {
+                first = first.and(Err(error));
+            }
+        }
+        first
+    }
+}
