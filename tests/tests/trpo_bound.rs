@@ -131,3 +131,46 @@ fn every_update_on_pendulum_is_within_the_trust_region() {
     let trpo = TrpoConfig { n_critic_updates: 15, ..TrpoConfig::default() };
     check("Pendulum-v1", config, &trpo);
 }
+
+/// sb3-contrib's divergence is a mean over action dimensions: a radius and a damping that count `d` times. With these written out, the sum takes the
+/// same step.
+#[test]
+fn a_mean_over_dimensions_is_a_sum_with_a_larger_radius_and_damping() {
+    use rand::Rng;
+    use rl_algo::{PolicyBatch, Reducer};
+    use rl_env::rng::stream;
+    use rl_nn::{
+        ActionsRef, Activation, DistParams, Mlp, PolicyModel, Shards, States, distribution::DiagGaussian,
+    };
+    use rl_trpo::{KlReduction, policy_step};
+
+    let (dim, rows) = (3, 60);
+    let mut rng = stream(4, "mean", 0);
+    let mut draw = |n: usize| -> Vec<f64> { (0..n).map(|_| rng.random_range(-1.0..1.0)).collect() };
+    let network = Arc::new(Mlp::new(&[2, 8, dim], Activation::Tanh).unwrap());
+    let policy = PolicyModel::<f64>::new(network, Arc::new(DiagGaussian { dim })).unwrap();
+    let (theta, obs, actions, advantages) =
+        (draw(policy.n_params()), draw(2 * rows), draw(dim * rows), draw(rows));
+    let observations = States::new(&obs, 2).unwrap();
+    let mut y = vec![0.0; dim * rows];
+    let (net, globals) = policy.split(&theta).unwrap();
+    Shards::new().forward(&*policy.network, net, &observations, &mut y).unwrap();
+    let mut old_log_probs = vec![0.0; rows];
+    let actions = ActionsRef::Continuous(&actions);
+    policy.distribution.log_prob(DistParams { y: &y, globals }, actions, &mut old_log_probs).unwrap();
+    let batch = PolicyBatch { observations, actions, advantages: &advantages, old_log_probs: &old_log_probs };
+    let step = |config: TrpoConfig| {
+        let mut theta = theta.clone();
+        let step = policy_step(Reducer, &policy, &mut theta, &batch, &config, &mut Shards::new()).unwrap();
+        assert_eq!(step.outcome, Outcome::Applied);
+        (theta, step.kl)
+    };
+    let mean = TrpoConfig { kl_reduction: KlReduction::MeanPerDim, cg_iters: 50, ..TrpoConfig::default() };
+    let sum = TrpoConfig { max_kl: 3.0 * mean.max_kl, cg_damping: 3.0 * mean.cg_damping, ..mean.clone() };
+    let sum = TrpoConfig { kl_reduction: KlReduction::Sum, ..sum };
+    let ((a, kl), (b, kl_sum)) = (step(mean.clone()), step(sum));
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-7), "{a:?} {b:?}");
+    assert!((3.0 * kl - kl_sum).abs() < 1e-7 && kl <= mean.max_kl, "{kl} {kl_sum}");
+    let plain = step(TrpoConfig { kl_reduction: KlReduction::Sum, ..mean });
+    assert!(plain.0.iter().zip(&a).any(|(p, a)| (p - a).abs() > 1e-4), "the setting must matter");
+}
