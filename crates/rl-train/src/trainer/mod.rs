@@ -2,6 +2,7 @@
 
 mod containment;
 mod resume;
+mod setup;
 mod warm_start;
 
 use std::path::PathBuf;
@@ -14,12 +15,13 @@ use rl_algo::{
     to_settings,
 };
 use rl_env::rng::stream;
-use rl_env::{
-    EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, ObservationNormalizer, Reproducible, VecEnv,
-};
+use rl_env::{EnvRng, EnvSpec, Reproducible};
 use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError};
 
+use self::setup::make_envs;
+pub use self::setup::{check_agent, new_agent, with_threads};
+pub use self::warm_start::check_warm_start;
 use crate::evaluator::Evaluator;
 use crate::listeners::Listeners;
 use crate::tally::Tally;
@@ -76,65 +78,8 @@ pub struct Trainer {
     verdict: Option<String>,
 }
 
-pub use warm_start::check_warm_start;
-
 /// Iterations that take longer are left when the run is stopped.
 const WORTH_LEAVING: Duration = Duration::from_millis(100);
-
-/// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
-///
-/// # Errors
-///
-/// [`TrainError::Algo`] for unusable settings or an action space without a distribution.
-pub fn new_agent(env: &EnvSpec, net: &NetConfig, seed: u64) -> Result<ActorCritic, TrainError> {
-    let mut rng = stream(seed, "init", 0);
-    Ok(ActorCritic::for_spaces(&env.observation_space, &env.action_space, net, &mut rng)?)
-}
-
-/// Checks that [`new_agent`] can make an agent, without drawing its weights.
-///
-/// # Errors
-///
-/// Those of [`new_agent`].
-pub fn check_agent(env: &EnvSpec, net: &NetConfig) -> Result<(), TrainError> {
-    rl_algo::design(&env.observation_space, &env.action_space, net)?;
-    Ok(())
-}
-
-/// Runs `work` on a pool of so many threads; what it computes does not depend on their number.
-///
-/// # Errors
-///
-/// [`TrainError::Threads`] when the system gives none.
-pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> Result<T, TrainError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-    let pool = pool.map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
-    Ok(pool.install(work))
-}
-
-/// The environments to learn in. In parts that any thread may take: halves, of at least 4, which share a forward pass, and at most 32
-/// environments (the last part has the rest). Or all in one, normalised as configured, for then the statistics are those of all; they begin with the given ones, if any.
-fn make_envs(
-    env: &EnvSpec,
-    config: &TrainConfig,
-    statistics: Option<&ObservationNormalizer>,
-) -> Result<Vec<Box<dyn VecEnv>>, TrainError> {
-    if !config.normalize_observation && !config.normalize_reward {
-        return Ok(env.make_parts(config.n_envs, config.n_envs.div_ceil(2).clamp(4, 32))?);
-    }
-    let mut envs = env.make_vec(config.n_envs)?;
-    if config.normalize_observation {
-        let mut normalized = NormalizeObservation::new(envs);
-        if let Some(statistics) = statistics {
-            normalized.set_normalizer(statistics.clone())?;
-        }
-        envs = Box::new(normalized);
-    }
-    if config.normalize_reward {
-        envs = Box::new(NormalizeReward::new(envs, config.gamma));
-    }
-    Ok(vec![envs])
-}
 
 impl Trainer {
     /// Puts the parts together and starts an episode in every environment. No evaluation, no sink and no file yet.
