@@ -68,7 +68,8 @@ pub fn fit_critic(
             adam.step(theta, &grad, fit.learning_rate)?;
         }
     }
-    let finite = theta.iter().all(|x| x.is_finite());
+    // A second moment that overflowed would hold its parameter for good.
+    let finite = theta.iter().chain(&adam.v).all(|x| x.is_finite());
     if !finite {
         theta.copy_from_slice(&before.0);
         *adam = before.1;

@@ -57,7 +57,8 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
 
     /// The Fisher operator of the mean over states, `v ↦ scale · (1/B) Σ_b J_bᵀ M_b J_b v`.
     ///
-    /// It equals the Hessian at θ of `scale · mean_b KL(π_θ ‖ π_θ')` with respect to θ': exact, and positive semi-definite.
+    /// It equals the Hessian at θ of `scale · mean_b KL(π_θ ‖ π_θ')` with respect to θ': exact, and positive semi-definite. Where the distribution
+    /// detaches outputs ([`rl_nn::distribution::Gsde`]'s features), they stand still.
     ///
     /// # Source
     ///

@@ -134,7 +134,8 @@ pub(crate) fn run(
                     config.env.id
                 );
             }
-            // Perhaps with another budget.
+            // It has not ended, and perhaps has another budget.
+            dir.remove("summary.json")?;
             dir.write("config.toml", &config_file::write(config, false))?;
         }
         let _rescued = trainer.rescue().map(|rescue| stop.rescues(rescue));

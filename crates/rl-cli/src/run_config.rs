@@ -30,6 +30,8 @@ pub(crate) struct RunConfig {
     pub(crate) seed: u64,
     pub(crate) eval: Option<EvalConfig>,
     pub(crate) checkpoints: Option<CheckpointConfig>,
+    /// `eval_freq` and `checkpoint_freq` as they were said.
+    freqs: [Value; 2],
     /// The mean return of an evaluation at which it ends.
     pub(crate) stop_at_reward: Option<f64>,
     /// The hours after which it ends.
@@ -80,6 +82,7 @@ impl RunConfig {
             seed: values["seed"].as_u64().unwrap_or_default(),
             label: values["label"].as_str().map(str::to_owned),
             eval: evaluation(&values["eval_freq"], train.total_steps),
+            freqs: ["eval_freq", "checkpoint_freq"].map(|key| values[key].clone()),
             checkpoints: checkpoints(&values["checkpoint_freq"], train.total_steps),
             stop_at_reward: values["stop_at_reward"].as_f64(),
             max_hours: values["max_hours"].as_f64(),
@@ -126,9 +129,9 @@ impl RunConfig {
         values.extend(to_settings(&self.net));
         values.extend(to_settings(&self.train));
         values.insert("seed".to_owned(), self.seed.into());
-        values.insert("eval_freq".to_owned(), self.eval.map_or(NEVER.into(), |e| e.freq.into()));
-        let freq = self.checkpoints.map_or(NEVER.into(), |config| config.freq.into());
-        values.insert("checkpoint_freq".to_owned(), freq);
+        // As it was said: tenths of the run are those of another budget when it goes on.
+        values.insert("eval_freq".to_owned(), self.freqs[0].clone());
+        values.insert("checkpoint_freq".to_owned(), self.freqs[1].clone());
         values.insert("stop_at_reward".to_owned(), self.stop_at_reward.into());
         values.insert("max_hours".to_owned(), self.max_hours.into());
         values.insert("init".to_owned(), self.init.clone().into());

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::NnError;
-use crate::archive::{Archive, Array, Data};
+use crate::archive::{Archive, Data};
 
 /// The state of an owner (an algorithm, a collector, a log) as named arrays and values, with the states of its parts: everything that changes during a run
 /// and that the next bit depends on.
@@ -195,20 +195,23 @@ impl State {
         let about = about.ok_or_else(|| NnError::Saved(format!("there is no state {name:?}")))?;
         let About { owner, version, values, arrays, parts } = serde_json::from_value(about.clone())
             .map_err(|e| NnError::Saved(format!("the state {name:?}: {e}")))?;
-        let array = |key: String| -> Result<_, NnError> {
-            let Array { data, .. } = archive.get(&format!("{name}.{key}"))?;
-            Ok((key, data.clone()))
-        };
-        let part = |key: String| -> Result<_, NnError> {
+        let mut state = State { owner, version, values, ..State::default() };
+        // A name that comes twice could be a large array a thousand times.
+        let twice = |key: &str| NnError::Saved(format!("the state {name:?} has {key:?} twice"));
+        for key in arrays {
+            if state.arrays.contains_key(&key) {
+                return Err(twice(&key));
+            }
+            let data = archive.get(&format!("{name}.{key}"))?.data.clone();
+            state.arrays.insert(key, data);
+        }
+        for key in parts {
+            if state.parts.contains_key(&key) {
+                return Err(twice(&key));
+            }
             let part = State::load_within(archive, &format!("{name}.{key}"), depth - 1)?;
-            Ok((key, part))
-        };
-        Ok(State {
-            owner,
-            version,
-            values,
-            arrays: arrays.into_iter().map(array).collect::<Result<_, _>>()?,
-            parts: parts.into_iter().map(part).collect::<Result<_, _>>()?,
-        })
+            state.parts.insert(key, part);
+        }
+        Ok(state)
     }
 }

@@ -162,7 +162,8 @@ impl TrainedPolicy {
 }
 
 fn noise(seed: u64) -> Noise<f32> {
-    Noise::new(vec![SampleRng::seed_from_u64(seed)])
+    // Noise that lives longer than a step is drawn once, as in evaluations.
+    Noise::kept(vec![SampleRng::seed_from_u64(seed)])
 }
 
 #[cfg(test)]

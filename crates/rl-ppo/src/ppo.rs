@@ -202,7 +202,8 @@ impl Ppo {
         }
         learners.take_step()?;
         // 5: what the last step made of a finite gradient
-        if !agent.theta().iter().all(|x| x.is_finite()) {
+        let moments = self.adam.iter().flat_map(|adam| &adam.v);
+        if !agent.theta().iter().chain(moments).all(|x| x.is_finite()) {
             return Ok((totals, Outcome::NonFinite("a parameter".into())));
         }
         Ok((totals, outcome))

@@ -137,6 +137,15 @@ pub enum TrainError {
 }
 
 impl TrainError {
+    /// Whether a user's code panicked.
+    pub(crate) fn is_panic(&self) -> bool {
+        match self {
+            TrainError::Panic(_) => true,
+            TrainError::At { source, .. } => source.is_panic(),
+            _ => false,
+        }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> TrainError + use<> {
         let path = path.to_owned();
         move |source| TrainError::Io { action, path, source }

@@ -158,13 +158,14 @@ pub fn evaluate(
             let counted = (end.is_over() || is_left).then_some(running[i]);
             let episode = match env.told_episodes() {
                 None => counted,
-                Some(told) => Some(told[i]).filter(|(_, len)| *len > 0),
+                // One that its environment never tells of is left as well.
+                Some(told) => Some(told[i]).filter(|(_, len)| *len > 0).or(is_left.then_some(running[i])),
             };
             if let Some(episode) = episode.filter(|_| quota[i] > 0) {
                 quota[i] -= 1;
                 finished.push(episode);
             }
-            if end.is_over() || is_left {
+            if end.is_over() && env.told_episodes().is_none() || episode.is_some() || is_left {
                 running[i] = (0.0, 0);
             }
         }

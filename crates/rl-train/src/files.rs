@@ -83,7 +83,11 @@ impl RunDir {
                 "progress.csv" | "summary.json" | "policy.json" | "policy.safetensors" => {
                     fs::remove_file(&path)
                 }
-                name if name.starts_with("events.out.tfevents.") || name.ends_with(".tmp") => {
+                name if ["events.out.tfevents.", "dump-step-"]
+                    .iter()
+                    .any(|start| name.starts_with(start))
+                    || name.ends_with(".tmp") =>
+                {
                     fs::remove_file(&path)
                 }
                 _ => Ok(()),
@@ -144,6 +148,19 @@ impl RunDir {
     /// Where the policy of the best evaluation is saved.
     pub fn best(&self) -> PathBuf {
         self.path.join("checkpoints").join("best")
+    }
+
+    /// Removes a file from it, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] when that fails.
+    pub fn remove(&self, name: &str) -> Result<(), TrainError> {
+        let path = self.file(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(TrainError::io("remove", &path)(e)),
+            _ => sync_dir(&self.path),
+        }
     }
 
     /// Writes a file into it, whole or not at all.

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use rl_nn::{Data, NnError, State};
+
 use crate::Event;
 
 /// What a watcher thinks of a run.
@@ -29,6 +31,24 @@ pub enum Verdict {
 pub trait Watcher: Send {
     /// Takes note of an event, and judges.
     fn watch(&mut self, event: Event<'_>) -> Verdict;
+
+    /// What its judgement depends on; `None` (the default) for one that need not know when a run goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError`] for what a state cannot hold.
+    fn state(&self) -> Result<Option<State>, NnError> {
+        Ok(None)
+    }
+
+    /// Goes on from a state that [`state`](Watcher::state) gave.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError`] for a state of another watcher.
+    fn restore(&mut self, _state: &State) -> Result<(), NnError> {
+        Ok(())
+    }
 }
 
 impl<F: FnMut(Event<'_>) -> Verdict + Send> Watcher for F {
@@ -80,6 +100,18 @@ impl Watcher for NoImprovement {
             return Verdict::Continue;
         }
         Verdict::Stop(format!("no evaluation of {} was better than {}", self.since, self.best))
+    }
+
+    fn state(&self) -> Result<Option<State>, NnError> {
+        let state = State::new("NoImprovement", 1).with("since", self.since)?;
+        Ok(Some(state.with_array("best", Data::F64(vec![self.best]))))
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), NnError> {
+        let state = state.owned_by("NoImprovement", 1)?;
+        self.since = state.value("since")?;
+        self.best = state.f64s("best")?.first().copied().unwrap_or(f64::NEG_INFINITY);
+        Ok(())
     }
 }
 

@@ -52,7 +52,7 @@ impl PolicyStep {
         PolicyStep::refused(Outcome::Rejected(reason.to_owned()), grad_norm, entropy)
     }
 
-    fn refused(outcome: Outcome, grad_norm: f64, entropy: f64) -> Self {
+    pub(crate) fn refused(outcome: Outcome, grad_norm: f64, entropy: f64) -> Self {
         PolicyStep {
             outcome,
             step_size: 0.0,

@@ -100,10 +100,17 @@ impl Algorithm for Trpo {
         };
         let (step, critic) = (step?, critic?);
 
+        let step = if critic.finite {
+            step
+        } else {
+            // The policy's step is undone with the rest.
+            PolicyStep::refused(
+                Outcome::NonFinite("a parameter of the critic".into()),
+                step.grad_norm,
+                step.entropy,
+            )
+        };
         let mut report = report(&step);
-        if !critic.finite && !step.outcome.is_rejected() {
-            report.outcome = Outcome::NonFinite("a parameter of the critic".into());
-        }
         if let Outcome::NonFinite(_) = report.outcome {
             agent.theta_mut().copy_from_slice(&before.0);
             self.adam = before.1;

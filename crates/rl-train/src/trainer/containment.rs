@@ -12,7 +12,7 @@ use crate::{TrainError, write_atomically};
 
 /// Updates in a row that were not finite, after which a run ends.
 pub(super) const MAX_NON_FINITE: u64 = 10;
-/// How many of them leave a dump.
+/// How many of a run leave a dump.
 const MAX_DUMPS: u64 = 3;
 
 impl Trainer {
@@ -23,7 +23,8 @@ impl Trainer {
             return Ok(());
         };
         self.non_finite += 1;
-        if self.non_finite <= MAX_DUMPS {
+        if self.dumps < MAX_DUMPS {
+            self.dumps += 1;
             match self.dump(what) {
                 Ok(Some(path)) => self.warn(format!(
                     "at step {} {what} was not finite; the update was undone, what it was made of is in {}",

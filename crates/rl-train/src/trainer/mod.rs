@@ -60,8 +60,9 @@ pub struct Trainer {
     snapshot: Arc<Mutex<Option<Archive>>>,
     /// Whether it is of the last boundary, so that the iteration after it can be left.
     is_fresh: bool,
-    /// When the iteration began.
+    /// When the iteration began, and when the state was kept last.
     begun: Instant,
+    noted: Instant,
     next_checkpoint: u64,
     last_checkpoint: Instant,
     /// The step of the newest checkpoint.
@@ -73,11 +74,15 @@ pub struct Trainer {
     warnings: Vec<String>,
     /// Updates in a row that were not finite.
     non_finite: u64,
+    /// What they left to be looked at, over the whole run.
+    dumps: u64,
     watchers: Vec<Box<dyn Watcher>>,
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
 
+/// After this time the state is kept for a process that must end at once.
+const WORTH_NOTING: Duration = Duration::from_secs(1);
 /// Iterations that take longer are left when the run is stopped.
 const WORTH_LEAVING: Duration = Duration::from_millis(100);
 
@@ -128,6 +133,7 @@ impl Trainer {
             snapshot: Arc::default(),
             is_fresh: false,
             begun: Instant::now(),
+            noted: Instant::now(),
             next_checkpoint: 0,
             last_checkpoint: Instant::now(),
             written: None,
@@ -136,6 +142,7 @@ impl Trainer {
             exact: true,
             warnings: Vec::new(),
             non_finite: 0,
+            dumps: 0,
             watchers: Vec::new(),
             verdict: None,
             config,
@@ -211,6 +218,8 @@ impl Trainer {
         let outcome = catch(|| self.train());
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
         let saved = match is_finite {
+            // A panic may have left them half-way.
+            true if outcome.as_ref().is_err_and(TrainError::is_panic) => Ok(()),
             true => self.save_policy(RunDir::latest),
             false => Err(TrainError::NonFiniteParameters),
         };
@@ -259,10 +268,11 @@ impl Trainer {
             }
             if self.is_over() {
                 // Where it was ended by what an evaluation showed.
-                return match self.evaluate_if_due() {
-                    Err(TrainError::Stopped) => Ok(()),
-                    ended => ended,
-                };
+                outcome = self.evaluate_if_due();
+                if outcome.is_ok() {
+                    return Ok(());
+                }
+                continue;
             }
             if self.is_stopped() {
                 self.tally.stopped = true;
@@ -303,10 +313,13 @@ impl Trainer {
     /// Notes the state between two iterations where it may be needed, and writes it down where that is due. An iteration that takes no time is not left
     /// but finished, and then its beginning need not be known.
     fn boundary(&mut self, is_needed: bool) -> Result<(), TrainError> {
-        let step = self.tally.step;
-        let is_over = self.is_over();
+        let (step, is_over) = (self.tally.step, self.is_over());
+        if is_needed && is_over {
+            // The checkpoint at the end is of before its evaluation: a run that goes on has another end.
+            return Ok(());
+        }
         let evaluates = self.evaluator.as_ref().is_some_and(|evaluator| evaluator.is_due(step, is_over));
-        let is_long = self.begun.elapsed() > WORTH_LEAVING;
+        let is_long = self.begun.elapsed() > WORTH_LEAVING || self.noted.elapsed() > WORTH_NOTING;
         self.is_fresh = false;
         if is_needed || is_long || evaluates || is_over || self.non_finite > 0 || self.is_checkpoint_due(step)
         {

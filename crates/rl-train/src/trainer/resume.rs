@@ -1,17 +1,19 @@
 //! What a run needs to go on, and going on.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use rl_algo::Settings;
-use rl_env::EnvRng;
+use rl_algo::{AlgoError, Settings};
+use rl_env::{EnvError, EnvRng};
 use rl_nn::{Archive, Data, NnError, PolicySpec, State};
+use rl_rollout::RolloutError;
 use serde_json::{Value, json};
 
 use super::Trainer;
 use crate::checkpoint::{self, seconds_at};
-use crate::{Checkpoint, Rescue, RunDir, TrainError};
+use crate::{Checkpoint, Rescue, RunDir, SinkError, TrainError};
 
 /// The version of a checkpoint's contents.
 const VERSION: u64 = 1;
@@ -29,8 +31,48 @@ impl Trainer {
     /// [`TrainError::NoCheckpoint`] where there is none, [`TrainError::Checkpoint`] for a damaged one, or one of another run; the message names what
     /// differs.
     pub fn resumed_from(mut self, dir: &RunDir) -> Result<Self, TrainError> {
-        let checkpoint = Checkpoint::latest(dir)?;
-        let refused = |reason: String| TrainError::Checkpoint { path: checkpoint.path.clone(), reason };
+        let mut there = Checkpoint::list(dir)?;
+        let mut first_fault = None;
+        let checkpoint = loop {
+            let Some((_, path)) = there.pop() else {
+                let none = || TrainError::NoCheckpoint { path: dir.path().to_owned() };
+                return Err(first_fault.unwrap_or_else(none));
+            };
+            match self.go_on_from(dir, &path) {
+                Ok(checkpoint) => break checkpoint,
+                // An older one is there for this.
+                Err(e @ TrainError::Checkpoint { .. }) => {
+                    first_fault.get_or_insert(e);
+                }
+                Err(e) => return Err(e),
+            }
+        };
+        if let Some(fault) = first_fault {
+            self.warn(format!("the run goes on from an older checkpoint: {fault}"));
+        }
+        // What was about to be renamed or removed when the process ended.
+        dir.remove_temporaries()?;
+        checkpoint::prune(dir, self.checkpoints.map_or(usize::MAX, |config| config.keep))?;
+        (self.written, self.next_checkpoint) = (Some(self.tally.step), self.after(self.tally.step));
+        self.keep_snapshot(Some(checkpoint.archive));
+        self.is_fresh = true;
+        self.resumed = true;
+        Ok(self)
+    }
+
+    /// Takes over everything of one checkpoint.
+    fn go_on_from(&mut self, dir: &RunDir, path: &Path) -> Result<Checkpoint, TrainError> {
+        let checkpoint = Checkpoint::read(path)?;
+        let refused = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+        // What a file says wrongly, and not what fails beside it.
+        let of_file = |e: TrainError| match e {
+            TrainError::Nn(e) => refused(e.to_string()),
+            TrainError::Algo(AlgoError::Nn(e)) => refused(e.to_string()),
+            TrainError::Rollout(RolloutError::Nn(e)) => refused(e.to_string()),
+            TrainError::Rollout(RolloutError::Env(e @ EnvError::InvalidState(_))) => refused(e.to_string()),
+            TrainError::Sink(e @ (SinkError::Log { .. } | SinkError::State(_))) => refused(e.to_string()),
+            e => e,
+        };
         self.check_same_run(&checkpoint.archive).map_err(refused)?;
         self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(e.to_string()))? + 1;
         // Before the logs are cut.
@@ -38,19 +80,20 @@ impl Trainer {
             State::load(&checkpoint.archive, "run.tally").and_then(|t| t.value("threshold_reached"));
         let reached = reached.unwrap_or(None).and_then(|step| seconds_at(dir, step));
         let elapsed = seconds_at(dir, checkpoint.step());
-        self.exact = self.restore(&checkpoint.archive, true).map_err(|e| refused(e.to_string()))?;
-        // What was about to be renamed or removed when the process ended.
-        dir.remove_temporaries()?;
-        checkpoint::prune(dir, self.checkpoints.map_or(usize::MAX, |config| config.keep))?;
-        (self.written, self.next_checkpoint) = (Some(self.tally.step), self.after(self.tally.step));
+        self.exact = self.restore(&checkpoint.archive, true).map_err(of_file)?;
+        let budget = checkpoint
+            .archive
+            .about
+            .get("settings")
+            .and_then(|settings| settings.get("total_steps")?.as_u64());
+        if budget.is_some_and(|budget| self.config.total_steps > budget) {
+            self.verdict = None;
+        }
         self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
         if let Some((_, at)) = &mut self.tally.threshold_reached {
             *at = reached.unwrap_or(0.0);
         }
-        self.keep_snapshot(Some(checkpoint.archive));
-        self.is_fresh = true;
-        self.resumed = true;
-        Ok(self)
+        Ok(checkpoint)
     }
 
     /// Lets the schedules of a run that goes on end with its present budget, instead of the one it began with.
@@ -120,9 +163,17 @@ impl Trainer {
         let mut run = State::new("Run", 1)
             .with("rng", &self.rng)?
             .with("warnings", &self.warnings)?
+            .with("verdict", &self.verdict)?
+            .with("non_finite", self.non_finite)?
+            .with("dumps", self.dumps)?
             .with_part("tally", self.tally.state()?);
         if let Some(evaluator) = &self.evaluator {
             run = run.with_part("evaluator", evaluator.state()?);
+        }
+        for (i, watcher) in self.watchers.iter().enumerate() {
+            if let Some(state) = watcher.state()? {
+                run = run.with_part(&format!("watcher{i}"), state);
+            }
         }
         run.store(&mut archive, "run");
         sinks.store(&mut archive, "sinks");
@@ -147,7 +198,15 @@ impl Trainer {
             evaluator.restore(state)?;
         }
         self.horizon = number(archive, "horizon")?;
+        for (i, watcher) in self.watchers.iter_mut().enumerate() {
+            if let Ok(state) = run.part(&format!("watcher{i}")) {
+                watcher.restore(state)?;
+            }
+        }
+        (self.non_finite, self.dumps) = (run.value("non_finite")?, run.value("dumps")?);
         if goes_on {
+            // One that was over because of its budget goes on with a larger one.
+            self.verdict = run.value("verdict")?;
             self.warnings = run.value::<Option<Vec<String>>>("warnings")?.unwrap_or_default();
             self.sinks.restore(&State::load(archive, "sinks")?)?;
         }
@@ -189,6 +248,7 @@ impl Trainer {
         if self.dir.is_some() && self.checkpoints.is_some() {
             let snapshot = self.take_snapshot()?;
             self.is_fresh = snapshot.is_some();
+            self.noted = std::time::Instant::now();
             self.keep_snapshot(snapshot);
         }
         Ok(())
@@ -228,12 +288,12 @@ impl Trainer {
 
     /// Goes back to the last boundary, for the run was stopped.
     pub(super) fn abandon(&mut self) -> Result<(), TrainError> {
-        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(snapshot) = &snapshot {
-            self.restore(snapshot, false)?;
+        // A copy: a process that must end at once may want to write it meanwhile.
+        let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match snapshot {
+            Some(snapshot) => self.restore(&snapshot, false).map(|_| ()),
+            None => Ok(()),
         }
-        self.keep_snapshot(snapshot);
-        Ok(())
     }
 
     pub(super) fn has_snapshot(&self) -> bool {

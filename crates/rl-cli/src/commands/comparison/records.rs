@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use rl_algo::Settings;
-use rl_train::Summary;
+use rl_train::{Status, Summary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -45,7 +45,12 @@ impl Record {
     /// The run that a directory is of; `None` where none ended.
     pub(crate) fn in_dir(dir: &Path) -> Option<Self> {
         let config = config_in(dir)?;
-        let summary = serde_json::from_slice(&fs::read(dir.join("summary.json")).ok()?).ok()?;
+        let summary: Summary = serde_json::from_slice(&fs::read(dir.join("summary.json")).ok()?).ok()?;
+        // One that went on with a larger budget and has not ended.
+        let budget = config.get("total_steps").and_then(Value::as_u64).unwrap_or(0);
+        if summary.status == Status::Finished && summary.total_steps < budget {
+            return None;
+        }
         Some(Record { config, summary, curve: curve_in(dir).1, dir: Some(dir.to_owned()) })
     }
 

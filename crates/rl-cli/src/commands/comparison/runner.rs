@@ -140,18 +140,25 @@ impl Grid<'_> {
         let begin = |files| {
             run(&config, self.builders, files, self.share.threads_each, display.progress(), self.stop)
         };
-        let mut ran = begin(files);
-        if let (Files::Resumed { dir, .. }, Err(error)) = (files, &ran.ended)
+        let (mut ran, mut other) = (begin(files), None);
+        if let (Files::Resumed { .. }, Err(error)) = (files, &ran.ended)
             && is_unusable(error)
         {
             eprintln!("{}: {}; it is begun again", program(), message(error));
-            ran = match dir.clear() {
-                Ok(()) => begin(Files::New(dir)),
+            // Beside it: whatever is there stays.
+            let (env, name) = (&config.env.id, config.name());
+            ran = match RunDir::create(self.out, env, &name, job.seed) {
+                Ok(beside) => {
+                    let ran = begin(Files::New(&beside));
+                    other = Some(beside);
+                    ran
+                }
                 Err(error) => return failed(error.into()),
             };
         }
         let Ran { ended, mut seen } = ran;
-        let dir = dir.map(|dir| dir.path().to_owned());
+        let goes_on = goes_on && other.is_none();
+        let dir = other.or(dir).map(|dir| dir.path().to_owned());
         if let Some(whole) = dir.as_deref().filter(|_| goes_on).and_then(Record::in_dir) {
             // What was seen is only the part since it went on.
             seen.curve = whole.curve;
@@ -171,8 +178,8 @@ impl Grid<'_> {
         Run { seed: job.seed, dir, ended, curve: seen.curve, was_there: false }
     }
 
-    /// Where a run goes. The directory of the same run that was begun and not finished is cleared; one of another run stays, and ours has a
-    /// suffix.
+    /// Where a run goes. The same run that was begun and not finished goes on where it has a checkpoint, and begins again in its place where it has left
+    /// nothing; whatever else is there stays, and ours has a suffix.
     fn place(&self, config: &RunConfig) -> Result<Place> {
         let values = config_file::values(config);
         let ours = identity(&values);
@@ -193,13 +200,14 @@ impl Grid<'_> {
             return Ok(known.map_or(Place::Free(None), |record| Place::Finished(Box::new(record))));
         }
         if let Some((dir, lock)) = unfinished.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock))) {
-            // One that failed would fail again.
-            let failed = Record::in_dir(dir.path()).is_some_and(|r| r.summary.status == Status::Failed);
-            if !failed && !Checkpoint::list(&dir)?.is_empty() {
+            if !Checkpoint::list(&dir)?.is_empty() {
                 return Ok(Place::Begun(dir, lock));
             }
-            dir.clear()?;
-            return Ok(Place::Free(Some((dir, lock))));
+            // Where there is a policy already it stays, and ours goes beside.
+            if !dir.file("policy.safetensors").exists() {
+                dir.clear()?;
+                return Ok(Place::Free(Some((dir, lock))));
+            }
         }
         let dir = RunDir::create(self.out, env, &name, config.seed)?;
         let Some(lock) = dir.lock() else {
@@ -211,7 +219,7 @@ impl Grid<'_> {
 
 /// Whether a run did not go on because of what its directory holds.
 fn is_unusable(error: &anyhow::Error) -> bool {
-    let of_files = |e: &TrainError| matches!(e, TrainError::Checkpoint { .. } | TrainError::Sink(_));
+    let of_files = |e: &TrainError| matches!(e, TrainError::Checkpoint { .. });
     error.chain().filter_map(|e| e.downcast_ref()).any(of_files)
 }
 
