@@ -1,5 +1,8 @@
 //! Damaged, foreign and newer files in the place of a checkpoint and of a policy: each is refused with its name and its fault.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 mod small_run;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Files whose checksum is right and whose contents are not: written by a program that means harm, or one with a fault. Whatever they say, they are
 //! refused, or what they say is used as it stands; nothing panics.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 mod small_run;
 
 use std::fs;

@@ -1,5 +1,8 @@
 //! Disks that are full, read-only or gone, and many runs in one place: what can be kept is kept, and what is lost is said.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 mod command_line;
 mod small_run;
 
