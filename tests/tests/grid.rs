@@ -124,7 +124,6 @@ fn a_grid_that_was_left_is_continued() {
     let runs = left.path().join("runs/CartPole-v1");
     let killed = runs.join("ppo-clip_range=0.1/s1");
     fs::remove_file(killed.join("summary.json")).unwrap();
-    fs::write(killed.join("progress.csv"), "time/total_timesteps\n512\n").unwrap();
     fs::write(killed.join("notes"), "mine").unwrap();
     fs::remove_dir_all(runs.join("lazy/s2")).unwrap();
     let stamp = |dir: &str| fs::metadata(runs.join(dir).join("summary.json")).unwrap().modified().unwrap();
@@ -143,6 +142,14 @@ fn a_grid_that_was_left_is_continued() {
     let text =
         String::from_utf8(left.run(&[&["compare", "--quiet"], &args("6")[..]].concat()).stdout).unwrap();
     assert!(text.contains("12 of 12 runs were finished already") && text.contains("--fresh"), "{text}");
+
+    // One whose table is not the one that its checkpoints speak of cannot go on. It stays, and is begun again beside.
+    let damaged = runs.join("ppo-clip_range=0.1/s4");
+    fs::remove_file(damaged.join("summary.json")).unwrap();
+    fs::write(damaged.join("progress.csv"), "time/total_timesteps\n512\n").unwrap();
+    assert_eq!(outcome(&compare(&left, &args("6"), &[])), outcome(&expected));
+    assert_eq!(fs::read_to_string(damaged.join("progress.csv")).unwrap(), "time/total_timesteps\n512\n");
+    assert!(runs.join("ppo-clip_range=0.1/s4-2/summary.json").exists());
 
     // Whoever asks for it gets them anew, beside the others; so does another configuration of the same name.
     compare(&left, &args("1"), &["--fresh"]);

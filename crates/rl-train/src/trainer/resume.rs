@@ -69,7 +69,7 @@ impl Trainer {
             TrainError::Nn(e) => refused(e.to_string()),
             TrainError::Algo(AlgoError::Nn(e)) => refused(e.to_string()),
             TrainError::Rollout(RolloutError::Nn(e)) => refused(e.to_string()),
-            TrainError::Rollout(RolloutError::Env(e @ EnvError::InvalidState(_))) => refused(e.to_string()),
+            TrainError::Rollout(RolloutError::Env(e)) if is_of_state(&e) => refused(e.to_string()),
             TrainError::Sink(e @ (SinkError::Log { .. } | SinkError::State(_))) => refused(e.to_string()),
             e => e,
         };
@@ -312,6 +312,15 @@ impl Trainer {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a saved state of environments is the fault.
+fn is_of_state(error: &EnvError) -> bool {
+    match error {
+        EnvError::InvalidState(_) => true,
+        EnvError::At { source, .. } => is_of_state(source),
+        _ => false,
     }
 }
 
