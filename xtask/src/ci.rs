@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
     step("format", || cargo_step(&["fmt", "--all", "--check"]))?;
     step("tidy", tidy::run)?;
+    step("dependencies", || dependencies(&Workspace::load()?))?;
     step("clippy", || {
         cargo_step(&["clippy", "--workspace", "--all-targets", "--release", "--", "-D", "warnings"])
     })?;
@@ -75,6 +76,25 @@ pub(crate) fn run() -> Result<()> {
     step("torture", || torture::run(&torture::Options::SHORT))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
+}
+
+/// Licences, bans and sources of what we depend on, as `deny.toml` has them; known vulnerabilities too where their database can be reached.
+fn dependencies(workspace: &Workspace) -> Result<()> {
+    if !succeeds(Command::new(cargo()).args(["deny", "--version"])) {
+        println!("skipped: cargo-deny is not installed (cargo install cargo-deny --locked)");
+        return Ok(());
+    }
+    let deny = |checks: &[&str]| {
+        let mut deny = Command::new(cargo());
+        deny.current_dir(&workspace.root).args(["deny", "--all-features", "check"]).args(checks);
+        deny
+    };
+    if succeeds(Command::new(cargo()).current_dir(&workspace.root).args(["deny", "fetch", "db"])) {
+        execute(deny(&["advisories"]).arg("--disable-fetch"))?;
+    } else {
+        println!("skipped: known vulnerabilities, whose database cannot be reached");
+    }
+    execute(&mut deny(&["licenses", "bans", "sources"]))
 }
 
 /// What is tested with the portable kernels, which are slow where a fused multiply-add is a function call: whole short runs of both

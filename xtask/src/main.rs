@@ -1,4 +1,4 @@
-//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask golden` and `cargo xtask torture`.
+//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask golden`, `cargo xtask torture` and `cargo xtask fuzz`.
 //!
 //! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
 
@@ -6,6 +6,7 @@
 
 mod bench;
 mod ci;
+mod fuzz;
 mod golden;
 mod gymnasium;
 mod metadata;
@@ -29,8 +30,11 @@ usage: cargo xtask COMMAND
             --python PATH    a Python that has torch and numpy (python3)
   torture runs that are killed, or ended at any change they make to files, and go on: they must leave what they leave undisturbed
             --kills N        kills of each case (50)
-            --short          3 kills and 8 changes of each case
-            --seed N         of the moments of killing (0)";
+            --short          2 kills and 5 changes of each case
+            --seed N         of the moments of killing (0)
+  fuzz    readers of files, fed with random changes of their corpora
+            --minutes N      for each reader (5)
+            --seed N         of the changes (1)";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -44,6 +48,10 @@ fn main() -> ExitCode {
         },
         ["golden", flags @ ..] => match golden::Options::parse(flags) {
             Ok(options) => golden::run(&options),
+            Err(what) => return misused(&what),
+        },
+        ["fuzz", flags @ ..] => match fuzz::Options::parse(flags) {
+            Ok(options) => fuzz::run(&options),
             Err(what) => return misused(&what),
         },
         ["torture", flags @ ..] => match torture::Options::parse(flags) {
@@ -61,7 +69,7 @@ fn main() -> ExitCode {
         ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
             return misused(&format!(
-                "unknown command `{unknown}`, expected ci, tidy, bench, golden or torture"
+                "unknown command `{unknown}`, expected ci, tidy, bench, golden, torture or fuzz"
             ));
         }
     };

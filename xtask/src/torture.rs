@@ -19,7 +19,7 @@ pub(crate) struct Options {
 
 impl Options {
     /// About a minute of it.
-    pub(crate) const SHORT: Options = Options { kills: 3, failpoints: Some(8), seed: 0 };
+    pub(crate) const SHORT: Options = Options { kills: 2, failpoints: Some(5), seed: 0 };
 
     pub(crate) fn parse(flags: &[&str]) -> Result<Self, String> {
         let mut options = Options { kills: 50, failpoints: None, seed: 0 };
@@ -47,8 +47,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let name = |program: &str| format!("{program}{}", std::env::consts::EXE_SUFFIX);
     let build = |more: &[&str]| {
         let mut build = Command::new(cargo());
-        // The whole workspace, so that its dependencies are built with the features that everything else builds them with.
-        execute(build.args(["build", "--release", "--workspace", "--quiet", "--bin", "rl"]).args(more))
+        // The whole workspace and a test of it, so that dependencies are built with the features that everything else builds them with.
+        let of_all = ["build", "--release", "--workspace", "--quiet", "--test", "schedule", "--bin", "rl"];
+        execute(build.args(of_all).args(more))
     };
     build(&["--features", "rl-cli/failpoints"])?;
     let rl = workspace.target.join("torture").join(name("rl"));
@@ -70,7 +71,7 @@ mod tests {
     fn flags_are_read() {
         let parsed = |flags: &[&str]| Options::parse(flags).map(|o| (o.kills, o.failpoints, o.seed));
         assert_eq!(parsed(&[]), Ok((50, None, 0)));
-        assert_eq!(parsed(&["--seed", "3", "--short"]), Ok((3, Some(8), 3)));
+        assert_eq!(parsed(&["--seed", "3", "--short"]), Ok((2, Some(5), 3)));
         assert_eq!(parsed(&["--kills", "7"]), Ok((7, None, 0)));
         for wrong in [&["--kills"][..], &["--kills", "x"], &["--long"]] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");

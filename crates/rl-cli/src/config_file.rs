@@ -34,6 +34,11 @@ pub(crate) struct ConfigFile {
 pub(crate) fn read(path: &Path, algorithms: &AlgorithmRegistry) -> Result<ConfigFile> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {name}"))?;
+    parse(name, &text, algorithms)
+}
+
+/// The same of a text, with the name of its file.
+fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<ConfigFile> {
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
         usage(format!("{name}, line {line}: {}", e.message()))
@@ -116,4 +121,83 @@ fn in_shell(name: &str) -> String {
 /// A value as TOML has it, which knows no null.
 fn in_toml(value: &Value) -> String {
     if value.is_null() { "\"none\"".to_owned() } else { shown(value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use rl_test_support::fuzz;
+
+    use super::*;
+    use crate::routing::Selected;
+
+    /// What a file of settings is made of.
+    const WORDS: &[&str] = &[
+        "algo",
+        "ppo",
+        "trpo",
+        "env",
+        "preset",
+        "sb3",
+        "seed",
+        "n_envs",
+        "n_steps",
+        "total_steps",
+        "net_arch",
+        "pi",
+        "vf",
+        "batch_size",
+        "learning_rate",
+        "lin_",
+        "none",
+        "never",
+        "eval_freq",
+        "label",
+        "max_kl",
+        "clip_range",
+        "activation",
+        "tanh",
+        "use_sde",
+        "true",
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        "\n",
+        "\"",
+        "\"\"\"",
+        ".",
+        ",",
+        "#",
+        "[ppo]",
+        "[[ppo]]",
+        "[trpo]",
+        "1979-05-27T07:32:00Z",
+        "0x7f",
+        "1_000",
+    ];
+
+    /// A text as a whole run of each algorithm, as far as that goes.
+    #[test]
+    fn fuzz_config() {
+        let algorithms = crate::builtin_algorithms();
+        let envs = rl_env::Registry::builtin();
+        fuzz("config", WORDS, |bytes| {
+            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            let _ = values_in(text);
+            let Ok(file) = parse("a file".to_owned(), text, &algorithms) else { return };
+            for spec in algorithms.iter() {
+                let selected = Selected { specs: vec![spec], all: &algorithms };
+                let Ok(given) = selected.route(&file.given) else { continue };
+                let env = file.env.as_deref().and_then(|id| envs.get(id).ok());
+                let Some(env) = env.or_else(|| envs.get("CartPole-v1").ok()) else { continue };
+                let given = given.into_iter().flatten().collect();
+                if let Ok(run) = RunConfig::resolve(spec, env, file.preset.as_deref(), given) {
+                    // What can be used can be written and read again.
+                    let again = parse("the same".to_owned(), &write(&run, true), &algorithms);
+                    assert!(again.is_ok_and(|again| again.env.as_deref() == Some(&run.env.id)));
+                }
+            }
+        });
+    }
 }

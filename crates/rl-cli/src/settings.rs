@@ -189,6 +189,25 @@ mod tests {
     }
 
     #[test]
+    fn fuzz_setting() {
+        let specs = [rl_ppo::spec(), rl_trpo::spec()];
+        let keys: Vec<String> = specs.iter().flat_map(keys).collect();
+        let words = [
+            "lin_", "none", "never", "true", "[", "]", "{", "}", "=", ",", "pi", "vf", "64", "1e-3", "-",
+            "0x", "inf", "nan",
+        ];
+        let words: Vec<&str> = keys.iter().map(String::as_str).chain(words).collect();
+        rl_test_support::fuzz("setting", &words, |bytes| {
+            let Ok(given) = parse_set(&String::from_utf8_lossy(bytes)) else { return };
+            for section in specs.iter().flat_map(sections) {
+                if let Some(setting) = section.schema.get(&given.key) {
+                    let _ = setting.read(&given.value);
+                }
+            }
+        });
+    }
+
+    #[test]
     fn no_key_stands_twice() {
         for spec in [rl_ppo::spec(), rl_trpo::spec()] {
             let mut keys = keys(&spec);

@@ -174,7 +174,11 @@ pub(crate) fn prune(dir: &RunDir, keep: usize) -> Result<(), TrainError> {
 /// Seconds of training until a step by a run's `progress.csv`, for times are no part of a checkpoint: the same run has the same one. Those of the last
 /// row before it where there is none of that step yet.
 pub(crate) fn seconds_at(dir: &RunDir, wanted: u64) -> Option<f64> {
-    let mut reader = csv::Reader::from_path(dir.file("progress.csv")).ok()?;
+    seconds_in(fs::File::open(dir.file("progress.csv")).ok()?, wanted)
+}
+
+fn seconds_in(table: impl std::io::Read, wanted: u64) -> Option<f64> {
+    let mut reader = csv::Reader::from_reader(table);
     let headers = reader.headers().ok()?;
     let column = |tag: &str| headers.iter().position(|column| column == tag);
     let (step, seconds) = (column("time/total_timesteps")?, column("time/time_elapsed")?);
@@ -186,4 +190,22 @@ pub(crate) fn seconds_at(dir: &RunDir, wanted: u64) -> Option<f64> {
         }
     }
     found.filter(|seconds| *seconds >= 0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_those_of_the_row_or_of_the_one_before() {
+        let table = "time/time_elapsed,time/total_timesteps\n0.5,10\n1.5,20\n2";
+        let at = |step| seconds_in(table.as_bytes(), step);
+        assert_eq!([9, 10, 19, 20, 30].map(at), [None, Some(0.5), Some(0.5), Some(1.5), Some(1.5)]);
+    }
+
+    #[test]
+    fn fuzz_seconds() {
+        let words = ["time/total_timesteps", "time/time_elapsed", ",", "\n", "\"", "1e999", "-1"];
+        rl_test_support::fuzz("progress", &words, |bytes| _ = seconds_in(bytes, 1 << 12));
+    }
 }

@@ -2,12 +2,14 @@
 
 mod dependencies;
 mod sources;
+mod unused;
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::metadata::Workspace;
+use crate::metadata::{Package, Workspace};
 
 /// Checks every rule and prints what breaks one.
 pub(crate) fn run() -> Result<()> {
@@ -18,10 +20,14 @@ pub(crate) fn run() -> Result<()> {
             .with_context(|| format!("cannot read {}", package.manifest.display()))?;
         violations.extend(dependencies::check_manifest(&package.name, &manifest));
     }
+    let files = files(&workspace)?;
+    for package in &workspace.packages {
+        violations.extend(unused::check(package, &sources_of(&workspace, package, &files)));
+    }
     let readme = std::fs::read_to_string(workspace.root.join("README.md")).unwrap_or_default();
     let examples = workspace.packages.iter().filter(|p| p.name == "examples").flat_map(|p| &p.examples);
     violations.extend(sources::check_readme(&readme, examples));
-    for path in files(&workspace)? {
+    for path in files {
         let full = workspace.root.join(&path);
         // A file deleted but not yet committed is still listed.
         let Ok(meta) = full.symlink_metadata() else {
@@ -42,6 +48,23 @@ pub(crate) fn run() -> Result<()> {
         1 => bail!("tidy found 1 violation"),
         n => bail!("tidy found {n} violations"),
     }
+}
+
+/// A package's Rust files as one text, with the documents that they include. (A package below another's directory counts for both.)
+fn sources_of(workspace: &Workspace, package: &Package, files: &[String]) -> String {
+    let dir = package.manifest.parent().and_then(|dir| dir.strip_prefix(&workspace.root).ok());
+    let own = files
+        .iter()
+        .filter(|path| path.ends_with(".rs") && dir.is_some_and(|dir| Path::new(path).starts_with(dir)));
+    let mut sources = String::new();
+    for path in own.map(|path| workspace.root.join(path)) {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for included in text.split("include_str!(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            sources += &std::fs::read_to_string(path.with_file_name(included)).unwrap_or_default();
+        }
+        sources += &text;
+    }
+    sources
 }
 
 /// What git tracks, and what it would track next; relative to the root, with `/` between parts.

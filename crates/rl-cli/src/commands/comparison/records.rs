@@ -86,7 +86,10 @@ pub(crate) fn in_order(path: &Path) -> (String, u64) {
 
 /// The step of the last row of the run's `progress.csv`, and its evaluations. The numbers in it need no quotes.
 pub(crate) fn curve_in(dir: &Path) -> (Option<u64>, Vec<EvaluationPoint>) {
-    let text = fs::read_to_string(dir.join("progress.csv")).unwrap_or_default();
+    curve_of(&fs::read_to_string(dir.join("progress.csv")).unwrap_or_default())
+}
+
+fn curve_of(text: &str) -> (Option<u64>, Vec<EvaluationPoint>) {
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let column = |tag: &str| header.iter().position(|column| *column == tag);
@@ -161,6 +164,10 @@ fn is_table(path: &Path) -> bool {
 /// Every run of a table; of a run that is there twice the later line counts. A line that is cut off is none.
 fn read_table(path: &Path) -> Result<Vec<Record>> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(records_of(&text))
+}
+
+fn records_of(text: &str) -> Vec<Record> {
     let mut records: Vec<Record> = Vec::new();
     let mut places = HashMap::new();
     for record in text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok()) {
@@ -172,7 +179,7 @@ fn read_table(path: &Path) -> Result<Vec<Record>> {
             }
         }
     }
-    Ok(records)
+    records
 }
 
 /// What a run is, as one text.
@@ -181,4 +188,40 @@ fn key(config: &Settings) -> String {
         identity(config).iter().map(|(key, value)| format!("{key}={value}")).collect();
     parts.sort();
     parts.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: &[&str] = &[
+        "time/total_timesteps",
+        "time/time_elapsed",
+        "eval/mean_reward",
+        "eval/mean_ep_length",
+        ",",
+        "\n",
+        "\r\n",
+        "\"",
+        "1e999",
+        "-0",
+        "{",
+        "}",
+        "\"config\"",
+        "\"summary\"",
+        "\"curve\"",
+        "null",
+        "true",
+        ":",
+    ];
+
+    #[test]
+    fn fuzz_curve() {
+        rl_test_support::fuzz("progress", WORDS, |bytes| drop(curve_of(&String::from_utf8_lossy(bytes))));
+    }
+
+    #[test]
+    fn fuzz_table() {
+        rl_test_support::fuzz("table", WORDS, |bytes| drop(records_of(&String::from_utf8_lossy(bytes))));
+    }
 }
