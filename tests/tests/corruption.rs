@@ -15,7 +15,7 @@ use rl_env::rng::stream;
 use rl_nn::Archive;
 use rl_test_support as _;
 use rl_train::{Policy, RunDir};
-use small_run::{finished, newest, trainer};
+use small_run::{finished, newest, only, trainer};
 
 const CORRUPTIONS: u64 = 1000;
 
@@ -151,7 +151,7 @@ fn no_damaged_checkpoint_is_loaded() {
     foreign.push(fs::read(dir.file("policy.safetensors")).unwrap());
     // One of another environment, whose checksum is right.
     foreign.push(fs::read(newest(&finished(out.path(), "Nim-v0", 2))).unwrap());
-    let path = newest(&dir);
+    let path = only(&dir);
     // Without sinks, whose part of a checkpoint is read last.
     let resume = || trainer("CartPole-v1", 2, &dir).resumed_from(&dir).map(drop).map_err(|e| e.to_string());
     let logs = fs::read_dir(dir.path()).unwrap().count();

@@ -13,7 +13,7 @@ use rl_nn::{Archive, Data};
 use rl_test_support as _;
 use rl_train::{Csv, Policy, TensorBoard, TrainError};
 use serde_json::{Value, json};
-use small_run::{finished, newest};
+use small_run::{finished, only};
 
 /// What stands in the place of every value.
 fn values() -> Vec<Value> {
@@ -99,7 +99,7 @@ fn a_checkpoint_may_say_anything() {
     let out = tempfile::tempdir().unwrap();
     for env in ["CartPole-v1", "Pendulum-v1"] {
         let dir = finished(out.path(), env, 2);
-        let path = newest(&dir);
+        let path = only(&dir);
         let mut archive = Archive::from_bytes(&fs::read(&path).unwrap()).unwrap();
         archive.about["sinks"]["parts"] = json!([]);
         let (mut refused, mut used) = (0, 0);
@@ -134,7 +134,7 @@ fn a_checkpoint_may_say_anything() {
 fn a_checkpoint_may_say_anything_of_logs() {
     let out = tempfile::tempdir().unwrap();
     let dir = finished(out.path(), "CartPole-v1", 2);
-    let path = newest(&dir);
+    let path = only(&dir);
     let logs: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let is_log = |path: &&std::path::PathBuf| {
         path.to_string_lossy().contains("tfevents") || path.ends_with("progress.csv")

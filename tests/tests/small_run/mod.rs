@@ -68,3 +68,14 @@ pub(crate) fn finished(out: &Path, env: &str, updates: u64) -> RunDir {
 pub(crate) fn newest(dir: &RunDir) -> PathBuf {
     Checkpoint::list(dir).unwrap().pop().unwrap().1
 }
+
+/// The same after the older ones were removed, from which a run would go on where the newest is damaged.
+pub(crate) fn only(dir: &RunDir) -> PathBuf {
+    let newest = newest(dir);
+    for (_, path) in Checkpoint::list(dir).unwrap() {
+        if path != newest {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    newest
+}
