@@ -46,6 +46,22 @@ fn time_that_is_over_ends_a_run() {
     let document = place.json(&more);
     assert_eq!((&document["status"], &document["updates"]), (&json!("stopped"), &json!(1)));
     assert!(document["stopped_because"].as_str().unwrap().contains("seconds are over"), "{document}");
+
+    // Whoever goes on with it has as much time again, or all of it, and then the run that nobody ended.
+    let begin = |more: &[&str]| {
+        let place = Place::new();
+        place.json(&[&["train", "trpo", "CartPole-v1", "--total-steps", "4096"], more].concat());
+        place
+    };
+    let (whole, ended) = (begin(&[]), begin(&["--max-hours", "1e-7"]));
+    let resume = ["train", "--resume", "runs/CartPole-v1/trpo/s0"];
+    let document = ended.json(&resume);
+    assert_eq!((&document["status"], &document["updates"]), (&json!("stopped"), &json!(2)));
+    let document = ended.json(&[&resume[..], &["--max-hours", "none"]].concat());
+    assert_eq!((&document["status"], &document["total_steps"]), (&json!("finished"), &json!(4096)));
+    let policy =
+        |place: &Place| fs::read(place.path().join("runs/CartPole-v1/trpo/s0/policy.safetensors")).unwrap();
+    assert!(policy(&ended) == policy(&whole), "another policy");
 }
 
 /// A run that ended early on purpose has ended: a comparison counts it, and takes it over the next time.

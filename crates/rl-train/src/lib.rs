@@ -26,7 +26,7 @@
 //!
 //! # Invariant
 //!
-//! The only crate that opens files. It knows algorithms only through their trait, parses no arguments and writes to no
+//! The only crate below the command line that opens files. It knows algorithms only through their trait, parses no arguments and writes to no
 //! terminal but the one it is handed.
 
 mod checkpoint;

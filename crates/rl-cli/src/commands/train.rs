@@ -33,7 +33,8 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     };
     let files = match args.resume {
         Some(_) if begins_again(&config, &dir)? => {
-            eprintln!("rl: {}: it ended before its first checkpoint, and begins again", dir.path().display());
+            let place = dir.path().display();
+            eprintln!("{}: {place}: it ended before its first checkpoint, and begins again", program());
             dir.clear()?;
             Files::New(&dir)
         }

@@ -86,7 +86,9 @@ impl Trainer {
             .about
             .get("settings")
             .and_then(|settings| settings.get("total_steps")?.as_u64());
-        if budget.is_some_and(|budget| self.config.total_steps > budget) {
+        // A run that a watcher ended, and that said so, goes on because somebody wants it to.
+        let is_reported = dir.file("summary.json").exists();
+        if is_reported || budget.is_some_and(|budget| self.config.total_steps > budget) {
             self.verdict = None;
         }
         self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
@@ -205,7 +207,6 @@ impl Trainer {
         }
         (self.non_finite, self.dumps) = (run.value("non_finite")?, run.value("dumps")?);
         if goes_on {
-            // One that was over because of its budget goes on with a larger one.
             self.verdict = run.value("verdict")?;
             self.warnings = run.value::<Option<Vec<String>>>("warnings")?.unwrap_or_default();
             self.sinks.restore(&State::load(archive, "sinks")?)?;
