@@ -126,7 +126,8 @@ fn fuzz_sealed_archive() {
         if file.len() > 8
             && let Some(end) = file.windows(3).position(|window| window == b"}} ")
         {
-            let header = (end + 2 - 8).next_multiple_of(8) as u64;
+            let padding = file[end + 2..].iter().take_while(|byte| **byte == b' ').count();
+            let header = (end + 2 - 8 + padding) as u64;
             file[..8].copy_from_slice(&header.to_le_bytes());
         }
         if let Some(at) = file.windows(label.len()).rposition(|window| window == label) {

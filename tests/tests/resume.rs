@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, LogStd, NetConfig, Report, UpdateContext};
 use rl_env::{EnvSpec, NormalizeObservation, Registry, SyncVecEnv, VecEnv, envs::CartPole};
-use rl_nn::State;
+use rl_nn::{Archive, State};
 use rl_ppo::{Ppo, PpoConfig};
 use rl_test_support as _;
 use rl_train::{
@@ -248,10 +248,25 @@ fn a_finished_run_goes_on_with_a_larger_budget() {
     let case = cases().remove(3);
     case.begun(&dir).run().unwrap();
     let more = Case { train: TrainConfig { total_steps: 4_000, ..case.train }, ..case.clone() };
+    // What another program logs there is not ours to cut.
+    let foreign = dir.file("events.out.tfevents.9999999999.host.41.0");
+    fs::write(&foreign, [7; 1 << 20]).unwrap();
     let summary = more.resumed(&dir).run().unwrap();
+    assert_eq!(fs::read(foreign).unwrap(), [7; 1 << 20]);
     assert!(summary.total_steps >= 4_000 && summary.status == Status::Finished);
     let steps: Vec<u64> = Checkpoint::list(&dir).unwrap().into_iter().map(|(step, _)| step).collect();
     assert_eq!((steps.len(), steps.last()), (2, Some(&summary.total_steps)), "the last two stay");
+
+    // An extension is not forgotten by a run that ends before it has come any further.
+    let horizon = || {
+        let (_, newest) = Checkpoint::list(&dir).unwrap().pop().unwrap();
+        Archive::from_bytes(&fs::read(newest).unwrap()).unwrap().about["horizon"].as_u64()
+    };
+    assert_eq!(horizon(), Some(case.train.total_steps));
+    let far = Case { train: TrainConfig { total_steps: 6_000, ..case.train }, ..case.clone() };
+    let at_once: Arc<AtomicBool> = Arc::new(true.into());
+    far.resumed(&dir).extending_schedules().stopped_by(at_once).run().unwrap();
+    assert_eq!(horizon(), Some(6_000));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Checkpoints: everything that the rest of a run depends on, in files.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -166,7 +167,11 @@ pub(crate) fn prune(dir: &RunDir, keep: usize) -> Result<(), TrainError> {
     }
     for (_, path) in there {
         failpoint("remove an old checkpoint");
-        fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+        match fs::remove_file(&path) {
+            // Whoever rescues the run removes them too.
+            Err(e) if e.kind() == ErrorKind::NotFound => {}
+            removed => removed.map_err(TrainError::io("remove", &path))?,
+        }
     }
     sync_dir(&dir.checkpoints())
 }

@@ -95,6 +95,9 @@ pub struct Timing {
     pub fps: f64,
 }
 
+/// The scalar of an update that says how many environment steps there were.
+pub(crate) const STEP_TAG: &str = "time/total_timesteps";
+
 /// Tags of an evaluation.
 pub(crate) const EVAL_TAGS: [&str; 2] = ["eval/mean_reward", "eval/mean_ep_length"];
 
@@ -124,7 +127,7 @@ impl Update {
             ("time/fps", self.timing.fps),
             ("time/iterations", self.iteration as f64),
             ("time/time_elapsed", self.timing.elapsed),
-            ("time/total_timesteps", self.step as f64),
+            (STEP_TAG, self.step as f64),
             ("train/approx_kl", or_nan(report.approx_kl)),
             ("train/kl_max", or_nan(report.kl_max)),
             ("train/entropy_loss", -or_nan(report.entropy)),

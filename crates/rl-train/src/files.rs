@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::TrainError;
 use crate::failpoints::{self, failpoint};
+use crate::sinks::is_event_file;
 
 /// The directory of one run, `<out>/<env>/<name>/s<seed>`, where the name is the algorithm's with the run's label behind it (`ppo-wide`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,20 +80,41 @@ impl RunDir {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             failpoint("clear the run's directory");
             let removed = match &*name {
-                "checkpoints" => fs::remove_dir_all(&path),
+                "checkpoints" => self.clear_checkpoints(),
                 "progress.csv" | "summary.json" | "policy.json" | "policy.safetensors" => {
                     fs::remove_file(&path)
                 }
-                name if ["events.out.tfevents.", "dump-step-"]
-                    .iter()
-                    .any(|start| name.starts_with(start))
-                    || name.ends_with(".tmp") =>
-                {
+                name if is_event_file(name) || name.starts_with("dump-step-") || is_temporary(name) => {
                     fs::remove_file(&path)
                 }
                 _ => Ok(()),
             };
             removed.map_err(failed(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes checkpoints, the best policy, and the directories that are empty then.
+    fn clear_checkpoints(&self) -> std::io::Result<()> {
+        for dir in [self.best(), self.checkpoints()] {
+            let entries = match fs::read_dir(&dir) {
+                Err(e) if e.kind() == ErrorKind::NotFound => continue,
+                entries => entries?,
+            };
+            for entry in entries {
+                let path = entry?.path();
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let is_ours = (name.starts_with("step-") && name.ends_with(".safetensors"))
+                    || ["policy.safetensors", "policy.json"].contains(&&*name)
+                    || is_temporary(&name);
+                if is_ours && path.is_file() {
+                    fs::remove_file(&path)?;
+                }
+            }
+            match fs::remove_dir(&dir) {
+                Err(e) if e.kind() != ErrorKind::DirectoryNotEmpty => return Err(e),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -106,7 +128,8 @@ impl RunDir {
             };
             for entry in entries {
                 let path = entry.map_err(TrainError::io("read the directory", &dir))?.path();
-                if path.extension().is_some_and(|extension| extension == "tmp") && path.is_file() {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if is_temporary(&name) && path.is_file() {
                     failpoint("remove a temporary file");
                     fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
                 }
@@ -197,6 +220,16 @@ fn as_name(name: &str) -> String {
     }
 }
 
+/// Whether it is the name of a file that [`write_atomically`] was writing: `….PROCESS.NUMBER.tmp`.
+fn is_temporary(name: &str) -> bool {
+    let mut parts = name.rsplit('.');
+    let is_number = |part: Option<&str>| part.is_some_and(|part| part.parse::<u64>().is_ok());
+    parts.next() == Some("tmp")
+        && is_number(parts.next())
+        && is_number(parts.next())
+        && parts.next().is_some()
+}
+
 /// Writes a file so that a reader sees the old contents or the new, never a part: a temporary file beside it, then a rename.
 ///
 /// # Errors
@@ -275,16 +308,34 @@ mod tests {
         assert_eq!(existing(), []);
         let made = [(); 2].map(|()| RunDir::create(out.path(), "CartPole-v1", "ppo-wide", 7).unwrap());
         assert_eq!(existing(), made);
-        for name in ["config.toml", "summary.json", "events.out.tfevents.1.x", "policy.json.3.tmp", "notes"] {
+        let ours =
+            ["summary.json", "events.out.tfevents.1.2.0", "policy.json.41.3.tmp", "dump-step-7.safetensors"];
+        let ours_below =
+            ["step-000000000512.safetensors", "step-1.safetensors.41.4.tmp", "best/policy.safetensors"];
+        let others = ["config.toml", "events.out.tfevents.1.x.2.0", "notes", "notes.tmp", "v1.2.tmp"];
+        for name in ours.iter().chain(&others) {
             made[0].write(name, "x").unwrap();
         }
         fs::create_dir_all(made[0].best()).unwrap();
+        for name in ours_below {
+            fs::write(made[0].checkpoints().join(name), "x").unwrap();
+        }
+        let names = || -> Vec<_> {
+            let entries = fs::read_dir(made[0].path()).unwrap();
+            let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+            names.sort();
+            names
+        };
         made[0].clear().unwrap();
-        let left: Vec<_> = fs::read_dir(made[0].path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert!(
-            left.len() == 2 && ["config.toml", "notes"].iter().all(|name| left.contains(&(*name).into())),
-            "{left:?}"
-        );
+        assert_eq!(names(), others);
+        // What somebody keeps beside checkpoints stays, and what is being written goes.
+        fs::create_dir_all(made[0].best()).unwrap();
+        fs::write(made[0].checkpoints().join("backup.safetensors"), "x").unwrap();
+        made[0].write("summary.json.7.0.tmp", "x").unwrap();
+        made[0].remove_temporaries().unwrap();
+        made[0].clear().unwrap();
+        assert_eq!(names(), [&["checkpoints"], &others[..]].concat());
+        assert!(made[0].checkpoints().join("backup.safetensors").exists() && !made[0].best().exists());
     }
 
     #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rl_nn::{Data, State};
 
-use crate::event::EVAL_TAGS;
+use crate::event::{EVAL_TAGS, STEP_TAG};
 use crate::log_file::LogFile;
 use crate::{Event, Sink, SinkError};
 
@@ -50,6 +50,12 @@ impl Csv {
 
     fn flush(&mut self) -> Result<(), SinkError> {
         self.writer.flush().map_err(self.file().io())
+    }
+
+    /// The step that the row not yet written is of.
+    fn step_of_row(&self) -> Option<u64> {
+        let column = self.columns.iter().position(|column| column == STEP_TAG)?;
+        Some(*self.row.as_ref()?.get(column)? as u64)
     }
 
     fn set(&mut self, tag: &str, value: f64) -> Result<(), SinkError> {
@@ -97,6 +103,8 @@ impl Sink for Csv {
                 }
                 self.row = Some(vec![f64::NAN; self.columns.len()]);
             }
+            // Of a step that has no row here: the file went without some, and goes on with the next update.
+            Event::Evaluation { step, .. } if self.step_of_row() != Some(step) => return Ok(()),
             Event::Evaluation { .. } => {}
         }
         scalars.iter().try_for_each(|(tag, value)| self.set(tag, *value))

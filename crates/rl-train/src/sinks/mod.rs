@@ -8,3 +8,4 @@ mod tensorboard;
 pub use csv::Csv;
 pub use progress::Progress;
 pub use tensorboard::TensorBoard;
+pub(crate) use tensorboard::is_event_file;

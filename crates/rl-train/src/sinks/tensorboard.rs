@@ -32,8 +32,7 @@ impl TensorBoard {
     /// [`SinkError::Io`] when it cannot be made.
     pub fn create(dir: &Path) -> Result<Self, SinkError> {
         let (seconds, process) = (seconds_since_1970() as u64, std::process::id());
-        let mut paths =
-            (0u32..=u32::MAX).map(|n| dir.join(format!("events.out.tfevents.{seconds}.{process}.{n}")));
+        let mut paths = (0u32..=u32::MAX).map(|n| dir.join(format!("{EVENT_FILE}{seconds}.{process}.{n}")));
         let made = paths.find_map(|path| match LogFile::create(&path) {
             Err(SinkError::Io { source, .. }) if source.kind() == ErrorKind::AlreadyExists => None,
             made => Some(made),
@@ -58,10 +57,10 @@ impl TensorBoard {
             move |source| SinkError::Io { path, source }
         };
         let entries = std::fs::read_dir(dir).map_err(failed(dir))?.filter_map(Result::ok).map(|e| e.path());
-        let is_log = |path: &PathBuf| {
-            path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("events.out.tfevents."))
-        };
-        let newest = entries.filter(is_log).max();
+        // Others may have event files there, which are not ours to cut.
+        let is_ours =
+            |path: &PathBuf| path.file_name().is_some_and(|name| is_event_file(&name.to_string_lossy()));
+        let newest = entries.filter(is_ours).max();
         let path = newest.ok_or_else(|| failed(dir)(ErrorKind::NotFound.into()))?;
         TensorBoard::over(LogFile::append(&path)?)
     }
@@ -133,6 +132,15 @@ impl Sink for TensorBoard {
     fn is_vital(&self) -> bool {
         false
     }
+}
+
+/// What TensorBoard knows event files by.
+const EVENT_FILE: &str = "events.out.tfevents.";
+
+/// Whether it is the name of an event file that was made here, with three numbers; in those of other programs stands the machine's name.
+pub(crate) fn is_event_file(name: &str) -> bool {
+    let numbers = name.strip_prefix(EVENT_FILE).map(|rest| rest.split('.').map(str::parse::<u64>));
+    numbers.is_some_and(|numbers| numbers.clone().count() == 3 && numbers.flatten().count() == 3)
 }
 
 fn seconds_since_1970() -> f64 {

@@ -101,6 +101,9 @@ impl Trainer {
     /// Lets the schedules of a run that goes on end with its present budget, instead of the one it began with.
     pub fn extending_schedules(mut self) -> Self {
         self.horizon = self.config.total_steps;
+        // The checkpoint is of the old end: one of the new is written before the run goes on.
+        self.keep_snapshot(None);
+        (self.written, self.is_fresh) = (None, false);
         self
     }
 

@@ -125,7 +125,9 @@ fn of_group(group: &Group) -> Option<Value> {
         for (i, at) in longest.iter().enumerate() {
             let (mean, seconds) = match curve.get(i) {
                 Some(point) => (point.mean, point.seconds),
-                None => (group.failed_counts_as()?, None),
+                None if run.has_failed() => (group.failed_counts_as()?, None),
+                // It ended early, and what it would have come to nobody knows.
+                None => return None,
             };
             let mut step = json!({"step_count": at.step, METRIC: [mean]});
             if let Some(seconds) = seconds {

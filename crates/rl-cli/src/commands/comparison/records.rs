@@ -163,8 +163,9 @@ fn is_table(path: &Path) -> bool {
 
 /// Every run of a table; of a run that is there twice the later line counts. A line that is cut off is none.
 fn read_table(path: &Path) -> Result<Vec<Record>> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(records_of(&text))
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    // A line that was cut off may end within a character.
+    Ok(records_of(&String::from_utf8_lossy(&bytes)))
 }
 
 fn records_of(text: &str) -> Vec<Record> {

@@ -1,12 +1,13 @@
 //! A grid of runs: each taken over where it is finished already, begun again where it was not, and run where it never was.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
 use rl_nn::Builders;
-use rl_train::{Checkpoint, RunDir, RunLock, Status, TrainError};
+use rl_train::{Checkpoint, RunDir, RunLock, SinkError, Status, TrainError};
 
 use super::display::Display;
 use super::records::{Record, Table, config_in, identity};
@@ -140,7 +141,7 @@ impl Grid<'_> {
         let begin = |files| {
             run(&config, self.builders, files, self.share.threads_each, display.progress(), self.stop)
         };
-        let (mut ran, mut other) = (begin(files), None);
+        let (mut ran, mut other, mut _held_beside) = (begin(files), None, None);
         if let (Files::Resumed { .. }, Err(error)) = (files, &ran.ended)
             && is_unusable(error)
         {
@@ -149,6 +150,7 @@ impl Grid<'_> {
             let (env, name) = (&config.env.id, config.name());
             ran = match RunDir::create(self.out, env, &name, job.seed) {
                 Ok(beside) => {
+                    _held_beside = beside.lock();
                     let ran = begin(Files::New(&beside));
                     other = Some(beside);
                     ran
@@ -199,7 +201,10 @@ impl Grid<'_> {
             let known = table.find(&values).filter(|r| !self.fresh && r.summary.status.is_done());
             return Ok(known.map_or(Place::Free(None), |record| Place::Finished(Box::new(record))));
         }
-        if let Some((dir, lock)) = unfinished.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock))) {
+        // The newest, for it was begun because an older one could not go on.
+        let newest_first = unfinished.into_iter().rev();
+        if let Some((dir, lock)) = newest_first.into_iter().find_map(|dir| dir.lock().map(|lock| (dir, lock)))
+        {
             if !Checkpoint::list(&dir)?.is_empty() {
                 return Ok(Place::Begun(dir, lock));
             }
@@ -217,10 +222,12 @@ impl Grid<'_> {
     }
 }
 
-/// Whether a run did not go on because of what its directory holds.
+/// Whether a run did not go on because of what its directory holds, or holds no longer.
 fn is_unusable(error: &anyhow::Error) -> bool {
-    let of_files = |e: &TrainError| matches!(e, TrainError::Checkpoint { .. });
-    error.chain().filter_map(|e| e.downcast_ref()).any(of_files)
+    let of_checkpoint = |e: &TrainError| matches!(e, TrainError::Checkpoint { .. });
+    let of_log =
+        |e: &SinkError| matches!(e, SinkError::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+    error.chain().any(|e| e.downcast_ref().is_some_and(of_checkpoint) || e.downcast_ref().is_some_and(of_log))
 }
 
 enum Place {
