@@ -146,7 +146,8 @@ impl TrainedPolicy {
             .map_err(|e| NnError::Saved(format!("the policy's description, {}: {}", e.path(), e.inner())))?;
         let model = spec.build_with(builders)?;
         let layout = model.layout();
-        let mut theta = Vec::with_capacity(layout.n_params());
+        // It grows with what is there, and not with what is promised.
+        let mut theta = Vec::new();
         for param in layout.params() {
             theta.extend_from_slice(archive.f32s(&format!("{POLICY}.{}", param.name), &param.shape)?);
         }
