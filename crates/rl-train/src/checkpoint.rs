@@ -136,6 +136,8 @@ impl Rescue {
         let snapshot = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(archive) = snapshot else { return Ok(()) };
         let step = archive.about.get("step").and_then(Value::as_u64).unwrap_or(0);
+        // What it says of the logs must be true whatever happens then.
+        self.dir.sync_logs();
         write(&self.dir, step, &archive, self.keep)
     }
 
