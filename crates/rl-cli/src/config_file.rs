@@ -183,9 +183,10 @@ mod tests {
         let algorithms = crate::builtin_algorithms();
         let envs = rl_env::Registry::builtin();
         fuzz("config", WORDS, |bytes| {
-            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            let Ok(text) = std::str::from_utf8(bytes) else { return false };
             let _ = values_in(text);
-            let Ok(file) = parse("a file".to_owned(), text, &algorithms) else { return };
+            let Ok(file) = parse("a file".to_owned(), text, &algorithms) else { return false };
+            let mut understood = false;
             for spec in algorithms.iter() {
                 let selected = Selected { specs: vec![spec], all: &algorithms };
                 let Ok(given) = selected.route(&file.given) else { continue };
@@ -196,8 +197,10 @@ mod tests {
                     // What can be used can be written and read again.
                     let again = parse("the same".to_owned(), &write(&run, true), &algorithms);
                     assert!(again.is_ok_and(|again| again.env.as_deref() == Some(&run.env.id)));
+                    understood = true;
                 }
             }
+            understood
         });
     }
 }
