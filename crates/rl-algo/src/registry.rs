@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{AlgoError, Algorithm, Schema, from_settings};
+use crate::{AlgoError, Algorithm, ConfigError, Schema, from_settings};
 
 /// Settings by key: numbers, strings, booleans, lists, and null for "none".
 pub type Settings = Map<String, Value>;
@@ -37,6 +37,8 @@ pub struct AlgorithmSpec {
     /// Other names of its settings: (alias, name).
     pub aliases: Vec<(&'static str, &'static str)>,
     make: Arc<Make>,
+    /// What stands in the way of every run: a default that cannot be saved.
+    fault: Option<ConfigError>,
 }
 
 impl AlgorithmSpec {
@@ -69,10 +71,15 @@ impl AlgorithmSpec {
         C: Default + Serialize + DeserializeOwned,
         A: Algorithm + 'static,
     {
+        let (schema, fault) = match Schema::derived(&C::default()) {
+            Ok(schema) => (schema, None),
+            Err(fault) => (Schema::default(), Some(fault)),
+        };
         AlgorithmSpec {
             id: id.to_owned(),
             about: about.to_owned(),
-            schema: Schema::derived(&C::default()),
+            schema,
+            fault,
             aliases: Vec::new(),
             make: Arc::new(move |settings| Ok(Box::new(make(from_settings(settings)?)?))),
         }
@@ -88,14 +95,19 @@ impl AlgorithmSpec {
         AlgorithmSpec { schema, ..self }
     }
 
-    /// Makes the algorithm.
+    /// Makes the algorithm. A setting that is missing has the schema's default.
     ///
     /// # Errors
     ///
-    /// [`crate::ConfigError`] for a setting that cannot be used.
+    /// [`crate::ConfigError`] for a setting that cannot be used, and for one whose default cannot be saved: every run by name leaves its settings.
     pub fn make(&self, settings: &Settings) -> Result<Box<dyn Algorithm>, AlgoError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone().into());
+        }
         self.schema.check(settings)?;
-        (self.make)(settings)
+        let mut all = self.schema.defaults();
+        all.extend(settings.iter().map(|(key, value)| (key.clone(), value.clone())));
+        (self.make)(&all)
     }
 }
 

@@ -100,7 +100,7 @@ impl PpoConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         self.check()?;
         // Settings hold no NaN: it would pass for none.
-        let clip_range_vf = self.clip_range_vf.map_or(1.0, |clip| clip.initial());
+        let clip_range_vf = self.clip_range_vf.as_ref().map_or(1.0, Schedule::initial);
         check_setting(
             "clip_range_vf",
             clip_range_vf,
@@ -115,7 +115,7 @@ impl PpoConfig {
     pub fn loss(&self, progress_remaining: f64) -> LossConfig {
         LossConfig {
             clip_range: self.clip_range.at(progress_remaining),
-            clip_range_vf: self.clip_range_vf.map(|clip| clip.at(progress_remaining)),
+            clip_range_vf: self.clip_range_vf.as_ref().map(|clip| clip.at(progress_remaining)),
             ent_coef: self.ent_coef,
             vf_coef: self.vf_coef,
             normalize_advantage: self.normalize_advantage,
