@@ -64,7 +64,7 @@ impl RunConfig {
         preset: Option<&str>,
         given: Vec<Given>,
     ) -> Result<Self> {
-        let (preset, tuned) = presets::find(preset, &algo.id, &env.id)?;
+        let (preset, tuned) = presets::find(preset, &algo.id, env)?;
         let source = Source::Preset(preset.to_owned());
         let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
         let mut registry = rl_algo::AlgorithmRegistry::new();

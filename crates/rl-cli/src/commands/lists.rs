@@ -61,8 +61,9 @@ pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
     for p in named::all()? {
         let settings: Vec<String> =
             p.settings.iter().map(|(key, value)| format!("{key}={value}").replace('"', "")).collect();
-        documents.push(json!({"preset": p.name, "algo": p.algo, "env": p.env, "settings": p.settings}));
-        rows.push(vec![p.name.to_owned(), p.algo, p.env, settings.join(" ")]);
+        let scope = p.scope.to_string();
+        documents.push(json!({"preset": p.name, "algo": p.algo, "env": scope, "settings": p.settings}));
+        rows.push(vec![p.name.to_owned(), p.algo, scope, settings.join(" ")]);
     }
     for spec in known.algorithms.iter() {
         documents.push(json!({"preset": named::SB3, "algo": spec.id, "env": null, "settings": {}}));
