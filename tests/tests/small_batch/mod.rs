@@ -1,5 +1,7 @@
 //! A hundred steps of a small agent.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests")]
+
 use rand::SeedableRng;
 use rl_algo::{ActorCritic, Batch, NetConfig};
 use rl_env::{EnvRng, Registry};
@@ -7,7 +9,7 @@ use rl_nn::Shards;
 use rl_rollout::Collector;
 
 /// An agent and what it collected.
-pub fn collected(id: &str) -> (ActorCritic, Batch) {
+pub(crate) fn collected(id: &str) -> (ActorCritic, Batch) {
     let spec = Registry::builtin().get(id).unwrap().clone();
     let env = spec.make();
     let mut rng = EnvRng::seed_from_u64(0);

@@ -85,7 +85,8 @@ pub struct Schema {
 impl Schema {
     /// The settings of a struct with these defaults, which come from `source` where a setting does not say otherwise.
     pub fn of(defaults: &impl Serialize, source: &'static str, settings: Vec<Setting>) -> Self {
-        let defaults = to_settings(defaults);
+        // Where one cannot be saved, every run of the algorithm is refused by its name (`AlgorithmSpec::make`).
+        let defaults = try_to_settings(defaults).unwrap_or_default();
         let complete = |setting: Setting| {
             let default = defaults.get(&*setting.key).cloned().unwrap_or_default();
             let source = if setting.source.is_empty() { source.into() } else { setting.source };

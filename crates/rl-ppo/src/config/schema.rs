@@ -94,14 +94,14 @@ impl Config for PpoConfig {
             Setting::new(
                 "desired_kl",
                 POSITIVE_OR_NONE,
-                "Each minibatch whose exact KL is above twice this divides the learning rate by 1.5, below half multiplies it; none for never.",
+                "A minibatch of exact KL above twice this divides the learning rate by 1.5, one below half multiplies it (rsl_rl: 0.01); none for never.",
             )
             .log()
-            .from_source("legged_gym (rsl_rl): off"),
+            .from_source("Schulman et al. 2017"),
             Setting::new(
                 "normalize_advantage",
                 NORMALIZE,
-                "Whether each minibatch normalises its advantages, or the whole batch once (\"batch\": baselines, Spinning Up).",
+                "Whether each minibatch normalises its advantages, or the whole batch once (\"batch\": baselines' ppo1, Spinning Up).",
             ),
             Setting::new(
                 "recompute_advantage",
