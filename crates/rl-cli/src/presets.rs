@@ -1,6 +1,4 @@
-//! Named settings.
-
-use std::fmt;
+//! Named settings: published ones, and a program's own.
 
 use anyhow::{Context, Result, bail};
 use rl_algo::{Settings, nearest};
@@ -12,8 +10,14 @@ use crate::errors::usage;
 pub(crate) const SB3: &str = "sb3";
 /// Tuned for an environment.
 const ZOO: &str = "zoo";
+/// What stands for every environment in a preset's file.
+const ANY: &str = "*";
+/// The same for every environment with such actions.
+const CONTINUOUS: &str = "* continuous";
+const DISCRETE: &str = "* discrete";
 
-/// Every other preset, with the files that hold its settings.
+/// The built-in presets: a name, and its files. Each is a table `[ALGO."ENV"]` for every algorithm and environment, or for every environment where `*`
+/// stands for one, with actions of one kind where it is `* continuous` or `* discrete`.
 const FILES: &[(&str, &str)] = &[
     (ZOO, include_str!("../presets/zoo.toml")),
     (ZOO, include_str!("../presets/gym.toml")),
@@ -23,115 +27,152 @@ const FILES: &[(&str, &str)] = &[
     ("tianshou", include_str!("../presets/tianshou.toml")),
 ];
 
-/// Settings for one algorithm in some environments.
+/// An environment as presets see it: its name, and what stands for all of its kind, where that is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    id: &'a str,
+    kind: Option<&'static str>,
+}
+
+impl<'a> From<&'a str> for Place<'a> {
+    fn from(id: &'a str) -> Self {
+        Place { id, kind: None }
+    }
+}
+
+impl<'a> From<&'a EnvSpec> for Place<'a> {
+    fn from(env: &'a EnvSpec) -> Self {
+        let is_continuous = matches!(env.action_space, Space::Box(_));
+        Place { id: &env.id, kind: Some(if is_continuous { CONTINUOUS } else { DISCRETE }) }
+    }
+}
+
+/// Settings of one name for one algorithm, in one environment or in all.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preset {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) algo: String,
-    pub(crate) scope: Scope,
+    /// `None` for all, `* continuous` or `* discrete` for all with such actions.
+    pub(crate) env: Option<String>,
     pub(crate) settings: Settings,
 }
 
-/// In which environments a preset's settings are used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Scope {
-    /// In one.
-    Env(String),
-    /// In those with continuous actions.
-    Continuous,
-    /// In those with other actions.
-    Discrete,
-    /// In all.
-    Any,
+/// All presets but `sb3`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Presets {
+    /// A program's own, which come before the others.
+    own: Vec<Preset>,
+    builtin: Vec<Preset>,
 }
 
-impl Scope {
-    fn read(text: String) -> Self {
-        match text.as_str() {
-            "continuous" => Scope::Continuous,
-            "discrete" => Scope::Discrete,
-            "any" => Scope::Any,
-            _ => Scope::Env(text),
-        }
+impl Presets {
+    /// The built-in ones.
+    ///
+    /// # Errors
+    ///
+    /// When a file among them is none, which a test rules out.
+    pub(crate) fn builtin() -> Result<Self> {
+        let parsed = FILES.iter().map(|(name, text)| parse(name, text));
+        Ok(Presets { own: Vec::new(), builtin: parsed.collect::<Result<Vec<_>>>()?.concat() })
     }
 
-    fn holds(&self, env: &EnvSpec) -> bool {
-        let is_continuous = matches!(env.action_space, Space::Box(_));
-        match self {
-            Scope::Env(id) => *id == base(&env.id),
-            Scope::Continuous => is_continuous,
-            Scope::Discrete => !is_continuous,
-            Scope::Any => true,
+    /// Adds one of a program's own.
+    ///
+    /// # Errors
+    ///
+    /// When its name is taken, or it is there already.
+    pub(crate) fn add(&mut self, preset: Preset) -> Result<()> {
+        let Preset { name, algo, env, .. } = &preset;
+        if name == SB3 || self.builtin.iter().any(|p| p.name == *name) {
+            bail!("preset {name:?}: a built-in preset has this name");
         }
+        if name.is_empty() || name.contains([',', ':', '@', '/', ' ']) {
+            bail!("preset {name:?}: a preset's name is a word without , : @ / and spaces");
+        }
+        if self.own.iter().any(|p| (&p.name, &p.algo, &p.env) == (name, algo, env)) {
+            bail!(
+                "preset {name:?} is given twice for {algo} on {}",
+                env.as_deref().unwrap_or("every environment")
+            );
+        }
+        self.own.push(preset);
+        Ok(())
     }
-}
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Scope::Env(id) => id,
-            Scope::Continuous => "any with continuous actions",
-            Scope::Discrete => "any with discrete actions",
-            Scope::Any => "any",
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Preset> {
+        self.own.iter().chain(&self.builtin)
+    }
+
+    /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, over that what it has for those with
+    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// For an unknown name, and for one without settings for this algorithm and environment.
+    pub(crate) fn find<'a>(
+        &self,
+        name: Option<&str>,
+        algo: &str,
+        env: impl Into<Place<'a>>,
+    ) -> Result<(String, Settings)> {
+        let env = env.into();
+        let Some(name) = name else {
+            let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env.id));
+            let own = self.own.iter().find(fits).map(|p| p.name.as_str());
+            let name = own.unwrap_or(ZOO);
+            let tuned = self.settings(name, algo, env);
+            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |s| (name.to_owned(), s)));
+        };
+        if name == SB3 {
+            return Ok((SB3.to_owned(), Settings::new()));
+        }
+        if let Some(settings) = self.settings(name, algo, env) {
+            return Ok((name.to_owned(), settings));
+        }
+        let mut known: Vec<&str> = self.iter().map(|p| p.name.as_str()).chain([SB3]).collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.contains(&name) {
+            let others = known.iter().filter(|p| **p == SB3 || self.settings(p, algo, env).is_some());
+            let others = others.copied().collect::<Vec<_>>().join(", ");
+            bail!(usage(format!(
+                "preset {name:?}: it has no settings for {algo} on {}; presets that do: {others}",
+                env.id
+            )));
+        }
+        let hint = nearest(name, known.iter().copied())
+            .map(|n| format!(", did you mean {n:?}?"))
+            .unwrap_or_default();
+        bail!(usage(format!("unknown preset {name:?}{hint}; known: {}", known.join(", "))))
+    }
+
+    /// `None` where it has nothing for this algorithm and environment.
+    fn settings(&self, name: &str, algo: &str, env: Place<'_>) -> Option<Settings> {
+        let id = base(env.id);
+        let of = |wanted: Option<&str>| {
+            self.iter().find(|p| p.name == name && p.algo == algo && p.env.as_deref() == wanted)
+        };
+        let layers = [of(None), env.kind.and_then(|kind| of(Some(kind))), of(Some(&id))];
+        layers.iter().any(Option::is_some).then(|| {
+            let settings = layers.into_iter().flatten().flat_map(|preset| preset.settings.clone());
+            settings.collect()
         })
     }
 }
 
-/// All presets but `sb3`.
-pub(crate) fn all() -> Result<Vec<Preset>> {
+/// A preset's file.
+fn parse(name: &str, text: &str) -> Result<Vec<Preset>> {
     let mut presets = Vec::new();
-    for (name, text) in FILES {
-        let algos = text.parse::<toml::Table>().with_context(|| format!("the presets {name}"))?;
-        for (algo, scopes) in algos {
-            for (scope, settings) in
-                scopes.try_into::<toml::Table>().with_context(|| format!("the presets {name}"))?
-            {
-                let settings = settings
-                    .try_into()
-                    .with_context(|| format!("the preset {name} for {algo} on {scope}"))?;
-                presets.push(Preset { name, algo: algo.clone(), scope: Scope::read(scope), settings });
-            }
+    for (algo, envs) in text.parse::<toml::Table>().with_context(|| format!("preset {name}"))? {
+        for (env, settings) in envs.try_into::<toml::Table>().with_context(|| format!("preset {name}"))? {
+            let settings =
+                settings.try_into().with_context(|| format!("preset {name} for {algo} on {env}"))?;
+            let env = (env != ANY).then_some(env);
+            presets.push(Preset { name: name.to_owned(), algo: algo.clone(), env, settings });
         }
     }
     Ok(presets)
-}
-
-/// The settings of a preset, by default the best there is, with its name.
-///
-/// # Errors
-///
-/// For an unknown name, and for one without settings for this algorithm and environment.
-pub(crate) fn find(name: Option<&str>, algo: &str, env: &EnvSpec) -> Result<(&'static str, Settings)> {
-    let wanted = name.unwrap_or(ZOO);
-    let found = all()?.into_iter().find(|p| p.name == wanted && p.algo == algo && p.scope.holds(env));
-    match (name, found) {
-        (_, Some(preset)) => Ok((preset.name, preset.settings)),
-        (None | Some(SB3), None) => Ok((SB3, Settings::new())),
-        (Some(name), None) if FILES.iter().any(|(known, _)| *known == name) => {
-            let (env, algos) = (base(&env.id), of_name(name)?.join(", "));
-            bail!(usage(format!(
-                "preset {name:?}: it has no settings for {algo} on {env}, but for {algos}; \"{SB3}\" has"
-            )))
-        }
-        (Some(other), None) => {
-            let hint = nearest(other, names()).map(|n| format!(", did you mean {n:?}?")).unwrap_or_default();
-            let known = names().collect::<Vec<_>>().join(", ");
-            bail!(usage(format!("unknown preset {other:?}{hint}; known: {known}")))
-        }
-    }
-}
-
-/// The names of all presets, each once.
-fn names() -> impl Iterator<Item = &'static str> {
-    let is_first = |i: usize| FILES[..i].iter().all(|(name, _)| *name != FILES[i].0);
-    std::iter::once(SB3).chain((0..FILES.len()).filter(move |i| is_first(*i)).map(|i| FILES[i].0))
-}
-
-/// The algorithms that a preset has settings for.
-fn of_name(name: &str) -> Result<Vec<String>> {
-    let mut algos: Vec<String> = all()?.into_iter().filter(|p| p.name == name).map(|p| p.algo).collect();
-    algos.sort();
-    algos.dedup();
-    Ok(algos)
 }
 
 /// The name that settings are tuned for: without the options that an environment of Gymnasium is made with.
@@ -145,37 +186,35 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::run_config::RunConfig;
 
     #[test]
     fn every_preset_makes_a_run() {
         let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
-        let presets = all().unwrap();
-        let tuned = presets.iter().filter(|p| matches!(p.scope, Scope::Env(_))).count();
-        assert_eq!(tuned, 14 + 18);
-        for p in presets {
+        let presets = Presets::builtin().unwrap();
+        assert_eq!(presets.iter().filter(|p| p.name == ZOO).count(), 14 + 18);
+        for p in presets.iter() {
             let algo = algorithms.get(&p.algo).unwrap();
-            let ids = match &p.scope {
-                Scope::Env(id) => vec![id.as_str()],
-                Scope::Continuous => vec!["Pendulum-v1"],
-                Scope::Discrete => vec!["CartPole-v1"],
-                Scope::Any => vec!["Pendulum-v1", "CartPole-v1"],
+            let id = match p.env.as_deref() {
+                None | Some(DISCRETE) => "CartPole-v1",
+                Some(CONTINUOUS) => "Pendulum-v1",
+                Some(id) => id,
             };
-            for id in ids {
-                let env = envs.get(id).cloned().unwrap_or_else(|_| in_python(id));
-                for name in [Some(p.name), Some(SB3), None] {
-                    crate::run_config::RunConfig::resolve(algo, &env, name, Vec::new()).unwrap();
-                }
+            let env = envs.get(id).cloned().unwrap_or_else(|_| in_python(id));
+            for name in [Some(&*p.name), Some(SB3), None] {
+                RunConfig::resolve(algo, &env, &presets, name, Vec::new()).unwrap();
             }
         }
     }
 
-    /// The presets of other systems, against their sources by hand: what differs from the library's defaults.
+    /// PPO's and A2C's presets of other systems, against their sources by hand: what differs from the library's defaults.
     #[test]
-    fn presets_are_what_their_sources_say() {
+    fn ppos_presets_are_what_their_sources_say() {
         let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
+        let presets = Presets::builtin().unwrap();
         let differing = |preset: &str, algo: &str, env: &str| {
             let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
-            let of = |name| crate::run_config::RunConfig::resolve(algo, env, Some(name), Vec::new()).unwrap();
+            let of = |name| RunConfig::resolve(algo, env, &presets, Some(name), Vec::new()).unwrap();
             let (mut settings, defaults) = (of(preset).settings(), of(SB3).settings());
             settings.retain(|key, value| defaults[key] != *value);
             serde_json::Value::Object(settings)
@@ -226,18 +265,51 @@ mod tests {
 
     #[test]
     fn options_of_an_environment_change_no_preset() {
-        let hopper = in_python(r#"gym:gymnasium:Hopper-v5?{"kwargs":{"ctrl_cost_weight":0.1}}"#);
-        let (name, settings) = find(None, "trpo", &hopper).unwrap();
-        assert_eq!((name, settings["cg_iters"].as_u64()), (ZOO, Some(25)));
-        assert_eq!(find(None, "trpo", &in_python("gymvec:Hopper-v5")).unwrap().0, SB3);
+        let presets = Presets::builtin().unwrap();
+        let find = |env| presets.find(None, "trpo", env).unwrap();
+        let (name, settings) = find(r#"gym:gymnasium:Hopper-v5?{"kwargs":{"ctrl_cost_weight":0.1}}"#);
+        assert_eq!((&*name, settings["cg_iters"].as_u64()), (ZOO, Some(25)));
+        assert_eq!(find("gymvec:Hopper-v5").0, SB3);
     }
 
     #[test]
-    fn a_preset_without_settings_says_what_it_has() {
-        let env = rl_env::Registry::builtin().get("CartPole-v1").unwrap().clone();
-        let error = find(Some("tianshou"), "ppo", &env).unwrap_err().to_string();
-        assert!(error.contains("no settings for ppo on CartPole-v1, but for ppo; \"sb3\" has"), "{error}");
-        let error = find(Some("cleanr"), "ppo", &env).unwrap_err().to_string();
-        assert!(error.contains("did you mean \"cleanrl\"?; known: sb3, zoo, cleanrl, spinningup"), "{error}");
+    fn what_is_for_one_environment_lies_over_what_is_for_all() {
+        let text = "[ppo.\"*\"]\nn_steps = 8\ngamma = 0.5\n[ppo.\"CartPole-v1\"]\ngamma = 0.9";
+        let presets = Presets { own: Vec::new(), builtin: parse("wide", text).unwrap() };
+        let of = |env| presets.find(Some("wide"), "ppo", env).unwrap().1;
+        assert_eq!(json!(of("CartPole-v1")), json!({"n_steps": 8, "gamma": 0.9}));
+        assert_eq!(json!(of("Acrobot-v1")), json!({"n_steps": 8, "gamma": 0.5}));
+    }
+
+    #[test]
+    fn a_programs_own_comes_first() {
+        let own = |name: &str, env: Option<&str>| Preset {
+            name: name.to_owned(),
+            algo: "ppo".to_owned(),
+            env: env.map(str::to_owned),
+            settings: Settings::new(),
+        };
+        let mut presets = Presets::builtin().unwrap();
+        presets.add(own("mine", Some("CartPole-v1"))).unwrap();
+        let default = |algo, env| presets.find(None, algo, env).unwrap().0;
+        let of = [("ppo", "CartPole-v1"), ("trpo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("ppo", "Nim-v0")];
+        assert_eq!(of.map(|(algo, env)| default(algo, env)), ["mine", ZOO, ZOO, SB3]);
+        for (preset, reason) in [
+            (own("zoo", None), "built-in"),
+            (own("sb3", None), "built-in"),
+            (own("a b", None), "a word"),
+            (own("mine", Some("CartPole-v1")), "twice"),
+        ] {
+            assert!(presets.add(preset).unwrap_err().to_string().contains(reason), "{reason}");
+        }
+        let error = |name, env: &str| presets.find(Some(name), "ppo", env).unwrap_err().to_string();
+        assert_eq!(
+            error("mine", "Nim-v0"),
+            "preset \"mine\": it has no settings for ppo on Nim-v0; presets that do: sb3, spinningup"
+        );
+        assert_eq!(
+            error("zo", "Nim-v0"),
+            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, cleanrl, mine, sb3, spinningup, tianshou, zoo"
+        );
     }
 }
