@@ -50,10 +50,10 @@ pub(crate) struct Known {
     pub(crate) presets: Presets,
 }
 
-/// The algorithms of this workspace: `ppo` and `trpo`.
+/// The algorithms of this workspace: `a2c`, `ppo`, `ppo-kl` and `trpo`.
 pub fn builtin_algorithms() -> AlgorithmRegistry {
     let mut algorithms = AlgorithmRegistry::new();
-    for spec in [rl_ppo::spec(), rl_trpo::spec()] {
+    for spec in [rl_ppo::a2c_spec(), rl_ppo::spec(), rl_ppo::kl_penalty_spec(), rl_trpo::spec()] {
         let registered = algorithms.register(spec);
         debug_assert!(registered.is_ok(), "the built-in names differ");
     }
