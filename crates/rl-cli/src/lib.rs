@@ -133,11 +133,14 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => commands::compare(args, known, cli.json),
         Command::Eval(args) => commands::eval(args, known, cli.json),
         Command::Runs(args) => commands::runs(args, cli.json),
+        Command::Diff(args) => commands::diff(args, cli.json),
         Command::Play(args) => commands::play(args, known, cli.json),
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),
         Command::Envs(args) => commands::envs(args, known, cli.json),
         Command::Presets => commands::presets(known, cli.json),
         Command::Settings(args) => commands::settings(args, known, cli.json),
         Command::ShowConfig(args) => commands::show_config(args, known, cli.json),
+        Command::Completions(args) => commands::completions(args, cli.json),
+        Command::Man(args) => commands::man(args, cli.json),
     }
 }
