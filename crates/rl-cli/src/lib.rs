@@ -48,10 +48,10 @@ pub(crate) struct Known {
     pub(crate) builders: Builders,
 }
 
-/// The algorithms of this workspace: `ppo` and `trpo`.
+/// The algorithms of this workspace: `ppo`, `trpo` and `npg`.
 pub fn builtin_algorithms() -> AlgorithmRegistry {
     let mut algorithms = AlgorithmRegistry::new();
-    for spec in [rl_ppo::spec(), rl_trpo::spec()] {
+    for spec in [rl_ppo::spec(), rl_trpo::spec(), rl_trpo::npg_spec()] {
         let registered = algorithms.register(spec);
         debug_assert!(registered.is_ok(), "the built-in names differ");
     }

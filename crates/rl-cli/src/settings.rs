@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn fuzz_setting() {
-        let specs = [rl_ppo::spec(), rl_trpo::spec()];
+        let specs = [rl_ppo::spec(), rl_trpo::spec(), rl_trpo::npg_spec()];
         let keys: Vec<String> = specs.iter().flat_map(keys).collect();
         let words = [
             "lin_", "none", "never", "true", "[", "]", "{", "}", "=", ",", "pi", "vf", "64", "1e-3", "-",
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn no_key_stands_twice() {
-        for spec in [rl_ppo::spec(), rl_trpo::spec()] {
+        for spec in [rl_ppo::spec(), rl_trpo::spec(), rl_trpo::npg_spec()] {
             let mut keys = keys(&spec);
             let all = keys.len();
             keys.sort();
