@@ -32,7 +32,11 @@ impl Comparison {
         }
         fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
         let suffixes = std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
-        let free = |suffix: &String| !out.join(format!("{stem}{suffix}.json")).exists();
+        let all = |suffix: &str| {
+            let tables = files.iter().map(|(name, _)| out.join(format!("{stem}{suffix}-{name}")));
+            tables.chain([out.join(format!("{stem}{suffix}.json"))]).collect::<Vec<_>>()
+        };
+        let free = |suffix: &String| !all(suffix).iter().any(|path| path.exists());
         let suffix = suffixes.into_iter().find(free).context("no name is free for compare.json")?;
         let first = out.join(format!("{stem}{suffix}.json"));
         write_new(&first, document.as_bytes())?;
