@@ -1,6 +1,6 @@
 //! TRPO's settings.
 
-use rl_algo::{Bounds, Config, ConfigError, CriticFit, Kind, Schema, Setting};
+use rl_algo::{Bounds, Config, ConfigError, CriticFit, Kind, Schema, Setting, check_setting};
 use rl_optim::{CgParams, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -17,9 +17,12 @@ pub struct TrpoConfig {
     /// How the divergence of a multi-dimensional action becomes one number.
     pub kl_reduction: KlReduction,
     /// Weight of the entropy bonus.
-    pub ent_coef: f64,
+    pub ent_coef: Schedule,
     /// Whether advantages are normalised over the batch.
     pub normalize_advantage: bool,
+    /// The share `std(A) / rms(R)` of the returns in the advantages below which the step is shorter than the trust region, in proportion to it; `None` for
+    /// full steps however little there is left to learn.
+    pub advantage_std_floor: Option<f64>,
     /// The most iterations of conjugate gradient.
     pub cg_iters: usize,
     /// λ of `F + λI`.
@@ -54,8 +57,9 @@ impl Default for TrpoConfig {
             max_kl: Schedule::Constant(0.01),
             kl_direction: KlDirection::OldNew,
             kl_reduction: KlReduction::Sum,
-            ent_coef: 0.0,
+            ent_coef: Schedule::Constant(0.0),
             normalize_advantage: true,
+            advantage_std_floor: None,
             cg_iters: 15,
             cg_damping: 0.1,
             cg_atol: Some(1e-5),
@@ -101,8 +105,19 @@ impl Config for TrpoConfig {
                 "How the KL of a multi-dimensional action becomes one number.",
             )
             .from_source("Schulman et al. 2015"),
-            Setting::new("ent_coef", NON_NEGATIVE, "Weight of the entropy bonus in the objective."),
+            Setting::new(
+                "ent_coef",
+                Kind::Schedule(Bounds::NON_NEGATIVE),
+                "Weight of the entropy bonus in the objective.",
+            ),
             Setting::new("normalize_advantage", Kind::Bool, "Whether each batch normalises its advantages."),
+            Setting::new(
+                "advantage_std_floor",
+                Kind::OneOf(&[POSITIVE, Kind::None]),
+                "The advantages' spread, as a share of the returns' size, below which steps become shorter; none for full steps always.",
+            )
+            .log()
+            .from_source("ours"),
             Setting::new("cg_iters", COUNT, "The most iterations of conjugate gradient."),
             Setting::new("cg_damping", NON_NEGATIVE, "What is added to the Fisher matrix's diagonal.").log(),
             Setting::new(
@@ -176,17 +191,29 @@ impl TrpoConfig {
     ///
     /// [`ConfigError`] with the first that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        self.check()
+        self.check()?;
+        // Settings take a NaN for none.
+        for (key, value) in [
+            ("advantage_std_floor", self.advantage_std_floor),
+            ("cg_atol", self.cg_atol),
+            ("cg_rtol", self.cg_rtol),
+            ("clip_range_vf", self.clip_range_vf.as_ref().map(|range| range.at(1.0))),
+        ] {
+            let value = value.unwrap_or(1.0);
+            check_setting(key, value, "a number, or none", value.is_finite())?;
+        }
+        Ok(())
     }
 
     /// What a step depends on where `progress_remaining` (1 at the start, 0 at the end) is left.
     pub fn step(&self, progress_remaining: f64) -> StepConfig {
-        let off = f64::INFINITY;
+        // Without any limit it goes on to the last iteration.
+        let off = if self.cg_atol.is_none() && self.cg_rtol.is_none() { 0.0 } else { f64::INFINITY };
         StepConfig {
             max_kl: self.max_kl.at(progress_remaining),
             kl_direction: self.kl_direction,
             kl_reduction: self.kl_reduction,
-            ent_coef: self.ent_coef,
+            ent_coef: self.ent_coef.at(progress_remaining),
             cg: CgParams {
                 max_iters: self.cg_iters,
                 atol: self.cg_atol.unwrap_or(off),
@@ -237,10 +264,13 @@ mod tests {
         let valid = TrpoConfig::default;
         for (key, config) in [
             ("max_kl", TrpoConfig { max_kl: 0.0.into(), ..valid() }),
-            ("ent_coef", TrpoConfig { ent_coef: -0.1, ..valid() }),
+            ("ent_coef", TrpoConfig { ent_coef: (-0.1).into(), ..valid() }),
+            ("advantage_std_floor", TrpoConfig { advantage_std_floor: Some(0.0), ..valid() }),
             ("cg_iters", TrpoConfig { cg_iters: 0, ..valid() }),
             ("cg_damping", TrpoConfig { cg_damping: -1.0, ..valid() }),
             ("cg_atol", TrpoConfig { cg_atol: Some(-1.0), ..valid() }),
+            ("cg_atol", TrpoConfig { cg_atol: Some(f64::NAN), ..valid() }),
+            ("clip_range_vf", TrpoConfig { clip_range_vf: Some(f64::NAN.into()), ..valid() }),
             ("cg_rtol", TrpoConfig { cg_rtol: Some(-1.0), ..valid() }),
             ("fisher_fraction", TrpoConfig { fisher_fraction: 0.0, ..valid() }),
             ("fisher_fraction", TrpoConfig { fisher_fraction: 1.1, ..valid() }),
@@ -263,15 +293,18 @@ mod tests {
         let config = TrpoConfig {
             max_kl: Schedule::Linear(0.02),
             learning_rate: Schedule::Linear(0.1),
+            ent_coef: Schedule::Linear(0.01),
             clip_range_vf: Some(Schedule::Linear(0.4)),
             cg_rtol: None,
             ..TrpoConfig::default()
         };
         let (step, fit) = (config.step(0.25), config.critic(0.25));
         assert_eq!(
-            (step.max_kl, fit.learning_rate, fit.clip_range),
-            (0.02 * 0.25, 0.1 * 0.25, Some(0.4 * 0.25))
+            (step.max_kl, step.ent_coef, fit.learning_rate, fit.clip_range),
+            (0.02 * 0.25, 0.01 * 0.25, 0.1 * 0.25, Some(0.4 * 0.25))
         );
         assert_eq!((step.cg.atol, step.cg.rtol), (1e-5, f64::INFINITY));
+        let never = TrpoConfig { cg_atol: None, ..config }.step(1.0).cg;
+        assert_eq!((never.atol, never.rtol), (0.0, 0.0), "no tolerance at all is never met");
     }
 }

@@ -26,9 +26,12 @@ pub struct NpgConfig {
     /// How the divergence of a multi-dimensional action becomes one number.
     pub kl_reduction: KlReduction,
     /// Weight of the entropy bonus.
-    pub ent_coef: f64,
+    pub ent_coef: Schedule,
     /// Whether advantages are normalised over the batch.
     pub normalize_advantage: bool,
+    /// The share `std(A) / rms(R)` of the returns in the advantages below which the step is shorter than the trust region, in proportion to it; `None` for
+    /// full steps however little there is left to learn.
+    pub advantage_std_floor: Option<f64>,
     /// The most iterations of conjugate gradient.
     pub cg_iters: usize,
     /// λ of `F + λI`.
@@ -58,6 +61,7 @@ impl Default for NpgConfig {
             kl_reduction,
             ent_coef,
             normalize_advantage,
+            advantage_std_floor,
             cg_iters,
             cg_damping,
             cg_atol,
@@ -75,6 +79,7 @@ impl Default for NpgConfig {
             kl_reduction,
             ent_coef,
             normalize_advantage,
+            advantage_std_floor,
             cg_iters,
             cg_damping,
             cg_atol,
@@ -97,6 +102,7 @@ impl From<NpgConfig> for TrpoConfig {
             kl_reduction: npg.kl_reduction,
             ent_coef: npg.ent_coef,
             normalize_advantage: npg.normalize_advantage,
+            advantage_std_floor: npg.advantage_std_floor,
             cg_iters: npg.cg_iters,
             cg_damping: npg.cg_damping,
             cg_atol: npg.cg_atol,
@@ -180,8 +186,9 @@ mod tests {
         let npg = NpgConfig {
             max_kl: 0.02.into(),
             kl_reduction: KlReduction::MeanPerDim,
-            ent_coef: 0.1,
+            ent_coef: 0.1.into(),
             normalize_advantage: false,
+            advantage_std_floor: Some(0.1),
             cg_iters: 3,
             cg_damping: 0.5,
             cg_atol: None,

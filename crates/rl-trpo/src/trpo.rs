@@ -1,11 +1,14 @@
 //! TRPO as an algorithm.
 //!
 //! ```text
-//! 1. A ← (A − mean A) / (std A + 1e-8)
+//! 1. A ← (A − mean A) / (std A + 1e-8); where `std A` is below a floor f·rms(R), δ ← δ (std A / (f·rms(R)))²
 //! 2. the policy takes one trust-region step on the whole batch     ┐ independent given A and the returns:
 //! 3. the critic is fitted to the returns by regression             ┘ side by side
 //! 4. what is not finite afterwards is undone as a whole
 //! ```
+//!
+//! The length of a trust-region step does not depend on the scale of A, so a batch whose advantages are nothing but the critic's last errors moves the policy
+//! as far as any other. The floor of 1, which is off by default, makes such steps shorter: as much shorter as the advantages are smaller than the floor.
 //!
 //! A trunk that both share is the policy's: the step of 2 moves it. The fit of 3 follows then, on the features that the trunk gives afterwards, and moves
 //! what only values depend on, so that the trust region holds for the update as a whole.
@@ -77,14 +80,16 @@ impl Algorithm for Trpo {
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
         let before = (agent.theta().to_vec(), self.adam.clone());
-        let (config, fit) =
-            (self.step_config(ctx.progress_remaining), self.config.critic(ctx.progress_remaining));
+        let mut config = self.step_config(ctx.progress_remaining);
+        let fit = self.config.critic(ctx.progress_remaining);
 
         // 1
         let mut advantages = batch.advantages.clone();
         if self.config.normalize_advantage {
             rl_gae::normalize(&mut advantages);
         }
+        let shortened = self.shortened(batch);
+        config.max_kl *= shortened * shortened;
         let policy_batch = batch.policy_batch(agent, &advantages)?;
 
         // 2, 3
@@ -101,6 +106,9 @@ impl Algorithm for Trpo {
         }
         let mut report = report(&step);
         report.extra.push(("critic_rejected", if critic.finite { 0.0 } else { 1.0 }));
+        if self.config.advantage_std_floor.is_some() {
+            report.extra.push(("max_kl", config.max_kl));
+        }
         report.value_loss = Some(critic.value_loss);
         report.learning_rate = Some(fit.learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
@@ -136,6 +144,14 @@ impl Algorithm for Trpo {
 }
 
 impl Trpo {
+    /// By how much the floor of step 1 shortens the policy's step: 1 for not at all.
+    fn shortened(&self, batch: &Batch) -> f64 {
+        let Some(floor) = self.config.advantage_std_floor else { return 1.0 };
+        let share = rl_gae::advantage_share(&batch.advantages, &batch.returns);
+        // What is not finite is the step's to refuse.
+        share.map_or(1.0, |share| (share / floor).min(1.0))
+    }
+
     /// Steps 2 and 3: on two threads, or one after the other where a trunk is shared.
     fn step_and_fit(
         &mut self,
