@@ -33,7 +33,7 @@ fn main() -> anyhow::Result<()> {
     let policy = PolicyModel::new(Arc::new(actor), Arc::new(Categorical { n: 2 }))?;
     let mut adam = Adam::new(critic_theta.len(), AdamParams::default());
 
-    let config = TrpoConfig { max_kl: 0.01, cg_iters: 10, cg_damping: 0.01, ..TrpoConfig::default() };
+    let config = TrpoConfig { cg_iters: 10, cg_damping: 0.01, ..TrpoConfig::default() }.step(1.0);
     let mut rollout = Rollout::new(policy.distribution.new_actions());
     let (mut shards, mut episodes) = (Shards::new(), Vec::new());
     for update in 1..=60 {

@@ -52,11 +52,20 @@ impl Algorithm for Reinforce {
         pi.pull_back(&dy, &dglobals, &mut grad)?;
         self.policy_adam.step(theta, &grad, self.learning_rate)?;
 
-        let fit = CriticFit { learning_rate: 1e-3, n_epochs: 10, batch_size: 128 };
+        let fit = CriticFit { learning_rate: 1e-3, n_epochs: 10, batch_size: Some(128), clip_range: None };
         let (x, adam) = (policy_batch.observations, &mut self.critic_adam);
         let shards = &mut self.shards;
-        let fitted =
-            fit_critic(ctx.reducer, critic, critic_theta, x, &batch.returns, &fit, adam, ctx.rng, shards)?;
+        let fitted = fit_critic(
+            ctx.reducer,
+            critic,
+            critic_theta,
+            x,
+            batch.critic_targets(),
+            &fit,
+            adam,
+            ctx.rng,
+            shards,
+        )?;
         Ok(Report {
             value_loss: Some(fitted.value_loss),
             grad_norm: Some(vector::norm(&grad)),

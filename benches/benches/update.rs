@@ -149,7 +149,7 @@ fn solve(c: &mut Criterion) {
         let mut pi =
             LinearizedPolicy::new(agent.policy(), agent.policy_theta(), states, &mut shards).unwrap();
         let mut fisher = pi.fisher(1.0);
-        let params = CgParams { max_iters: 15, tolerance: 0.0 };
+        let params = CgParams { max_iters: 15, atol: 0.0, ..CgParams::default() };
         bench_in_pool(c, "conjugate_gradient_2048", threads, |iters| {
             let mut damped = Damped { operator: &mut fisher, damping: 0.1 };
             (0..iters).for_each(|_| {
@@ -163,7 +163,7 @@ fn trpo_step(c: &mut Criterion) {
     for threads in [1, 2] {
         let agent = agent(64);
         let samples = Samples::new(2048);
-        let (batch, config) = (samples.policy_batch(), TrpoConfig::default());
+        let (batch, config) = (samples.policy_batch(), TrpoConfig::default().step(1.0));
         let mut shards = Shards::new();
         bench_in_pool(c, "trpo_step_2048", threads, |iters| {
             for _ in 0..iters {

@@ -22,7 +22,7 @@ fn env(id: &str) -> EnvSpec {
 
 fn algorithms() -> Vec<(&'static str, Box<dyn Algorithm>)> {
     let ppo = PpoConfig { n_epochs: 2, ..PpoConfig::default() };
-    let trpo = TrpoConfig { batch_size: 64, n_critic_updates: 2, ..TrpoConfig::default() };
+    let trpo = TrpoConfig { batch_size: Some(64), n_critic_updates: 2, ..TrpoConfig::default() };
     vec![("ppo", Box::new(Ppo::new(ppo).unwrap())), ("trpo", Box::new(Trpo::new(trpo).unwrap()))]
 }
 

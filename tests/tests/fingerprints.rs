@@ -246,7 +246,7 @@ fn runs() -> Vec<Run> {
         for ppo in [true, false] {
             let algorithm = |batch_size| match ppo {
                 true => Choice::Ppo(Box::new(PpoConfig { batch_size, ..PpoConfig::default() })),
-                false => Choice::Trpo(TrpoConfig { batch_size, ..TrpoConfig::default() }),
+                false => Choice::Trpo(TrpoConfig { batch_size: Some(batch_size), ..TrpoConfig::default() }),
             };
             let run = |what, batch_size, net: NetConfig, train| Run {
                 algorithm: algorithm(batch_size),
@@ -312,7 +312,11 @@ fn runs() -> Vec<Run> {
         }
     }
     runs.push(Run {
-        algorithm: Choice::Trpo(TrpoConfig { accept_ratio: 0.1, max_kl: 0.05, ..TrpoConfig::default() }),
+        algorithm: Choice::Trpo(TrpoConfig {
+            accept_ratio: 0.1,
+            max_kl: 0.05.into(),
+            ..TrpoConfig::default()
+        }),
         env: "MountainCarContinuous-v0",
         what: "a wide trust region, normalised",
         net: NetConfig { ortho_init: false, log_std_init: -0.5, ..NetConfig::default() },

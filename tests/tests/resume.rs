@@ -71,7 +71,7 @@ impl Case {
 
     fn algorithm(&self) -> Box<dyn Algorithm> {
         if self.trpo {
-            let config = TrpoConfig { batch_size: 64, n_critic_updates: 2, ..TrpoConfig::default() };
+            let config = TrpoConfig { batch_size: Some(64), n_critic_updates: 2, ..TrpoConfig::default() };
             return Box::new(Trpo::new(config).unwrap());
         }
         Box::new(Ppo::new(PpoConfig { n_epochs: 2, ent_coef: 0.01.into(), ..PpoConfig::default() }).unwrap())

@@ -170,7 +170,7 @@ fn fisher_operators_are_hessians() {
 fn the_trust_region_holds_for_the_whole_update() {
     for (id, net) in agents() {
         let (mut agent, mut batch, mut collector) = collected(id, &net, 7);
-        let config = TrpoConfig { batch_size: 32, n_critic_updates: 3, ..TrpoConfig::default() };
+        let config = TrpoConfig { batch_size: Some(32), n_critic_updates: 3, ..TrpoConfig::default() };
         let (mut trpo, mut rng, mut applied) = (Trpo::new(config).unwrap(), stream(1, "update", 0), 0);
         for _ in 0..12 {
             let (before, critic) = (agent.policy_theta().to_vec(), agent.critic_theta().to_vec());

@@ -4,7 +4,7 @@ use rl_gae::{Trajectories, gae};
 use rl_nn::{ActionsRef, NnError, Shards, States};
 use rl_rollout::{Rollout, keep};
 
-use crate::{ActorCritic, AlgoError};
+use crate::{ActorCritic, AlgoError, CriticTargets};
 
 /// A rollout with values, advantages and returns. It keeps its `[T, N]` shape, but for rows that are no transitions
 /// ([`Rollout::valid`]), which are left out once the advantages are estimated.
@@ -141,6 +141,11 @@ impl Batch {
         }
         self.rollout.valid = valid;
         self.rollout.keep_transitions();
+    }
+
+    /// What the critic is fitted to.
+    pub fn critic_targets(&self) -> CriticTargets<'_> {
+        CriticTargets { returns: &self.returns, old_values: &self.values }
     }
 
     /// What a policy step needs of the batch, with the advantages given (normalised or not).

@@ -27,7 +27,7 @@ mod state;
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
 pub use algorithm::{Algorithm, UpdateContext};
 pub use batch::{Batch, PolicyBatch};
-pub use critic::{CriticFit, CriticReport, fit_critic};
+pub use critic::{CriticFit, CriticReport, CriticTargets, fit_critic};
 pub use design::{Design, bounding_for, design, distribution_for};
 pub use diagnostics::{PolicyChange, policy_change};
 pub use error::{AlgoError, ConfigError, check_setting};

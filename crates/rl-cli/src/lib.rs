@@ -50,10 +50,11 @@ pub(crate) struct Known {
     pub(crate) presets: Presets,
 }
 
-/// The algorithms of this workspace: `a2c`, `ppo`, `ppo-kl` and `trpo`.
+/// The algorithms of this workspace: `a2c`, `npg`, `ppo`, `ppo-kl` and `trpo`.
 pub fn builtin_algorithms() -> AlgorithmRegistry {
     let mut algorithms = AlgorithmRegistry::new();
-    for spec in [rl_ppo::a2c_spec(), rl_ppo::spec(), rl_ppo::kl_penalty_spec(), rl_trpo::spec()] {
+    let of_ppo = [rl_ppo::a2c_spec(), rl_ppo::spec(), rl_ppo::kl_penalty_spec()];
+    for spec in of_ppo.into_iter().chain([rl_trpo::spec(), rl_trpo::npg_spec()]) {
         let registered = algorithms.register(spec);
         debug_assert!(registered.is_ok(), "the built-in names differ");
     }

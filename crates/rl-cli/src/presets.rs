@@ -25,6 +25,8 @@ const FILES: &[(&str, &str)] = &[
     ("spinningup", include_str!("../presets/spinningup.toml")),
     ("baselines", include_str!("../presets/baselines.toml")),
     ("tianshou", include_str!("../presets/tianshou.toml")),
+    ("paper", include_str!("../presets/paper.toml")),
+    ("seed-demo", include_str!("../presets/seed-demo.toml")),
 ];
 
 /// An environment as presets see it: its name, and what stands for all of its kind, where that is known.
@@ -192,7 +194,7 @@ mod tests {
     fn every_preset_makes_a_run() {
         let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
         let presets = Presets::builtin().unwrap();
-        assert_eq!(presets.iter().filter(|p| p.name == ZOO).count(), 14 + 18);
+        assert_eq!(presets.iter().filter(|p| p.name == ZOO).count(), 16 + 18);
         for p in presets.iter() {
             let algo = algorithms.get(&p.algo).unwrap();
             let id = match p.env.as_deref() {
@@ -253,6 +255,53 @@ mod tests {
         }
     }
 
+    /// What the sources say, setting by setting: a run has it, whatever the library's defaults become.
+    #[test]
+    fn presets_of_trpo_are_those_of_their_sources() {
+        let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
+        let presets = Presets::builtin().unwrap();
+        let run = |algo: &str, env: &str, name: Option<&str>| {
+            let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
+            json!(RunConfig::resolve(algo, env, &presets, name, Vec::new()).unwrap().settings())
+        };
+        let of = |algo: &str, env: &str, name: &str, keys: &[&str]| -> serde_json::Value {
+            let run = run(algo, env, Some(name));
+            keys.iter().map(|key| run[*key].clone()).collect()
+        };
+        let step = ["n_steps", "gae_lambda", "max_kl", "cg_iters", "cg_damping", "fisher_fraction"];
+        let critic = ["n_critic_updates", "batch_size", "learning_rate", "adam_eps", "net_arch"];
+        for (name, expected) in [
+            ("spinningup", json!([4000, 0.97, 0.01, 10, 0.1, 1.0])),
+            ("baselines", json!([1024, 0.98, 0.01, 10, 0.1, 0.2])),
+            ("tianshou", json!([64, 0.95, 0.01, 10, 0.1, 1.0])),
+            ("paper", json!([50_000, 1.0, 0.01, 10, 0.0, 0.1])),
+        ] {
+            assert_eq!(of("trpo", "Pendulum-v1", name, &step), expected, "{name}");
+        }
+        for (name, expected) in [
+            ("spinningup", json!([80, null, 0.001, 1e-8, [64, 64]])),
+            ("baselines", json!([5, 64, 0.001, 1e-8, [32, 32]])),
+            ("tianshou", json!([20, null, "lin_0.001", 1e-8, [64, 64]])),
+            ("paper", json!([0, 128, 0.001, 1e-5, [30]])),
+        ] {
+            assert_eq!(of("trpo", "Pendulum-v1", name, &critic), expected, "{name}");
+        }
+        let search = ["backtrack_coeff", "backtrack_iters", "accept_ratio"];
+        for (name, coeff) in [("spinningup", 0.8), ("baselines", 0.5), ("tianshou", 0.8), ("paper", 0.5)] {
+            assert_eq!(of("trpo", "Pendulum-v1", name, &search), json!([coeff, 10, 0.0]), "{name}");
+        }
+        assert_eq!(of("trpo", "CartPole-v0", "seed-demo", &step), json!([null, 0.0, 0.0005, 10, 0.0, 1.0]));
+        assert_eq!(of("trpo", "CartPole-v0", "seed-demo", &critic), json!([1, null, 0.045, 1e-8, [128]]));
+        assert_eq!(of("trpo", "CartPole-v0", "seed-demo", &["n_episodes", "gamma"]), json!([1, 0.98]));
+        // The late drift is answered where somebody asks for it, and not in the published settings.
+        for env in ["CartPole-v1", "Pendulum-v1"] {
+            for (name, algo) in [(ZOO, "trpo"), (SB3, "trpo"), (ZOO, "npg"), (SB3, "npg")] {
+                assert_eq!(of(algo, env, name, &["advantage_std_floor"]), json!([null]), "{name}");
+            }
+            assert_eq!(run("npg", env, None)["n_steps"], run("trpo", env, None)["n_steps"]);
+        }
+    }
+
     /// An environment of Gymnasium as far as planning a run looks at it: its name and the kind of its spaces.
     fn in_python(id: &str) -> EnvSpec {
         let actions = match id {
@@ -309,7 +358,7 @@ mod tests {
         );
         assert_eq!(
             error("zo", "Nim-v0"),
-            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, cleanrl, mine, sb3, spinningup, tianshou, zoo"
+            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, cleanrl, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
         );
     }
 }

@@ -20,7 +20,7 @@ mod trajectories;
 pub use advantages::{gae, td_errors};
 pub use error::GaeError;
 pub use returns::{discounted_returns, lambda_returns};
-pub use statistics::{explained_variance, normalize};
+pub use statistics::{advantage_share, explained_variance, normalize};
 pub use trajectories::Trajectories;
 
 #[cfg(test)]

@@ -27,14 +27,43 @@ use crate::trajectories::{from_f64, to_f64};
 /// assert_eq!(one, [0.0]);
 /// ```
 pub fn normalize<F: Float>(advantages: &mut [F]) {
-    let n = advantages.len();
-    let mean = sum(advantages, |x| x) / n as f64;
-    let squares = sum(advantages, |x| (x - mean) * (x - mean));
-    let std = if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 };
+    let (mean, std) = mean_and_std(advantages);
     let scale = 1.0 / (std + 1e-8);
     for x in advantages {
         *x = from_f64((to_f64(*x) - mean) * scale);
     }
+}
+
+/// How much of the returns is left in the advantages: `std(A) / rms(R)`, with the `n − 1` standard deviation and `rms(R) = √mean(R²)`.
+///
+/// It falls from about 1 to 0 as the critic comes to explain the returns, and does not depend on the unit of rewards; a constant that every reward has
+/// besides lowers it. `None` where it is undefined, because all returns are 0 or there are none.
+///
+/// # Shapes
+///
+/// Both have the same length, in any order.
+///
+/// # Example
+///
+/// `std = √((1 + 0 + 1) / 2) = 1`, `rms = √((16 + 16 + 16) / 3) = 4`:
+///
+/// ```
+/// assert_eq!(rl_gae::advantage_share(&[-1.0, 0.0, 1.0], &[4.0, -4.0, 4.0]), Some(0.25));
+/// assert_eq!(rl_gae::advantage_share(&[0.0], &[0.0]), None);
+/// ```
+#[must_use]
+pub fn advantage_share<F: Float>(advantages: &[F], returns: &[F]) -> Option<f64> {
+    let rms = (sum(returns, |r| r * r) / returns.len() as f64).sqrt();
+    // NaN passes, and shows.
+    (rms > 0.0 || (rms.is_nan() && !returns.is_empty())).then(|| mean_and_std(advantages).1 / rms)
+}
+
+/// The mean and the `n − 1` standard deviation, which is 0 for a single element.
+fn mean_and_std<F: Float>(x: &[F]) -> (f64, f64) {
+    let n = x.len();
+    let mean = sum(x, |x| x) / n as f64;
+    let squares = sum(x, |x| (x - mean) * (x - mean));
+    (mean, if n > 1 { (squares / (n - 1) as f64).sqrt() } else { 0.0 })
 }
 
 /// `Σ term(x)`, in eight partial sums: an addition takes longer than the time until the next could begin.

@@ -7,21 +7,26 @@ use crate::error::{check_len, check_range};
 use crate::vector::{axpy, dot, norm};
 use crate::{LinearOperator, OptimError};
 
-/// When [`conjugate_gradient`] stops.
+/// When [`conjugate_gradient`] stops: after so many iterations, or once `‖r‖ < atol` and `‖r‖ < rtol · ‖b‖`.
+///
+/// Both must hold, so that neither a small nor a large right-hand side is called solved too early: `atol` alone is met at once by a `b` shorter
+/// than it, `rtol` alone is more than anybody needs of a long one. One of them is switched off by `f64::INFINITY`.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CgParams {
     /// The most iterations, each of which costs one product.
     pub max_iters: usize,
-    /// Converged once `‖r‖²` is below this; absolute, tested after each iteration.
-    pub tolerance: f64,
+    /// What the residual's norm `‖r‖` must be below, tested after each iteration.
+    pub atol: f64,
+    /// What share of `‖b‖` it must be below as well.
+    pub rtol: f64,
 }
 
 impl Default for CgParams {
-    /// 10 iterations and 1e-10, as in Schulman et al., "Trust Region Policy Optimization", 2015, appendix C.1, and
-    /// OpenAI Baselines' `cg`.
+    /// 10 iterations and `atol` 1e-5, as in Schulman et al., "Trust Region Policy Optimization", 2015, appendix C.1, and OpenAI Baselines' `cg`
+    /// (which tests `‖r‖² < 1e-10`). `rtol` 0.01 is ours, and counts for right-hand sides shorter than 1e-3 only.
     fn default() -> Self {
-        Self { max_iters: 10, tolerance: 1e-10 }
+        Self { max_iters: 10, atol: 1e-5, rtol: 1e-2 }
     }
 }
 
@@ -29,7 +34,7 @@ impl Default for CgParams {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CgStop {
-    /// The residual is below the tolerance, or the right-hand side is zero.
+    /// The residual is below both tolerances, or the right-hand side is zero.
     Converged,
     /// All iterations were used; what a truncated solve is meant to do.
     MaxIters,
@@ -122,7 +127,8 @@ pub fn conjugate_gradient<F: Real>(
 ) -> Result<CgInfo, OptimError> {
     check_len("b", b.len(), a.dim())?;
     check_len("x", x.len(), a.dim())?;
-    check_range("tolerance", params.tolerance, "a number of at least 0", params.tolerance >= 0.0)?;
+    check_range("atol", params.atol, "a number of at least 0", params.atol >= 0.0)?;
+    check_range("rtol", params.rtol, "a number of at least 0", params.rtol >= 0.0)?;
 
     x.fill(F::zero());
     let CgWorkspace { r, p, ap } = ws;
@@ -133,6 +139,7 @@ pub fn conjugate_gradient<F: Real>(
 
     let mut rr = dot(r, r);
     let rhs_norm = rr.sqrt();
+    let tolerance = params.atol.min(params.rtol * rhs_norm);
     let info = |iters, rr: f64, x: &[F], r: &[F], stop| {
         let quadratic_form = dot(x, b) - dot(x, r);
         Ok(CgInfo { iters, residual_norm: rr.sqrt(), rhs_norm, quadratic_form, stop })
@@ -162,7 +169,7 @@ pub fn conjugate_gradient<F: Real>(
         }
         axpy(alpha, p, x);
         std::mem::swap(r, ap);
-        if rr_new < params.tolerance || rr_new <= 0.0 {
+        if rr_new < tolerance * tolerance || rr_new <= 0.0 {
             return info(iters + 1, rr_new, x, r, CgStop::Converged);
         }
         let beta = F::narrow(rr_new / rr);

@@ -14,7 +14,7 @@ use rl_optim::{
 use rl_test_support as _;
 
 fn solve(a: &mut dyn LinearOperator<f64>, b: &[f64], max_iters: usize) -> (Vec<f64>, rl_optim::CgInfo) {
-    let params = CgParams { max_iters, tolerance: 1e-24 };
+    let params = CgParams { max_iters, atol: 1e-12, rtol: f64::INFINITY };
     let mut x = vec![f64::NAN; b.len()];
     let info = conjugate_gradient(a, b, &mut x, &params, &mut CgWorkspace::new()).unwrap();
     (x, info)
@@ -114,6 +114,28 @@ fn a_zero_right_hand_side_has_the_solution_zero() {
     assert_eq!((info.iters, info.stop), (0, CgStop::Converged));
 }
 
+/// The residual norms of diag(1, 10, 100) x = s (1, 1, 1), in units of ‖b‖: 1.21, 0.68 and 0. Both tolerances must be met.
+#[test]
+fn it_stops_once_both_tolerances_are_met() {
+    let iters = |scale: f64, atol: f64, rtol: f64| {
+        let mut a = Matrix { n: 3, a: vec![1.0, 0.0, 0.0, 0.0, 10.0, 0.0, 0.0, 0.0, 100.0] };
+        let params = CgParams { max_iters: 9, atol, rtol };
+        let b = [scale; 3];
+        let info = conjugate_gradient(&mut a, &b, &mut [0.0; 3], &params, &mut CgWorkspace::new()).unwrap();
+        assert_eq!(info.stop, CgStop::Converged);
+        assert!(info.residual_norm < atol && info.residual_norm < rtol * info.rhs_norm);
+        info.iters
+    };
+    let off = f64::INFINITY;
+    // A small right-hand side: an absolute tolerance alone ends it at once, with an x that is a multiple of b.
+    assert_eq!((iters(1e-6, 1e-5, off), iters(1e-6, 1e-5, 1e-2)), (1, 3));
+    // A large one: the relative tolerance alone leaves what the absolute one does not.
+    let (first, later) = (iters(1e3, off, 0.9), iters(1e3, 1e-5, 0.9));
+    assert_eq!((first, later), (2, 3));
+    // A tolerance relative to b does not see its scale.
+    assert_eq!(iters(1e-6, off, 0.7), iters(1e6, off, 0.7));
+}
+
 #[test]
 fn negative_curvature_is_an_outcome_that_keeps_the_last_good_x() {
     // Positive along b, indefinite in the second direction.
@@ -187,7 +209,10 @@ fn errors_of_the_operator_and_of_the_caller() {
     assert_eq!(error.to_string(), "an operator failed: no device");
     let error = conjugate_gradient(&mut broken, &[1.0, 1.0], &mut [0.0], &params, &mut ws).unwrap_err();
     assert!(matches!(error, OptimError::DimensionMismatch { what: "b", got: 2, expected: 1 }));
-    let params = CgParams { tolerance: f64::NAN, ..params };
-    let error = conjugate_gradient(&mut broken, &[1.0], &mut [0.0], &params, &mut ws).unwrap_err();
-    assert!(matches!(error, OptimError::InvalidParameter { name: "tolerance", .. }));
+    for (name, params) in
+        [("atol", CgParams { atol: f64::NAN, ..params }), ("rtol", CgParams { rtol: -1.0, ..params })]
+    {
+        let error = conjugate_gradient(&mut broken, &[1.0], &mut [0.0], &params, &mut ws).unwrap_err();
+        assert!(matches!(error, OptimError::InvalidParameter { name: refused, .. } if refused == name));
+    }
 }

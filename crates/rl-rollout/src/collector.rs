@@ -176,17 +176,15 @@ impl Collector {
         finished: &mut Vec<Episode>,
     ) -> Result<(), RolloutError> {
         rollout.clear();
-        if let [part] = &mut self.parts[..] {
-            // On this thread, and in the caller's buffer.
-            std::mem::swap(&mut part.rollout, rollout);
-            let outcome = part.collect(policy, theta, n_steps, &self.stop);
-            std::mem::swap(&mut part.rollout, rollout);
-            self.report_finished(rollout.n_steps, finished);
-            return outcome;
+        if let [_] = &self.parts[..] {
+            return self.collect_in_place(policy, theta, Length::Steps(n_steps), rollout, finished);
         }
         let stop = &self.stop;
-        let outcomes: Vec<_> =
-            self.parts.par_iter_mut().map(|part| part.collect(policy, theta, n_steps, stop)).collect();
+        let outcomes: Vec<_> = self
+            .parts
+            .par_iter_mut()
+            .map(|part| part.collect(policy, theta, Length::Steps(n_steps), stop))
+            .collect();
         let parts: Vec<&Rollout> = self.parts.iter().map(|part| &part.rollout).collect();
         let failed = outcomes
             .into_iter()
@@ -201,6 +199,46 @@ impl Collector {
         first_failed.map_or(Ok(()), |(_, error)| Err(error))
     }
 
+    /// Takes steps in the one environment there is until `n_episodes` whole episodes have ended, the one in flight among them: the rollout is as long as they
+    /// are.
+    ///
+    /// # Errors
+    ///
+    /// [`RolloutError::EpisodesOfMany`] for several environments, [`RolloutError::Endless`] for episodes of more than 2²⁸ steps together; otherwise as
+    /// [`collect`](Self::collect).
+    pub fn collect_episodes(
+        &mut self,
+        policy: &PolicyModel<f32>,
+        theta: &[f32],
+        n_episodes: usize,
+        rollout: &mut Rollout,
+        finished: &mut Vec<Episode>,
+    ) -> Result<(), RolloutError> {
+        rollout.clear();
+        let n_envs = self.parts.iter().map(|part| part.env.n_envs()).sum();
+        if n_envs != 1 {
+            return Err(RolloutError::EpisodesOfMany { n_envs });
+        }
+        self.collect_in_place(policy, theta, Length::Episodes(n_episodes), rollout, finished)
+    }
+
+    /// A rollout of the only part, on this thread and in the caller's buffer.
+    fn collect_in_place(
+        &mut self,
+        policy: &PolicyModel<f32>,
+        theta: &[f32],
+        length: Length,
+        rollout: &mut Rollout,
+        finished: &mut Vec<Episode>,
+    ) -> Result<(), RolloutError> {
+        let Some(part) = self.parts.first_mut() else { return Ok(()) };
+        std::mem::swap(&mut part.rollout, rollout);
+        let outcome = part.collect(policy, theta, length, &self.stop);
+        std::mem::swap(&mut part.rollout, rollout);
+        self.report_finished(rollout.n_steps, finished);
+        outcome
+    }
+
     /// Appends the episodes that ended before step `end`, in the order of steps and of environments within one.
     fn report_finished(&mut self, end: usize, finished: &mut Vec<Episode>) {
         let mut all: Vec<(usize, Episode)> =
@@ -208,6 +246,27 @@ impl Collector {
         // Stable: the parts stand in the order of their environments.
         all.sort_by_key(|(step, _)| *step);
         finished.extend(all.into_iter().take_while(|(step, _)| *step < end).map(|(_, episode)| episode));
+    }
+}
+
+/// When a rollout ends.
+#[derive(Clone, Copy)]
+enum Length {
+    /// After so many steps of every environment.
+    Steps(usize),
+    /// With so many episodes of the only one.
+    Episodes(usize),
+}
+
+/// The most steps of a rollout.
+const MOST_STEPS: usize = 1 << 28;
+
+impl Length {
+    fn most_steps(self) -> usize {
+        match self {
+            Length::Steps(n_steps) => n_steps,
+            Length::Episodes(_) => MOST_STEPS,
+        }
     }
 }
 
@@ -287,7 +346,7 @@ impl Part {
         &mut self,
         policy: &PolicyModel<f32>,
         theta: &[f32],
-        n_steps: usize,
+        length: Length,
         stop: &AtomicBool,
     ) -> Result<(), RolloutError> {
         let Part { first, env, noise, episodes, ws, bounded, rollout } = self;
@@ -295,7 +354,7 @@ impl Part {
         let n = env.n_envs();
         let obs_len = env.observation_space().flat_len();
         let action_len = env.action_space().action_len();
-        if env.valid().is_some() && n_steps < 2 {
+        if env.valid().is_some() && matches!(length, Length::Steps(n_steps) if n_steps < 2) {
             return Err(EnvError::Contract(
                 "episodes begin in a step of their own: a rollout needs at least two".into(),
             )
@@ -313,7 +372,8 @@ impl Part {
 
         rollout.n_envs = n;
         rollout.policy_globals.extend_from_slice(globals);
-        for t in 0..n_steps {
+        let (most, mut ended) = (length.most_steps(), 0);
+        for t in 0..most {
             if stop.load(Ordering::Relaxed) {
                 return Err(RolloutError::Stopped);
             }
@@ -354,6 +414,15 @@ impl Part {
             env.step(actions)?;
             rollout.n_steps = t + 1;
             episodes.record(t, &**env, rollout);
+            ended += env.ends().iter().filter(|end| end.is_over()).count();
+            if matches!(length, Length::Episodes(wanted) if ended >= wanted) {
+                break;
+            }
+            if let Length::Episodes(wanted) = length
+                && t + 1 == most
+            {
+                return Err(RolloutError::Endless { episodes: ended, wanted, steps: most });
+            }
         }
         rollout.last_observations.extend_from_slice(env.observations());
         Ok(())

@@ -33,6 +33,24 @@ pub enum RolloutError {
     /// The rollout was asked to stop.
     #[error("the rollout was stopped")]
     Stopped,
+    /// Whole episodes of several environments, which end at different steps.
+    #[error("a rollout of whole episodes is of one environment, not of {n_envs}")]
+    EpisodesOfMany {
+        /// How many there are.
+        n_envs: usize,
+    },
+    /// Whole episodes that do not come to an end.
+    #[error(
+        "{episodes} of {wanted} episodes ended within {steps} steps, the most a rollout may have: the environment needs a time limit, or the rollout n_steps"
+    )]
+    Endless {
+        /// How many ended.
+        episodes: usize,
+        /// How many should have.
+        wanted: usize,
+        /// After how many steps it was given up.
+        steps: usize,
+    },
     /// Policy and environment do not fit.
     #[error("{what}: the policy has {policy}, the environment {env}")]
     Mismatch {

@@ -297,3 +297,39 @@ fn event_files_are_never_shared() {
     let error = TensorBoard::create(&out.path().join("nowhere")).err().unwrap().to_string();
     assert!(error.contains("nowhere"), "{error}");
 }
+
+/// Every rollout begins and ends with an episode, and is as long as its episodes are.
+#[test]
+fn rollouts_of_whole_episodes() {
+    /// Looks at every batch, and learns nothing.
+    struct Looks(Arc<Mutex<Vec<usize>>>);
+    impl Algorithm for Looks {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            batch: &Batch,
+            _: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            let rollout = &batch.rollout;
+            let over = |t: usize| rollout.terminated[t] || rollout.truncated[t];
+            let ends = (0..batch.len()).filter(|&t| over(t)).count();
+            assert_eq!((rollout.n_envs, ends), (1, 3));
+            assert!(rollout.episode_starts[0] && over(batch.len() - 1));
+            self.0.lock().unwrap().push(batch.len());
+            Ok(Report::new(Outcome::Applied))
+        }
+    }
+    let env = rl_env::Registry::builtin().get("CartPole-v1").unwrap().clone();
+    let agent = new_agent(&env, &NetConfig::default(), 0).unwrap();
+    let config = TrainConfig { n_steps: 0, n_episodes: Some(3), total_steps: 500, ..TrainConfig::default() };
+    let seen = Arc::default();
+    let looks = Box::new(Looks(Arc::clone(&seen)));
+    let summary = Trainer::new(&env, config, agent, looks, 0).unwrap().run().unwrap();
+    let lengths = seen.lock().unwrap();
+    assert_eq!(lengths.iter().sum::<usize>() as u64, summary.total_steps);
+    assert_eq!(summary.episodes, 3 * lengths.len() as u64);
+    assert!(lengths.iter().any(|len| *len != lengths[0]), "{lengths:?}");
+    // The same experience as by steps: only where it is cut differs.
+    let several = TrainConfig { n_envs: 2, ..config };
+    assert_eq!(several.validate().unwrap_err().key, "n_episodes");
+}

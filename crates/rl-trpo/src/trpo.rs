@@ -1,26 +1,32 @@
 //! TRPO as an algorithm.
 //!
 //! ```text
-//! 1. A ← (A − mean A) / (std A + 1e-8)
+//! 1. A ← (A − mean A) / (std A + 1e-8); where `std A` is below a floor f·rms(R), δ ← δ (std A / (f·rms(R)))²
 //! 2. the policy takes one trust-region step on the whole batch     ┐ independent given A and the returns:
-//! 3. the critic is fitted to the returns by minibatch regression   ┘ side by side
+//! 3. the critic is fitted to the returns by regression             ┘ side by side
+//! 4. what is not finite afterwards is undone as a whole
 //! ```
+//!
+//! The length of a trust-region step does not depend on the scale of A, so a batch whose advantages are nothing but the critic's last errors moves the policy
+//! as far as any other. The floor of 1, which is off by default, makes such steps shorter: as much shorter as the advantages are smaller than the floor.
 //!
 //! A trunk that both share is the policy's: the step of 2 moves it. The fit of 3 follows then, on the features that the trunk gives afterwards, and moves
 //! what only values depend on, so that the trust region holds for the update as a whole.
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, Outcome, Parts,
-    Report, UpdateContext, adam_state, check_setting, fit_critic, restore_adam,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, CriticReport,
+    Outcome, Parts, PolicyBatch, Report, UpdateContext, adam_state, check_setting, fit_critic, restore_adam,
 };
 use rl_nn::{Shards, State, States};
 use rl_optim::{Adam, AdamParams};
 
-use crate::{PolicyStep, TrpoConfig, policy_step};
+use crate::{PolicyStep, Search, StepConfig, TrpoConfig, policy_step};
 
 /// Trust Region Policy Optimization.
 pub struct Trpo {
     config: TrpoConfig,
+    /// Whether a line search follows the direction; [`crate::Npg`] takes the full step.
+    searches: bool,
     adam: Option<Adam<f32>>,
     policy_shards: Shards<f32>,
     critic_shards: Shards<f32>,
@@ -34,13 +40,23 @@ impl Trpo {
     /// [`ConfigError`] for a setting that cannot be used.
     pub fn new(config: TrpoConfig) -> Result<Self, ConfigError> {
         config.validate()?;
-        Ok(Trpo { config, adam: None, policy_shards: Shards::new(), critic_shards: Shards::new() })
+        let (policy_shards, critic_shards) = (Shards::new(), Shards::new());
+        Ok(Trpo { config, searches: true, adam: None, policy_shards, critic_shards })
     }
-}
 
-/// Adam with Stable-Baselines3's ε.
-fn new_adam(n_params: usize) -> Adam<f32> {
-    Adam::new(n_params, AdamParams { eps: 1e-5, ..AdamParams::default() })
+    /// The same without a line search.
+    pub(crate) fn taking_full_steps(self) -> Self {
+        Trpo { searches: false, ..self }
+    }
+
+    fn step_config(&self, progress_remaining: f64) -> StepConfig {
+        let step = self.config.step(progress_remaining);
+        if self.searches { step } else { StepConfig { search: Search::FullStep, ..step } }
+    }
+
+    fn new_adam(&self, n_params: usize) -> Adam<f32> {
+        Adam::new(n_params, AdamParams { eps: self.config.adam_eps, ..AdamParams::default() })
+    }
 }
 
 /// TRPO by name, with sb3-contrib's names of its settings as aliases.
@@ -64,60 +80,37 @@ impl Algorithm for Trpo {
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
         let before = (agent.theta().to_vec(), self.adam.clone());
-        let Trpo { config, adam, policy_shards, critic_shards } = self;
-        let learning_rate = config.learning_rate.at(ctx.progress_remaining);
-        let fit =
-            CriticFit { learning_rate, n_epochs: config.n_critic_updates, batch_size: config.batch_size };
-        let (reducer, rng) = (ctx.reducer, &mut *ctx.rng);
+        let mut config = self.step_config(ctx.progress_remaining);
+        let fit = self.config.critic(ctx.progress_remaining);
 
         // 1
         let mut advantages = batch.advantages.clone();
-        if config.normalize_advantage {
+        if self.config.normalize_advantage {
             rl_gae::normalize(&mut advantages);
         }
+        let shortened = self.shortened(batch);
+        config.max_kl *= shortened * shortened;
         let policy_batch = batch.policy_batch(agent, &advantages)?;
 
         // 2, 3
-        let Parts { policy, policy_theta, critic, critic_theta, trunk } = agent.parts_mut();
-        let adam = adam.get_or_insert_with(|| new_adam(critic_theta.len()));
-        let (states, returns) = (policy_batch.observations, &batch.returns[..]);
-        let take_step =
-            |theta: &mut [f32], shards| policy_step(reducer, policy, theta, &policy_batch, config, shards);
-        let mut fit_to =
-            |x, shards| fit_critic(reducer, critic, critic_theta, x, returns, &fit, adam, rng, shards);
-        let (step, critic) = match trunk {
-            None => rayon::join(
-                || take_step(policy_theta, policy_shards),
-                || fit_to(States::new(states.obs(), states.width())?, critic_shards),
-            ),
-            Some(trunk) => {
-                let step = take_step(&mut *policy_theta, &mut *policy_shards);
-                let mut features = vec![0.0; states.rows() * trunk.n_outputs()];
-                let trunk_theta = &policy_theta[..trunk.n_params()];
-                policy_shards.forward(trunk, trunk_theta, &states, &mut features)?;
-                (step, fit_to(States::new(&features, trunk.n_outputs())?, critic_shards))
-            }
-        };
-        let (step, critic) = (step?, critic?);
+        let (mut step, critic) = self.step_and_fit(agent, batch, &policy_batch, (&config, &fit), ctx)?;
 
-        let step = if critic.finite {
-            step
-        } else {
-            // The policy's step is undone with the rest.
-            PolicyStep::refused(
-                Outcome::NonFinite("a parameter of the critic".into()),
-                step.grad_norm,
-                step.entropy,
-            )
-        };
-        let mut report = report(&step);
-        if let Outcome::NonFinite(_) = report.outcome {
+        // 4
+        if !critic.finite {
+            let what = Outcome::NonFinite("a parameter of the critic".into());
+            step = PolicyStep::refused(what, step.grad_norm, step.entropy);
+        }
+        if let Outcome::NonFinite(_) = step.outcome {
             agent.theta_mut().copy_from_slice(&before.0);
             self.adam = before.1;
         }
+        let mut report = report(&step);
         report.extra.push(("critic_rejected", if critic.finite { 0.0 } else { 1.0 }));
+        if self.config.advantage_std_floor.is_some() {
+            report.extra.push(("max_kl", config.max_kl));
+        }
         report.value_loss = Some(critic.value_loss);
-        report.learning_rate = Some(learning_rate);
+        report.learning_rate = Some(fit.learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
         Ok(report)
     }
@@ -135,7 +128,7 @@ impl Algorithm for Trpo {
         self.adam = match state.parts().next() {
             None => None,
             Some((_, part)) => {
-                let mut adam = new_adam(agent.critic_theta().len());
+                let mut adam = self.new_adam(agent.critic_theta().len());
                 restore_adam(&mut adam, part)?;
                 Some(adam)
             }
@@ -144,8 +137,55 @@ impl Algorithm for Trpo {
     }
 
     fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
-        let allowed = format!("at most n_steps · n_envs = {rollout_len}");
-        check_setting("batch_size", self.config.batch_size, &allowed, self.config.batch_size <= rollout_len)
+        let Some(batch_size) = self.config.batch_size else { return Ok(()) };
+        let allowed = format!("at most n_steps · n_envs = {rollout_len}, or none");
+        check_setting("batch_size", batch_size, &allowed, batch_size <= rollout_len)
+    }
+}
+
+impl Trpo {
+    /// By how much the floor of step 1 shortens the policy's step: 1 for not at all.
+    fn shortened(&self, batch: &Batch) -> f64 {
+        let Some(floor) = self.config.advantage_std_floor else { return 1.0 };
+        let share = rl_gae::advantage_share(&batch.advantages, &batch.returns);
+        // What is not finite is the step's to refuse.
+        share.map_or(1.0, |share| (share / floor).min(1.0))
+    }
+
+    /// Steps 2 and 3: on two threads, or one after the other where a trunk is shared.
+    fn step_and_fit(
+        &mut self,
+        agent: &mut ActorCritic,
+        batch: &Batch,
+        policy_batch: &PolicyBatch<'_, f32>,
+        (config, fit): (&StepConfig, &CriticFit),
+        ctx: &mut UpdateContext<'_>,
+    ) -> Result<(PolicyStep, CriticReport), AlgoError> {
+        let adam = self.adam.take().unwrap_or_else(|| self.new_adam(agent.critic_theta().len()));
+        let Trpo { policy_shards, critic_shards, .. } = self;
+        let adam = self.adam.insert(adam);
+        let (reducer, rng, targets) = (ctx.reducer, &mut *ctx.rng, batch.critic_targets());
+        let Parts { policy, policy_theta, critic, critic_theta, trunk } = agent.parts_mut();
+        let states = policy_batch.observations;
+
+        let take_step =
+            |theta: &mut [f32], shards| policy_step(reducer, policy, theta, policy_batch, config, shards);
+        let mut fit_to =
+            |x, shards| fit_critic(reducer, critic, critic_theta, x, targets, fit, adam, rng, shards);
+        let (step, critic) = match trunk {
+            None => rayon::join(
+                || take_step(policy_theta, policy_shards),
+                || fit_to(States::new(states.obs(), states.width())?, critic_shards),
+            ),
+            Some(trunk) => {
+                let step = take_step(&mut *policy_theta, &mut *policy_shards);
+                let mut features = vec![0.0; states.rows() * trunk.n_outputs()];
+                let trunk_theta = &policy_theta[..trunk.n_params()];
+                policy_shards.forward(trunk, trunk_theta, &states, &mut features)?;
+                (step, fit_to(States::new(&features, trunk.n_outputs())?, critic_shards))
+            }
+        };
+        Ok((step?, critic?))
     }
 }
 

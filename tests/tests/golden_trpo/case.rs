@@ -66,7 +66,7 @@ impl Case {
 
     pub(crate) fn config(&self) -> TrpoConfig {
         TrpoConfig {
-            max_kl: self.max_kl,
+            max_kl: self.max_kl.into(),
             cg_iters: self.cg_iters,
             cg_damping: self.damping,
             backtrack_coeff: self.shrink,

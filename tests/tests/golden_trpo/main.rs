@@ -14,7 +14,7 @@ use rl_algo::{LinearizedPolicy, Outcome, Reducer};
 use rl_nn::{DistGrad, PolicyModel, Real, Shards};
 use rl_optim::vector::{axpy, dot, norm};
 use rl_optim::{
-    CgParams, CgWorkspace, Damped, HessianVectorProduct, LinearOperator, OptimError, Trial,
+    CgParams, CgWorkspace, Damped, HessianVectorProduct, LineSearchParams, LinearOperator, OptimError, Trial,
     backtracking_line_search, conjugate_gradient, quadratic_form,
 };
 use rl_test_support::{assert_near, assert_near_terms, assert_within, golden};
@@ -35,7 +35,8 @@ const ROUNDING: f64 = 1e-12;
 fn take_step(case: &Case, config: &TrpoConfig) -> (PolicyStep, Vec<f64>) {
     let (policy, data, mut theta) = (case.policy::<f64>(), case.data::<f64>(), case.theta.clone());
     let batch = data.batch();
-    let step = policy_step(Reducer, &policy, &mut theta, &batch, config, &mut Shards::new()).unwrap();
+    let step =
+        policy_step(Reducer, &policy, &mut theta, &batch, &config.step(1.0), &mut Shards::new()).unwrap();
     (step, theta)
 }
 
@@ -263,7 +264,13 @@ fn search<F: Real + Into<f64>>(
     let (surrogate_old, _) = gradient(policy, theta, data);
     let expected = beta * dot(&narrow::<F>(&case.gradient), x);
     let (mut candidate, mut k) = (theta.to_vec(), 0);
-    let info = backtracking_line_search(&case.config().line_search(), expected, |fraction| {
+    let params = LineSearchParams {
+        max_kl: case.max_kl,
+        backtrack_coeff: case.shrink,
+        backtrack_iters: case.max_backtracks,
+        accept_ratio: case.accept_ratio,
+    };
+    let info = backtracking_line_search(&params, expected, |fraction| {
         candidate.copy_from_slice(theta);
         axpy(fraction * beta, x, &mut candidate);
         let (kl, surrogate) = evaluate(policy, old, &candidate, data);

@@ -297,10 +297,14 @@ impl Trainer {
     /// Collect -> advantages -> update -> emit, and an evaluation where one is due.
     fn step(&mut self) -> Result<(), TrainError> {
         self.begun = Instant::now();
-        let TrainConfig { n_steps, gamma, gae_lambda, .. } = self.config;
+        let TrainConfig { n_steps, n_episodes, gamma, gae_lambda, .. } = self.config;
         let (policy, theta) = (self.agent.policy(), self.agent.policy_theta());
         let (rollout, finished) = (&mut self.batch.rollout, &mut self.tally.finished);
-        self.collector.collect(policy, theta, n_steps, rollout, finished).map_err(|e| match e {
+        let collected = match n_episodes {
+            None => self.collector.collect(policy, theta, n_steps, rollout, finished),
+            Some(n_episodes) => self.collector.collect_episodes(policy, theta, n_episodes, rollout, finished),
+        };
+        collected.map_err(|e| match e {
             RolloutError::Stopped => TrainError::Stopped,
             e => e.into(),
         })?;
