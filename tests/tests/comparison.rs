@@ -223,5 +223,6 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
     let args = [&args[..], &["--fresh"]].concat();
     compare(&place, &args);
     assert_eq!(read("compare.json"), first);
+    assert!(read("report.html").starts_with("<!DOCTYPE html>") && read("report-2.html").contains("--fresh"));
     assert!(read("compare-2.json") != first && read("compare-2-runs.csv").contains("s0-2"));
 }

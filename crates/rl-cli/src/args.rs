@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// List the runs below a directory: how they ended, how far they got, whether they can go on.
     Runs(RunsArgs),
+    /// Make one page of the runs below some directories: curves, intervals, what updates did, what failed. It opens without a network.
+    Report(ReportArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
@@ -246,6 +248,28 @@ pub(crate) struct RunsArgs {
     /// The directory.
     #[arg(default_value = "runs")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Directories that have runs below them: ours, tables of `rl compare --lean`, a `progress.csv` or `monitor.csv` of Stable-Baselines3.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// A page, or every picture in a file of its own.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+    /// The page's file, or the pictures' directory. [default: report.html, or report-pictures, in the first DIR]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// What a report is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One page.
+    Html,
+    /// A vector graphic for every chart.
+    Svg,
 }
 
 #[derive(Debug, Args)]
