@@ -201,6 +201,40 @@ fn a_run_outlasts_its_directory() {
     assert_eq!(Checkpoint::read(&newest(&dir)).unwrap().step(), 6 * ROLLOUT);
 }
 
+/// Somebody removes the logs of a run that then goes on, twice: new ones begin there, the policy is that of the undisturbed run, and the summary says so.
+#[test]
+fn a_run_goes_on_without_its_logs() {
+    let place = Place::new();
+    let run_dir = place.train("ppo", "CartPole-v1", &[SHORT, &["--preset", "sb3"]].concat());
+    let remove_logs = || {
+        for entry in fs::read_dir(&run_dir).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if name == "progress.csv" || name.starts_with("events.out.tfevents.") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+    };
+    for (steps, removes) in [("4096", true), ("6144", false), ("8192", true)] {
+        if removes {
+            remove_logs();
+        }
+        let resume = ["train", "--quiet", "--resume", run_dir.to_str().unwrap(), "--total-steps", steps];
+        let output = place.run(&resume);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let long: Vec<&str> = SHORT.iter().map(|word| if *word == "2048" { "8192" } else { word }).collect();
+    let other = Place::new();
+    let whole = other.train("ppo", "CartPole-v1", &[&long[..], &["--preset", "sb3"]].concat());
+    assert!(result(&run_dir).1 == result(&whole).1, "another policy");
+    let warnings = summary_in(&RunDir::open(&run_dir).unwrap()).warnings;
+    for log in ["progress.csv", "event file"] {
+        assert!(warns(&warnings, &[log, "was gone when the run went on"]), "{warnings:?}");
+    }
+    let table = fs::read_to_string(run_dir.join("progress.csv")).unwrap();
+    assert_eq!(table.lines().count(), 1 + 4, "a header and the four updates since:\n{table}");
+}
+
 /// A sink of a user's own is not a log: its failure ends the run.
 #[test]
 fn only_logs_may_fail() {

@@ -33,10 +33,21 @@ impl Options {
     }
 }
 
-/// Runs the tests that are called `fuzz_…` for so many minutes each, two at a time.
+/// Runs the tests that are called `fuzz_…` for so many minutes each, two at a time, in a build where an overflow panics.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut tests = Command::new(cargo());
-    tests.args(["test", "--release", "--workspace", "--lib", "--test", "fuzz", "fuzz_", "--"]);
+    tests.args([
+        "test",
+        "--profile",
+        "fuzz",
+        "--workspace",
+        "--lib",
+        "--test",
+        "fuzz",
+        "--no-fail-fast",
+        "fuzz_",
+        "--",
+    ]);
     tests.args(["--nocapture", "--test-threads", "2"]);
     tests.env("RL_FUZZ_SECONDS", (options.minutes * 60).to_string());
     execute(tests.env("RL_FUZZ_SEED", options.seed.to_string()))

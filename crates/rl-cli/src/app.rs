@@ -7,6 +7,7 @@ use rl_algo::{AlgorithmRegistry, AlgorithmSpec};
 use rl_env::{EnvSpec, Registry};
 use rl_nn::Builders;
 
+use crate::presets::{Preset, Presets};
 use crate::{Known, run_command_line};
 
 /// The command line with what a program adds to it: environments, algorithms, builders of networks and distributions, a name.
@@ -26,6 +27,7 @@ pub struct App {
     envs: Registry,
     algorithms: AlgorithmRegistry,
     builders: Builders,
+    presets: Presets,
     /// What could not be added.
     faults: Vec<String>,
 }
@@ -39,12 +41,17 @@ impl Default for App {
 impl App {
     /// The built-in environments and algorithms, under the name `rl`.
     pub fn new() -> Self {
+        let (presets, faults) = match Presets::builtin() {
+            Ok(presets) => (presets, Vec::new()),
+            Err(fault) => (Presets::default(), vec![format!("{fault:#}")]),
+        };
         App {
             name: "rl".to_owned(),
             envs: Registry::builtin(),
             algorithms: crate::builtin_algorithms(),
             builders: Builders::default(),
-            faults: Vec::new(),
+            presets,
+            faults,
         }
     }
 
@@ -80,6 +87,29 @@ impl App {
         self
     }
 
+    /// Settings of an algorithm in an environment under a name, as `--preset NAME` and `ALGO@NAME`: keys and values as in a file of settings. Where an
+    /// environment has such a preset it is what is meant without a name. Should the name be taken, or a value be none,
+    /// [`main`](Self::main) says so and ends with exit code 1; a key or a value that the algorithm does not take is told when the preset is used.
+    ///
+    /// ```no_run
+    /// # let corridor = rl_env::EnvSpec::with_time_limit("Corridor-v0", 50, rl_env::envs::CartPole::new);
+    /// let tuned = [("n_steps", 64.into()), ("gamma", 0.95.into()), ("learning_rate", "lin_0.001".into())];
+    /// rl_cli::App::new().env(corridor).preset("tuned", "ppo", "Corridor-v0", tuned).main();
+    /// ```
+    pub fn preset<'a>(
+        mut self,
+        name: &str,
+        algo: &str,
+        env: &str,
+        settings: impl IntoIterator<Item = (&'a str, serde_json::Value)>,
+    ) -> Self {
+        let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let (name, algo, env) = (name.to_owned(), algo.to_owned(), Some(env.to_owned()));
+        let added = self.presets.add(Preset { name, algo, env, settings });
+        self.faults.extend(added.err().map(|e| e.to_string()));
+        self
+    }
+
     /// Runs the command line of the process, and says how the process should end: 0 for success, 1 when something failed, 2 for a command line that
     /// cannot be used, 130 when interrupted.
     #[must_use]
@@ -90,7 +120,7 @@ impl App {
     /// The same for a command line of one's own, which begins with the program's name.
     #[must_use]
     pub fn main_with_args(self, args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-        let App { name, envs, algorithms, builders, faults } = self;
-        run_command_line(args, &name, &Known { envs, algorithms, builders }, &faults)
+        let App { name, envs, algorithms, builders, presets, faults } = self;
+        run_command_line(args, &name, &Known { envs, algorithms, builders, presets }, &faults)
     }
 }

@@ -78,7 +78,7 @@ fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<Con
 pub(crate) fn write(run: &RunConfig, with_sources: bool) -> String {
     let (algo, env) = (&run.algo.id, &run.env.id);
     let mut text = format!("# {} train {algo} {} --config THIS_FILE\n\n", program(), in_shell(env));
-    for (key, value) in [("algo", algo.as_str()), ("env", env), ("preset", run.preset)] {
+    for (key, value) in [("algo", algo.as_str()), ("env", env), ("preset", &*run.preset)] {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{key} = {}", in_toml(&Value::from(value)));
     }
@@ -97,7 +97,7 @@ pub(crate) fn write(run: &RunConfig, with_sources: bool) -> String {
 
 /// Everything that such a file says, by key: algorithm, environment, preset and settings.
 pub(crate) fn values(run: &RunConfig) -> Settings {
-    let names = [("algo", run.algo.id.as_str()), ("env", &run.env.id), ("preset", run.preset)];
+    let names = [("algo", run.algo.id.as_str()), ("env", &run.env.id), ("preset", &*run.preset)];
     let names = names.into_iter().map(|(key, name)| (key.to_owned(), Value::from(name)));
     names.chain(run.settings()).collect()
 }
@@ -114,7 +114,7 @@ pub(crate) fn values_in(text: &str) -> Option<Settings> {
 
 /// A name as a shell takes it.
 pub(crate) fn in_shell(name: &str) -> String {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/=,@+%".contains(c));
     if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
 
@@ -182,22 +182,26 @@ mod tests {
     fn fuzz_config() {
         let algorithms = crate::builtin_algorithms();
         let envs = rl_env::Registry::builtin();
+        let presets = crate::presets::Presets::builtin().unwrap();
         fuzz("config", WORDS, |bytes| {
-            let Ok(text) = std::str::from_utf8(bytes) else { return };
+            let Ok(text) = std::str::from_utf8(bytes) else { return false };
             let _ = values_in(text);
-            let Ok(file) = parse("a file".to_owned(), text, &algorithms) else { return };
+            let Ok(file) = parse("a file".to_owned(), text, &algorithms) else { return false };
+            let mut understood = false;
             for spec in algorithms.iter() {
                 let selected = Selected { specs: vec![spec], all: &algorithms };
                 let Ok(given) = selected.route(&file.given) else { continue };
                 let env = file.env.as_deref().and_then(|id| envs.get(id).ok());
                 let Some(env) = env.or_else(|| envs.get("CartPole-v1").ok()) else { continue };
                 let given = given.into_iter().flatten().collect();
-                if let Ok(run) = RunConfig::resolve(spec, env, file.preset.as_deref(), given) {
+                if let Ok(run) = RunConfig::resolve(spec, env, &presets, file.preset.as_deref(), given) {
                     // What can be used can be written and read again.
                     let again = parse("the same".to_owned(), &write(&run, true), &algorithms);
                     assert!(again.is_ok_and(|again| again.env.as_deref() == Some(&run.env.id)));
+                    understood = true;
                 }
             }
+            understood
         });
     }
 }

@@ -39,6 +39,7 @@ pub use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::errors::Usage;
 use crate::output::program;
+use crate::presets::Presets;
 
 /// What is known by name.
 pub(crate) struct Known {
@@ -46,6 +47,7 @@ pub(crate) struct Known {
     pub(crate) algorithms: AlgorithmRegistry,
     /// What makes networks and distributions of a user's own.
     pub(crate) builders: Builders,
+    pub(crate) presets: Presets,
 }
 
 /// The algorithms of this workspace: `ppo` and `trpo`.

@@ -1,4 +1,4 @@
-//! Named settings.
+//! Named settings: published ones, and a program's own.
 
 use anyhow::{Context, Result, bail};
 use rl_algo::{Settings, nearest};
@@ -9,54 +9,133 @@ use crate::errors::usage;
 pub(crate) const SB3: &str = "sb3";
 /// Tuned for an environment.
 const ZOO: &str = "zoo";
+/// What stands for every environment in a preset's file.
+const ANY: &str = "*";
 
-const ZOO_TOML: [&str; 2] = [include_str!("../presets/zoo.toml"), include_str!("../presets/gym.toml")];
+/// The built-in presets: a name, and its files. Each is a table `[ALGO."ENV"]` for every algorithm and environment, or for every environment where `*`
+/// stands for one.
+const FILES: &[(&str, &str)] =
+    &[(ZOO, include_str!("../presets/zoo.toml")), (ZOO, include_str!("../presets/gym.toml"))];
 
-/// Settings tuned for one algorithm in one environment.
+/// Settings of one name for one algorithm, in one environment or in all.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preset {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) algo: String,
-    pub(crate) env: String,
+    /// `None` for all.
+    pub(crate) env: Option<String>,
     pub(crate) settings: Settings,
 }
 
 /// All presets but `sb3`.
-pub(crate) fn all() -> Result<Vec<Preset>> {
-    let mut presets = Vec::new();
-    let mut algos = Vec::new();
-    for text in ZOO_TOML {
-        algos.extend(text.parse::<toml::Table>().context("the zoo's presets")?);
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Presets {
+    /// A program's own, which come before the others.
+    own: Vec<Preset>,
+    builtin: Vec<Preset>,
+}
+
+impl Presets {
+    /// The built-in ones.
+    ///
+    /// # Errors
+    ///
+    /// When a file among them is none, which a test rules out.
+    pub(crate) fn builtin() -> Result<Self> {
+        let parsed = FILES.iter().map(|(name, text)| parse(name, text));
+        Ok(Presets { own: Vec::new(), builtin: parsed.collect::<Result<Vec<_>>>()?.concat() })
     }
-    for (algo, envs) in algos {
-        for (env, settings) in envs.try_into::<toml::Table>().context("the zoo's presets")? {
+
+    /// Adds one of a program's own.
+    ///
+    /// # Errors
+    ///
+    /// When its name is taken, or it is there already.
+    pub(crate) fn add(&mut self, preset: Preset) -> Result<()> {
+        let Preset { name, algo, env, .. } = &preset;
+        if name == SB3 || self.builtin.iter().any(|p| p.name == *name) {
+            bail!("preset {name:?}: a built-in preset has this name");
+        }
+        if name.is_empty() || name.contains([',', ':', '@', '/', ' ']) {
+            bail!("preset {name:?}: a preset's name is a word without , : @ / and spaces");
+        }
+        if self.own.iter().any(|p| (&p.name, &p.algo, &p.env) == (name, algo, env)) {
+            bail!(
+                "preset {name:?} is given twice for {algo} on {}",
+                env.as_deref().unwrap_or("every environment")
+            );
+        }
+        self.own.push(preset);
+        Ok(())
+    }
+
+    /// Each of them.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Preset> {
+        self.own.iter().chain(&self.builtin)
+    }
+
+    /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, and over that what it has for this
+    /// one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
+    ///
+    /// # Errors
+    ///
+    /// For an unknown name, and for one without settings for this algorithm and environment.
+    pub(crate) fn find(&self, name: Option<&str>, algo: &str, env: &str) -> Result<(String, Settings)> {
+        let Some(name) = name else {
+            let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env));
+            let own = self.own.iter().find(fits).map(|p| p.name.as_str());
+            let name = own.unwrap_or(ZOO);
+            let tuned = self.settings(name, algo, env);
+            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |s| (name.to_owned(), s)));
+        };
+        if name == SB3 {
+            return Ok((SB3.to_owned(), Settings::new()));
+        }
+        if let Some(settings) = self.settings(name, algo, env) {
+            return Ok((name.to_owned(), settings));
+        }
+        let mut known: Vec<&str> = self.iter().map(|p| p.name.as_str()).chain([SB3]).collect();
+        known.sort_unstable();
+        known.dedup();
+        if known.contains(&name) {
+            let others = known.iter().filter(|p| **p == SB3 || self.settings(p, algo, env).is_some());
+            let others = others.copied().collect::<Vec<_>>().join(", ");
+            bail!(usage(format!(
+                "preset {name:?}: it has no settings for {algo} on {env}; presets that do: {others}"
+            )));
+        }
+        let hint = nearest(name, known.iter().copied())
+            .map(|n| format!(", did you mean {n:?}?"))
+            .unwrap_or_default();
+        bail!(usage(format!("unknown preset {name:?}{hint}; known: {}", known.join(", "))))
+    }
+
+    /// `None` where it has nothing for this algorithm and environment.
+    fn settings(&self, name: &str, algo: &str, env: &str) -> Option<Settings> {
+        let env = base(env);
+        let of = |wanted: Option<&str>| {
+            self.iter().find(|p| p.name == name && p.algo == algo && p.env.as_deref() == wanted)
+        };
+        let layers = [of(None), of(Some(&env))];
+        layers.iter().any(Option::is_some).then(|| {
+            let settings = layers.into_iter().flatten().flat_map(|preset| preset.settings.clone());
+            settings.collect()
+        })
+    }
+}
+
+/// A preset's file.
+fn parse(name: &str, text: &str) -> Result<Vec<Preset>> {
+    let mut presets = Vec::new();
+    for (algo, envs) in text.parse::<toml::Table>().with_context(|| format!("preset {name}"))? {
+        for (env, settings) in envs.try_into::<toml::Table>().with_context(|| format!("preset {name}"))? {
             let settings =
-                settings.try_into().with_context(|| format!("the zoo's preset for {algo} on {env}"))?;
-            presets.push(Preset { name: ZOO, algo: algo.clone(), env, settings });
+                settings.try_into().with_context(|| format!("preset {name} for {algo} on {env}"))?;
+            let env = (env != ANY).then_some(env);
+            presets.push(Preset { name: name.to_owned(), algo: algo.clone(), env, settings });
         }
     }
     Ok(presets)
-}
-
-/// The settings of a preset, by default the best there is, with its name.
-///
-/// # Errors
-///
-/// For an unknown name, and for one without settings for this algorithm and environment.
-pub(crate) fn find(name: Option<&str>, algo: &str, env: &str) -> Result<(&'static str, Settings)> {
-    let env = base(env);
-    let tuned = all()?.into_iter().find(|p| p.algo == algo && p.env == env);
-    match (name, tuned) {
-        (None | Some(ZOO), Some(preset)) => Ok((preset.name, preset.settings)),
-        (None, None) | (Some(SB3), _) => Ok((SB3, Settings::new())),
-        (Some(ZOO), None) => {
-            bail!(usage(format!("preset \"{ZOO}\": it has no settings for {algo} on {env}; \"{SB3}\" has")))
-        }
-        (Some(other), _) => {
-            let hint =
-                nearest(other, [SB3, ZOO]).map(|n| format!(", did you mean {n:?}?")).unwrap_or_default();
-            bail!(usage(format!("unknown preset {other:?}{hint}; known: {SB3}, {ZOO}")))
-        }
-    }
 }
 
 /// The name that settings are tuned for: without the options that an environment of Gymnasium is made with.
@@ -67,19 +146,22 @@ fn base(env: &str) -> String {
 #[cfg(test)]
 mod tests {
     use rl_env::{BoxSpace, EnvSpec, Space};
+    use serde_json::json;
 
     use super::*;
+    use crate::run_config::RunConfig;
 
     #[test]
     fn every_preset_makes_a_run() {
         let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
-        let presets = all().unwrap();
-        assert_eq!(presets.len(), 10 + 18);
-        for p in presets {
+        let presets = Presets::builtin().unwrap();
+        assert_eq!(presets.iter().filter(|p| p.name == ZOO).count(), 10 + 18);
+        for p in presets.iter() {
             let algo = algorithms.get(&p.algo).unwrap();
-            let env = envs.get(&p.env).cloned().unwrap_or_else(|_| in_python(&p.env));
-            for name in [Some(ZOO), Some(SB3), None] {
-                crate::run_config::RunConfig::resolve(algo, &env, name, Vec::new()).unwrap();
+            let id = p.env.as_deref().unwrap_or("CartPole-v1");
+            let env = envs.get(id).cloned().unwrap_or_else(|_| in_python(id));
+            for name in [Some(&*p.name), Some(SB3), None] {
+                RunConfig::resolve(algo, &env, &presets, name, Vec::new()).unwrap();
             }
         }
     }
@@ -96,9 +178,51 @@ mod tests {
 
     #[test]
     fn options_of_an_environment_change_no_preset() {
-        let (name, settings) =
-            find(None, "trpo", r#"gym:gymnasium:Hopper-v5?{"kwargs":{"ctrl_cost_weight":0.1}}"#).unwrap();
-        assert_eq!((name, settings["cg_iters"].as_u64()), (ZOO, Some(25)));
-        assert_eq!(find(None, "trpo", "gymvec:Hopper-v5").unwrap().0, SB3);
+        let presets = Presets::builtin().unwrap();
+        let find = |env| presets.find(None, "trpo", env).unwrap();
+        let (name, settings) = find(r#"gym:gymnasium:Hopper-v5?{"kwargs":{"ctrl_cost_weight":0.1}}"#);
+        assert_eq!((&*name, settings["cg_iters"].as_u64()), (ZOO, Some(25)));
+        assert_eq!(find("gymvec:Hopper-v5").0, SB3);
+    }
+
+    #[test]
+    fn what_is_for_one_environment_lies_over_what_is_for_all() {
+        let text = "[ppo.\"*\"]\nn_steps = 8\ngamma = 0.5\n[ppo.\"CartPole-v1\"]\ngamma = 0.9";
+        let presets = Presets { own: Vec::new(), builtin: parse("wide", text).unwrap() };
+        let of = |env| presets.find(Some("wide"), "ppo", env).unwrap().1;
+        assert_eq!(json!(of("CartPole-v1")), json!({"n_steps": 8, "gamma": 0.9}));
+        assert_eq!(json!(of("Acrobot-v1")), json!({"n_steps": 8, "gamma": 0.5}));
+    }
+
+    #[test]
+    fn a_programs_own_comes_first() {
+        let own = |name: &str, env: Option<&str>| Preset {
+            name: name.to_owned(),
+            algo: "ppo".to_owned(),
+            env: env.map(str::to_owned),
+            settings: Settings::new(),
+        };
+        let mut presets = Presets::builtin().unwrap();
+        presets.add(own("mine", Some("CartPole-v1"))).unwrap();
+        let default = |algo, env| presets.find(None, algo, env).unwrap().0;
+        let of = [("ppo", "CartPole-v1"), ("trpo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("ppo", "Nim-v0")];
+        assert_eq!(of.map(|(algo, env)| default(algo, env)), ["mine", ZOO, ZOO, SB3]);
+        for (preset, reason) in [
+            (own("zoo", None), "built-in"),
+            (own("sb3", None), "built-in"),
+            (own("a b", None), "a word"),
+            (own("mine", Some("CartPole-v1")), "twice"),
+        ] {
+            assert!(presets.add(preset).unwrap_err().to_string().contains(reason), "{reason}");
+        }
+        let error = |name, env| presets.find(Some(name), "ppo", env).unwrap_err().to_string();
+        assert_eq!(
+            error("mine", "Nim-v0"),
+            "preset \"mine\": it has no settings for ppo on Nim-v0; presets that do: sb3"
+        );
+        assert_eq!(
+            error("zo", "Nim-v0"),
+            "unknown preset \"zo\", did you mean \"zoo\"?; known: mine, sb3, zoo"
+        );
     }
 }

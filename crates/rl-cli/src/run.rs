@@ -1,6 +1,6 @@
 //! A resolved run becomes a directory, a trainer and its sinks, and is run.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{ErrorKind, IsTerminal, stderr};
 use std::num::NonZero;
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use rl_nn::Builders;
 use rl_train::{
-    Csv, MaxTime, Progress, RewardReached, RunDir, Summary, TensorBoard, Trainer, new_agent, with_threads,
+    Csv, MaxTime, Progress, RewardReached, RunDir, SinkError, Summary, TensorBoard, Trainer, new_agent,
+    with_threads,
 };
 
 use crate::output::program;
@@ -57,7 +58,12 @@ pub(crate) enum Files<'a> {
     /// Into a directory of its own.
     New(&'a RunDir),
     /// Into the directory of the run that goes on, with schedules that end with its new budget or as they did.
-    Resumed { dir: &'a RunDir, extend_schedule: bool },
+    Resumed {
+        dir: &'a RunDir,
+        extend_schedule: bool,
+        /// Whether it goes on without the rows of a log that is gone.
+        with_gaps: bool,
+    },
 }
 
 impl<'a> Files<'a> {
@@ -92,14 +98,33 @@ pub(crate) fn run(
             trainer = trainer.initialised_from(&config.env, &policy)?;
         }
         let table = |dir: &RunDir| dir.file("progress.csv");
+        let mut gone = Vec::new();
         trainer = match files {
             Files::None => trainer,
             Files::New(dir) => {
                 dir.write("config.toml", &config_file::write(config, false))?;
                 trainer.with_sink(TensorBoard::create(dir.path())?).with_sink(Csv::create(&table(dir))?)
             }
-            Files::Resumed { dir, .. } => {
-                trainer.with_sink(TensorBoard::append(dir.path())?).with_sink(Csv::append(&table(dir))?)
+            Files::Resumed { dir, with_gaps, .. } => {
+                let is_gone = |e: &SinkError| {
+                    with_gaps
+                        && matches!(e, SinkError::Io { source, .. } if source.kind() == ErrorKind::NotFound)
+                };
+                let tensorboard = match TensorBoard::append(dir.path()) {
+                    Err(e) if is_gone(&e) => {
+                        gone.push("the event file");
+                        TensorBoard::create(dir.path())
+                    }
+                    there => there,
+                };
+                let csv = match Csv::append(&table(dir)) {
+                    Err(e) if is_gone(&e) => {
+                        gone.push("progress.csv");
+                        Csv::create(&table(dir))
+                    }
+                    there => there,
+                };
+                trainer.with_sink(tensorboard?).with_sink(csv?)
             }
         };
         if let Some(eval) = config.eval {
@@ -121,8 +146,12 @@ pub(crate) fn run(
         if let Some(checkpoints) = config.checkpoints {
             trainer = trainer.with_checkpoints(checkpoints);
         }
-        if let Files::Resumed { dir, extend_schedule } = files {
+        if let Files::Resumed { dir, extend_schedule, .. } = files {
             trainer = trainer.resumed_from(dir)?;
+            for log in gone {
+                trainer = trainer
+                    .with_warning(format!("{log} was gone when the run went on: a new one begins there"));
+            }
             if extend_schedule {
                 trainer = trainer.extending_schedules();
             }

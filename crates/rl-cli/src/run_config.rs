@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::errors::usage;
-use crate::presets;
+use crate::presets::Presets;
 use crate::routing::Selected;
 use crate::settings::{Given, NEVER, Section, Source, sections};
 
@@ -24,7 +24,7 @@ pub(crate) struct RunConfig {
     pub(crate) algo: AlgorithmSpec,
     pub(crate) env: EnvSpec,
     /// The preset it started from; everything it said is in the other fields.
-    pub(crate) preset: &'static str,
+    pub(crate) preset: String,
     /// What tells it from other runs of its algorithm in its environment.
     pub(crate) label: Option<String>,
     pub(crate) seed: u64,
@@ -61,11 +61,12 @@ impl RunConfig {
     pub(crate) fn resolve(
         algo: &AlgorithmSpec,
         env: &EnvSpec,
+        presets: &Presets,
         preset: Option<&str>,
         given: Vec<Given>,
     ) -> Result<Self> {
-        let (preset, tuned) = presets::find(preset, &algo.id, &env.id)?;
-        let source = Source::Preset(preset.to_owned());
+        let (preset, tuned) = presets.find(preset, &algo.id, &env.id)?;
+        let source = Source::Preset(preset.clone());
         let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
         let mut registry = rl_algo::AlgorithmRegistry::new();
         registry.register(algo.clone()).map_err(usage)?;

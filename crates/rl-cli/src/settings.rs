@@ -198,12 +198,14 @@ mod tests {
         ];
         let words: Vec<&str> = keys.iter().map(String::as_str).chain(words).collect();
         rl_test_support::fuzz("setting", &words, |bytes| {
-            let Ok(given) = parse_set(&String::from_utf8_lossy(bytes)) else { return };
+            let Ok(given) = parse_set(&String::from_utf8_lossy(bytes)) else { return false };
+            let mut understood = false;
             for section in specs.iter().flat_map(sections) {
                 if let Some(setting) = section.schema.get(&given.key) {
-                    let _ = setting.read(&given.value);
+                    understood |= setting.read(&given.value).is_ok();
                 }
             }
+            understood
         });
     }
 

@@ -120,7 +120,7 @@ pub(crate) fn places(curves: &[&Curve], n: usize) -> Vec<f64> {
         return first.x.clone();
     }
     if low >= high {
-        return if low == high { vec![low] } else { Vec::new() };
+        return if low > high { Vec::new() } else { vec![low] };
     }
     (0..n).map(|i| low + (high - low) * i as f64 / (n - 1) as f64).collect()
 }

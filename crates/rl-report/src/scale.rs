@@ -122,7 +122,7 @@ pub fn value(x: f64) -> String {
     let size = x.abs();
     let text = match size {
         s if s.is_nan() => "–".to_owned(),
-        s if s == 0.0 => "0".to_owned(),
+        0.0 => "0".to_owned(),
         s if s >= 1e7 => format!("{x:.3e}"),
         s if s >= 1000.0 || s.fract() == 0.0 => format!("{x:.0}"),
         s if s >= 100.0 => format!("{x:.1}"),

@@ -119,6 +119,21 @@ impl RunDir {
         Ok(())
     }
 
+    /// Makes sure that the logs are on disk as far as they are written, where that can be had.
+    pub(crate) fn sync_logs(&self) {
+        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if (name == "progress.csv" || is_event_file(&name))
+                && let Ok(log) = fs::File::options().append(true).open(entry.path())
+            {
+                failpoint("sync a log");
+                // One that cannot be synced costs its last rows after a crash of the system, not the checkpoint.
+                let _ = log.sync_data();
+            }
+        }
+    }
+
     /// Removes files that were being written when the process ended: nobody reads them.
     pub(crate) fn remove_temporaries(&self) -> Result<(), TrainError> {
         for dir in [self.path.clone(), self.checkpoints(), self.best()] {
@@ -282,7 +297,8 @@ fn sync(dir: &Path) -> std::io::Result<()> {
 /// [`TrainError::Io`] when that fails, or when there is one already, which then stays as it was.
 pub fn write_new(path: &Path, contents: &[u8]) -> Result<(), TrainError> {
     let mut file = fs::File::create_new(path).map_err(TrainError::io("create", path))?;
-    file.write_all(contents).map_err(|e| {
+    let written = file.write_all(contents).and_then(|()| file.sync_all());
+    written.map_err(|e| {
         // The error that matters is the first one.
         let _ = fs::remove_file(path);
         TrainError::io("write", path)(e)

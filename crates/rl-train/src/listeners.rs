@@ -1,6 +1,6 @@
 //! Everybody who hears of a run.
 
-use rl_nn::{NnError, State};
+use rl_nn::{Archive, NnError, State};
 
 use crate::{Event, Sink, SinkError};
 
@@ -48,16 +48,18 @@ impl Listeners {
         Ok(states)
     }
 
-    /// Lets them forget what they were told after a state.
-    pub(crate) fn restore(&mut self, states: &State) -> Result<(), SinkError> {
+    /// Lets them forget what they were told after a state. Whether all stand where it says: a log that begins anew does not.
+    pub(crate) fn restore(&mut self, states: &State) -> Result<bool, SinkError> {
+        let mut all = true;
         for (name, state) in states.owned_by("Sinks", 1)?.parts() {
             let listener = name.parse::<usize>().ok().and_then(|i| self.all.get_mut(i));
             let unknown = || NnError::Saved(format!("there is no sink {name:?} in this run"));
             let listener = listener.ok_or_else(unknown)?;
             listener.sink.restore(state)?;
-            listener.state = Some(state.clone());
+            listener.state = listener.sink.state()?;
+            all &= bytes(listener.state.as_ref())? == bytes(Some(state))?;
         }
-        Ok(())
+        Ok(all)
     }
 
     /// What was not told, since this was last asked.
@@ -84,4 +86,11 @@ impl Listeners {
         }
         first
     }
+}
+
+/// A state as it is saved: NaN is equal to NaN there.
+fn bytes(state: Option<&State>) -> Result<Vec<u8>, NnError> {
+    let mut archive = Archive::default();
+    state.into_iter().for_each(|state| state.clone().store(&mut archive, "state"));
+    archive.to_bytes()
 }

@@ -11,6 +11,8 @@ use crate::failpoints::{failpoint, write_all};
 pub(crate) struct LogFile {
     path: PathBuf,
     file: File,
+    /// Whether it was made here, and not gone on with.
+    is_new: bool,
 }
 
 impl LogFile {
@@ -21,7 +23,7 @@ impl LogFile {
     /// [`SinkError::Io`] when it exists already or cannot be made.
     pub(crate) fn create(path: &Path) -> Result<Self, SinkError> {
         failpoint("make a log");
-        LogFile::opened(path, File::create_new(path))
+        Ok(LogFile { is_new: true, ..LogFile::opened(path, File::create_new(path))? })
     }
 
     /// Opens a file that is there, to go on at its end.
@@ -35,7 +37,7 @@ impl LogFile {
 
     fn opened(path: &Path, file: io::Result<File>) -> Result<Self, SinkError> {
         match file {
-            Ok(file) => Ok(LogFile { path: path.to_owned(), file }),
+            Ok(file) => Ok(LogFile { path: path.to_owned(), file, is_new: false }),
             Err(source) => Err(SinkError::Io { path: path.to_owned(), source }),
         }
     }
@@ -46,7 +48,12 @@ impl LogFile {
     ///
     /// [`SinkError::Io`] when the system allows no more open files.
     pub(crate) fn again(&self) -> Result<Self, SinkError> {
-        LogFile::opened(&self.path, self.file.try_clone())
+        Ok(LogFile { is_new: self.is_new, ..LogFile::opened(&self.path, self.file.try_clone())? })
+    }
+
+    /// Whether it was made here: it holds nothing of an earlier part of the run.
+    pub(crate) fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Where it is.

@@ -31,39 +31,42 @@ const NUMBERS: &[&str] = &[
 ];
 
 /// Gives a reader every file in `tests/corpus/<name>`, and then what becomes of them by random changes: bits, bytes, blocks, numbers, words of the
-/// dictionary, and pieces of other files. The reader must come back, whatever it says.
+/// dictionary, and pieces of other files. The reader must come back, and say whether it understood the file.
 ///
 /// Nothing guides the changes, which is why the dictionary matters: it has the words that the format is made of.
 ///
 /// # Panics
 ///
-/// With the reader, after the file at which it did was printed as a Rust literal; and without a corpus.
+/// With the reader, after the file at which it did was printed as a Rust literal; without a corpus; and when no file was understood.
 #[expect(clippy::print_stderr, reason = "what a test says is read by who runs it")]
-pub fn fuzz(name: &str, dictionary: &[&str], mut read: impl FnMut(&[u8])) {
+pub fn fuzz(name: &str, dictionary: &[&str], mut read: impl FnMut(&[u8]) -> bool) {
     let corpus = corpus(name);
     let mut feed = |file: &[u8]| {
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| read(file))) {
+        let understood = catch_unwind(AssertUnwindSafe(|| read(file))).unwrap_or_else(|panic| {
             eprintln!("the reader of {name} panics at b\"{}\"", file.escape_ascii());
-            resume_unwind(panic);
-        }
+            resume_unwind(panic)
+        });
+        u64::from(understood)
     };
-    corpus.iter().for_each(|file| feed(file));
+    let of_corpus: u64 = corpus.iter().map(|file| feed(file)).sum();
+    assert!(of_corpus > 0, "the reader of {name} understands no file of its corpus");
     let seconds = number(RL_FUZZ_SECONDS).map(Duration::from_secs);
     let mut rng = Rng(number(RL_FUZZ_SEED).unwrap_or(0));
     let begun = Instant::now();
-    let mut executions = 0u64;
+    let (mut executions, mut understood) = (0u64, 0u64);
     let goes_on = |executions| seconds.map_or(executions < EXECUTIONS, |seconds| begun.elapsed() < seconds);
     while goes_on(executions) {
         for _ in 0..100 {
-            feed(&changed(&corpus, dictionary, &mut rng));
+            understood += feed(&changed(&corpus, dictionary, &mut rng));
             executions += 1;
         }
     }
     if seconds.is_some() {
         let mut line = String::new();
         // Writing to a string cannot fail.
-        let _ = write!(line, "fuzz {name}: {executions} executions of {} files", corpus.len());
-        eprintln!("{line} in {:.0} s", begun.elapsed().as_secs_f64());
+        let _ =
+            write!(line, "fuzz {name}: {executions} files made of {}, {understood} understood", corpus.len());
+        eprintln!("{line}, in {:.0} s", begun.elapsed().as_secs_f64());
     }
 }
 

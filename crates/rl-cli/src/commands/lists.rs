@@ -58,11 +58,12 @@ fn gym_envs(envs: &[rl_gym::Registered], json: bool) -> Result<ExitCode> {
 pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
     let mut rows = vec![["preset", "algorithm", "environment", "settings"].map(str::to_owned).to_vec()];
     let mut documents = Vec::new();
-    for p in named::all()? {
+    for p in known.presets.iter() {
         let settings: Vec<String> =
             p.settings.iter().map(|(key, value)| format!("{key}={value}").replace('"', "")).collect();
         documents.push(json!({"preset": p.name, "algo": p.algo, "env": p.env, "settings": p.settings}));
-        rows.push(vec![p.name.to_owned(), p.algo, p.env, settings.join(" ")]);
+        let env = p.env.clone().unwrap_or_else(|| "any".to_owned());
+        rows.push(vec![p.name.clone(), p.algo.clone(), env, settings.join(" ")]);
     }
     for spec in known.algorithms.iter() {
         documents.push(json!({"preset": named::SB3, "algo": spec.id, "env": null, "settings": {}}));

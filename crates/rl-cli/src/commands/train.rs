@@ -38,7 +38,7 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
             dir.clear()?;
             Files::New(&dir)
         }
-        Some(_) => Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule },
+        Some(_) => Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule, with_gaps: true },
         None => Files::New(&dir),
     };
     let stop = Stop::on_signals()?;

@@ -21,7 +21,7 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// Makes the file.
+    /// Makes the file. In a run that goes on it holds the rows from then on.
     ///
     /// # Errors
     ///
@@ -125,6 +125,9 @@ impl Sink for Csv {
 
     fn restore(&mut self, state: &State) -> Result<(), SinkError> {
         let state = state.owned_by("Csv", 1)?;
+        if self.file().is_new() {
+            return Ok(());
+        }
         let columns: Vec<String> = state.value("columns")?;
         let row = state.f64s("row")?.to_vec();
         self.file().cut(state.value("length")?)?;

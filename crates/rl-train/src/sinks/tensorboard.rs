@@ -25,7 +25,7 @@ pub struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// Makes a new event file in a directory.
+    /// Makes a new event file in a directory. In a run that goes on it holds the events from then on.
     ///
     /// # Errors
     ///
@@ -109,6 +109,8 @@ impl Sink for TensorBoard {
             Event::RunFinished(summary) => {
                 let end = hparams::session_end(summary.status, seconds_since_1970())?;
                 self.write_values(summary.total_steps, vec![end])?;
+                self.flush()?;
+                return self.file.len().map(|_| ());
             }
         }
         self.flush()
@@ -121,6 +123,9 @@ impl Sink for TensorBoard {
     }
 
     fn restore(&mut self, state: &State) -> Result<(), SinkError> {
+        if self.file.is_new() {
+            return Ok(());
+        }
         self.file.cut(state.owned_by("TensorBoard", 1)?.value("length")?)
     }
 

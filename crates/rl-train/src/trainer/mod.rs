@@ -60,6 +60,8 @@ pub struct Trainer {
     snapshot: Arc<Mutex<Option<Archive>>>,
     /// Whether it is of the last boundary, so that the iteration after it can be left.
     is_fresh: bool,
+    /// Whether the logs of a run that goes on stand where its checkpoint says.
+    logs_agree: bool,
     /// When the iteration began, and when the state was kept last.
     begun: Instant,
     noted: Instant,
@@ -131,6 +133,7 @@ impl Trainer {
             horizon: config.total_steps,
             checkpoints: None,
             snapshot: Arc::default(),
+            logs_agree: true,
             is_fresh: false,
             begun: Instant::now(),
             noted: Instant::now(),

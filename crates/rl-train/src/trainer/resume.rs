@@ -57,7 +57,16 @@ impl Trainer {
         self.keep_snapshot(Some(checkpoint.archive));
         self.is_fresh = true;
         self.resumed = true;
+        if !self.logs_agree {
+            self.forget_checkpoint();
+        }
         Ok(self)
+    }
+
+    /// Lets a checkpoint be written before the run goes on: the one at hand does not say how it does.
+    fn forget_checkpoint(&mut self) {
+        self.keep_snapshot(None);
+        (self.written, self.is_fresh) = (None, false);
     }
 
     /// Takes over everything of one checkpoint.
@@ -101,9 +110,13 @@ impl Trainer {
     /// Lets the schedules of a run that goes on end with its present budget, instead of the one it began with.
     pub fn extending_schedules(mut self) -> Self {
         self.horizon = self.config.total_steps;
-        // The checkpoint is of the old end: one of the new is written before the run goes on.
-        self.keep_snapshot(None);
-        (self.written, self.is_fresh) = (None, false);
+        self.forget_checkpoint();
+        self
+    }
+
+    /// Adds something that whoever reads the run's summary should know.
+    pub fn with_warning(mut self, warning: impl Into<String>) -> Self {
+        self.warn(warning.into());
         self
     }
 
@@ -212,7 +225,7 @@ impl Trainer {
         if goes_on {
             self.verdict = run.value("verdict")?;
             self.warnings = run.value::<Option<Vec<String>>>("warnings")?.unwrap_or_default();
-            self.sinks.restore(&State::load(archive, "sinks")?)?;
+            self.logs_agree = self.sinks.restore(&State::load(archive, "sinks")?)?;
         }
         Ok(exact)
     }

@@ -34,8 +34,11 @@ impl Comparison {
         let suffixes = std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
         let page_of =
             |suffix: &str| out.join(format!("{}{suffix}.html", stem.replacen("compare", "report", 1)));
-        let free =
-            |suffix: &String| !out.join(format!("{stem}{suffix}.json")).exists() && !page_of(suffix).exists();
+        let all = |suffix: &str| {
+            let tables = files.iter().map(|(name, _)| out.join(format!("{stem}{suffix}-{name}")));
+            tables.chain([out.join(format!("{stem}{suffix}.json")), page_of(suffix)]).collect::<Vec<_>>()
+        };
+        let free = |suffix: &String| !all(suffix).iter().any(|path| path.exists());
         let suffix = suffixes.into_iter().find(free).context("no name is free for compare.json")?;
         let first = out.join(format!("{stem}{suffix}.json"));
         write_new(&first, document.as_bytes())?;

@@ -135,7 +135,7 @@ impl Grid<'_> {
         let (dir, _held) = place.unzip();
         let files = match &dir {
             None => Files::None,
-            Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false },
+            Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false, with_gaps: false },
             Some(dir) => Files::New(dir),
         };
         let begin = |files| {
