@@ -166,8 +166,8 @@ def thousand(program, place):
             table.append(json.dumps({"config": record["config"] | {"seed": seed}, "summary": summary, "curve": curve}))
     (place / "many").mkdir()
     (place / "many/lean.jsonl").write_text("\n".join(table) + "\n")
-    rl(program, "report", "many", cwd=place)
-    return place / "many/report.html"
+    rl(program, "report", "many", "--out", "many.html", cwd=place)
+    return place / "many.html"
 
 
 def main():

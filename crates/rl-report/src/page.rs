@@ -167,13 +167,13 @@ fn of_task(study: &Study, task: &Task, charts: &[(Section, Chart)]) -> String {
     let has_evaluation = charts.iter().any(|(of, _)| *of == Section::Evaluation);
     part(
         "Learning curves",
-        "Mean return of the deterministic policy in evaluations. Bold: the interquartile mean over seeds, or the mean, with its pointwise 95 % interval; thin: single seeds. Drag to zoom.",
+        "Mean return of the deterministic policy in evaluations. Bold: the interquartile mean over seeds, or the mean, with its pointwise 95 % interval; thin: single seeds, or of more than 40 the areas that hold 50 % and 90 % of them. Drag to zoom.",
         if has_training { "of-evaluation" } else { "" },
         in_grid(figures(Section::Evaluation), ""),
     );
     part(
         "Learning curves",
-        "Mean return of the last 100 episodes of training, with sampled actions. Bold: the interquartile mean over seeds, or the mean, with its pointwise 95 % interval; thin: single seeds. Drag to zoom.",
+        "Mean return of the last 100 episodes of training, with sampled actions. Bold: the interquartile mean over seeds, or the mean, with its pointwise 95 % interval; thin: single seeds, or of more than 40 the areas that hold 50 % and 90 % of them. Drag to zoom.",
         if has_evaluation { "of-training" } else { "" },
         in_grid(figures(Section::Training), ""),
     );

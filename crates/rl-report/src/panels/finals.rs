@@ -16,7 +16,14 @@ pub(super) fn charts(task: &Task, number: &dyn Fn(&str) -> usize, rng: &mut impl
 /// The scores of all runs, with interquartile mean and mean.
 fn scores(task: &Task, number: &dyn Fn(&str) -> usize) -> Option<Chart> {
     let mut marks: Vec<Mark> = Vec::new();
-    for (row, column) in task.columns.iter().rev().enumerate() {
+    // A run of somebody else's may have no score.
+    let scored: Vec<Column> = task
+        .columns
+        .iter()
+        .filter(|column| column.runs.iter().any(|run| run.score.is_some()))
+        .cloned()
+        .collect();
+    for (row, column) in scored.iter().rev().enumerate() {
         let (row, colour) = (row as f64, Some(number(&column.name)));
         // Side by side as far as that goes: the order says nothing.
         let beside = |i: usize| row - 0.18 + 0.05 * ((i * 7) % 5) as f64 - 0.1;
@@ -35,7 +42,7 @@ fn scores(task: &Task, number: &dyn Fn(&str) -> usize) -> Option<Chart> {
     }
     marks.splice(0..0, task.threshold.map(|x| Mark::new(Shape::Place(x), None, Layer::Fixed, "threshold")));
     let x = Axis::over("return of the final evaluation", values, Scale::Linear, 0.04);
-    Some(rows("final-scores", "Final performance", x, names(&task.columns), marks))
+    Some(rows("final-scores", "Final performance", x, names(&scored), marks))
 }
 
 /// The share of runs that score more than every value.
