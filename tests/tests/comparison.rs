@@ -238,8 +238,7 @@ fn finished_runs_become_a_page_and_pictures() {
     fs::write(theirs.join("monitor.csv"), monitor).unwrap();
 
     let page = |args: &[&str]| {
-        let told: Value =
-            serde_json::from_str(&place.succeeds(&[&["report", "--json"], args].concat())).unwrap();
+        let told = place.json(&[&["report"], args].concat());
         told["files"]
             .as_array()
             .unwrap()

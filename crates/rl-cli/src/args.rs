@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Runs(RunsArgs),
     /// Make one page of the runs below some directories: curves, intervals, what updates did, what failed. It opens without a network.
     Report(ReportArgs),
+    /// Go through a run again up to one of its updates, and draw what that did: surrogate and divergence along its step.
+    Inspect(InspectArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
@@ -131,7 +133,7 @@ pub(crate) struct CompareArgs {
 }
 
 /// What a run's settings are made of. Later wins: defaults, preset, --config, --set, the other flags.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SettingArgs {
     /// Named settings; `rl presets` lists them. [default: zoo where it exists, else sb3]
     #[arg(long, value_name = "NAME")]
@@ -270,6 +272,20 @@ pub(crate) enum ReportFormat {
     Html,
     /// A vector graphic for every chart.
     Svg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A run's directory.
+    pub(crate) run_dir: PathBuf,
+    /// Which update, from 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) update: u64,
+    /// The file: a page, or a picture where it ends in .svg. [default: update-N.html in the run's directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
 }
 
 #[derive(Debug, Args)]

@@ -135,6 +135,7 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => commands::compare(args, known, cli.json),
         Command::Eval(args) => commands::eval(args, known, cli.json),
         Command::Runs(args) => commands::runs(args, cli.json),
+        Command::Inspect(args) => commands::inspect(args, known, cli.json),
         Command::Report(args) => commands::report(args, cli.json),
         Command::Play(args) => commands::play(args, known, cli.json),
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),

@@ -15,6 +15,7 @@
 mod chart;
 mod curve;
 mod html;
+mod inspection;
 mod page;
 mod panels;
 mod scale;
@@ -26,6 +27,7 @@ use rand::Rng;
 pub use chart::{Chart, Label, Layer, Mark, Shape};
 pub use curve::{Curve, Summary};
 pub use html::escaped;
+pub use inspection::{Inspection, Place};
 pub use page::page;
 pub use scale::{Axis, Scale, value};
 pub use study::{Column, Estimate, Pair, Reaching, Run, Study, Task};

@@ -34,7 +34,7 @@
     const size = Math.abs(x);
     if (size === 0) return "0";
     if (size >= 1e7 || size < 1e-3) return minus(x.toExponential(2));
-    const digits = size >= 1000 || Number.isInteger(x) ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : size >= 0.01 ? 3 : 4;
+    const digits = size >= 1000 || Number.isInteger(x) ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : size >= 0.01 ? 4 : 5;
     return minus(x.toFixed(digits));
   };
   const number = (x, step, largest) => {

@@ -117,7 +117,7 @@ pub(crate) fn number(x: f64, step: f64, largest: f64) -> String {
     format!("{:.decimals$}{name}", x / unit).replace('-', "−")
 }
 
-/// A value by itself, with about four digits that count.
+/// A value by itself, with three or four digits that count.
 pub fn value(x: f64) -> String {
     let size = x.abs();
     let text = match size {
@@ -127,8 +127,9 @@ pub fn value(x: f64) -> String {
         s if s >= 1000.0 || s.fract() == 0.0 => format!("{x:.0}"),
         s if s >= 100.0 => format!("{x:.1}"),
         s if s >= 1.0 => format!("{x:.2}"),
-        s if s >= 0.01 => format!("{x:.3}"),
-        s if s >= 0.001 => format!("{x:.4}"),
+        s if s >= 0.1 => format!("{x:.3}"),
+        s if s >= 0.01 => format!("{x:.4}"),
+        s if s >= 0.001 => format!("{x:.5}"),
         _ => format!("{x:.2e}"),
     };
     text.replace('-', "−")
@@ -165,6 +166,6 @@ mod tests {
     #[test]
     fn values_have_four_digits() {
         let texts = [-100.0, 499.96, -1083.2, 0.0123456, 3.456, 1.2e-5].map(value);
-        assert_eq!(texts, ["−100", "500.0", "−1083", "0.012", "3.46", "1.20e−5"]);
+        assert_eq!(texts, ["−100", "500.0", "−1083", "0.0123", "3.46", "1.20e−5"]);
     }
 }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::chart::{Chart, Layer, Mark, Shape};
 use crate::curve::Curve;
 use crate::html::escaped;
+use crate::panels::slug;
 
 /// The colours of Okabe and Ito that can be told apart on white by everybody, in the order in which columns get them.
 pub const COLOURS: [&str; 7] = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7A6A00"];
@@ -30,7 +31,7 @@ impl Chart {
         let left = 16.0 + 7.0 * longest(&mut ticks.iter().map(|(_, text)| text.chars().count()));
         let right = 16.0 + 7.0 * longest(&mut self.labels.iter().map(|label| label.text.chars().count()));
         let frame = Frame { chart: self, left, right: WIDTH - right, height: self.height };
-        let total = TOP + self.height + BELOW;
+        let (total, id) = (TOP + self.height + BELOW, slug(&self.id));
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{total}\" viewBox=\"0 0 {WIDTH} {total}\" \
              font-family=\"Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif\" font-size=\"12\" fill=\"#222\">\n\
@@ -48,7 +49,7 @@ impl Chart {
         svg += &frame.axes();
         let _ = writeln!(
             svg,
-            "<clipPath id=\"plot\"><rect x=\"{left:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"/></clipPath>\n<g clip-path=\"url(#plot)\" fill=\"none\" \
+            "<clipPath id=\"{id}\"><rect x=\"{left:.1}\" y=\"{}\" width=\"{:.1}\" height=\"{}\"/></clipPath>\n<g clip-path=\"url(#{id})\" fill=\"none\" \
              stroke-linejoin=\"round\" stroke-linecap=\"round\">",
             TOP - 4.0,
             frame.right - left,
@@ -199,6 +200,19 @@ impl Frame<'_> {
         };
         points.iter().map(circle).collect()
     }
+}
+
+/// Charts one below the other, as one document.
+pub(crate) fn stacked(title: &str, charts: &[Chart]) -> String {
+    let (mut inner, mut total) = (String::new(), 0.0);
+    for chart in charts {
+        inner += &chart.to_svg().replacen("<svg ", &format!("<svg y=\"{total}\" "), 1);
+        total += TOP + chart.height + BELOW;
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{total}\" viewBox=\"0 0 {WIDTH} {total}\">\n<title>{}</title>\n{inner}</svg>\n",
+        escaped(title)
+    )
 }
 
 fn colour(number: Option<usize>) -> &'static str {
