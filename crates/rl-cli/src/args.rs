@@ -17,6 +17,11 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// The command line of the program of this name.
+    pub(crate) fn command_as(program: &'static str) -> clap::Command {
+        named(Cli::command(), program).name(program).bin_name(program)
+    }
+
     /// The arguments of the program of this name, which help and errors call by it.
     ///
     /// # Errors
@@ -26,7 +31,7 @@ impl Cli {
         program: &'static str,
         args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let mut command = named(Cli::command(), program).name(program).bin_name(program);
+        let mut command = Cli::command_as(program);
         let mut matches = command.try_get_matches_from_mut(args)?;
         Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
     }
@@ -61,6 +66,10 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Go through a run again up to one of its updates, and draw what that did: surrogate and divergence along its step.
     Inspect(InspectArgs),
+    /// Say in what two runs differ: settings, results, the first number of their curves, the policy. Exit code 1 where they do, times aside.
+    Diff(DiffArgs),
+    /// Start TensorBoard over the runs below a directory, where it is installed.
+    Tensorboard(TensorBoardArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
@@ -73,6 +82,30 @@ pub(crate) enum Command {
     Settings(SettingsArgs),
     /// Print a run's settings, resolved, with where each comes from, as `--config` accepts them.
     ShowConfig(ShowConfigArgs),
+    /// Print what makes a shell complete this command line.
+    Completions(CompletionsArgs),
+    /// Write the manual's pages into a directory.
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The directory of a run.
+    pub(crate) a: PathBuf,
+    /// That of the other.
+    pub(crate) b: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The directory, made if it is not there: `man -l DIR/rl.1` shows the first page.
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -286,6 +319,19 @@ pub(crate) struct InspectArgs {
     pub(crate) out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) gym: GymArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TensorBoardArgs {
+    /// The directory.
+    #[arg(default_value = "runs")]
+    pub(crate) dir: PathBuf,
+    /// The Python whose TensorBoard it is. [default: `tensorboard` on the path, else that of python3]
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// What else TensorBoard is told, such as --port 6007.
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) more: Vec<String>,
 }
 
 #[derive(Debug, Args)]

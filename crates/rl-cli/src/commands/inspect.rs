@@ -86,7 +86,8 @@ fn look(config: &RunConfig, replayed: &Replay) -> Result<(StepCurves, Inspection
     let real = |key: &str| settings.get(key).and_then(Value::as_f64);
     let extra =
         |name: &str| update.report.extra.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-    let normalizes = settings.get("normalize_advantage").and_then(Value::as_bool).unwrap_or(false);
+    // PPO's minibatches each have their own mean; what it reports is over the batch, as here.
+    let normalizes = settings.get("normalize_advantage").is_some_and(|how| *how == true || *how == "batch");
     let advantages = if normalizes { batch.normalized_advantages() } else { batch.advantages.clone() };
     // What the line search tried, the full step first: the accepted one is the full one times so many coefficients.
     let searched = real("backtrack_coeff").zip(extra("backtracks"));

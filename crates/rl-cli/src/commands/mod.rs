@@ -3,22 +3,28 @@
 mod check_env;
 mod compare;
 mod comparison;
+mod diff;
 mod eval;
 mod inspect;
 mod lists;
+mod manual;
 mod play;
 mod report;
 mod runs;
 mod settings;
+mod tensorboard;
 mod train;
 
 pub(crate) use check_env::check_env;
 pub(crate) use compare::compare;
+pub(crate) use diff::diff;
 pub(crate) use eval::eval;
 pub(crate) use inspect::inspect;
 pub(crate) use lists::{envs, presets};
+pub(crate) use manual::{completions, man};
 pub(crate) use play::play;
 pub(crate) use report::report;
 pub(crate) use runs::runs;
 pub(crate) use settings::{settings, show_config};
+pub(crate) use tensorboard::tensorboard;
 pub(crate) use train::train;
