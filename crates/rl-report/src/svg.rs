@@ -64,7 +64,7 @@ impl Chart {
             if shown.contains(&label.layer) {
                 let _ = writeln!(
                     svg,
-                    "<text x=\"{:.1}\" y=\"{:.1}\" dominant-baseline=\"central\" font-weight=\"600\" fill=\"{}\">{}</text>",
+                    "<text x=\"{:.1}\" y=\"{:.1}\" dominant-baseline=\"central\" font-weight=\"600\" stroke=\"#fff\" stroke-width=\"3\" paint-order=\"stroke\" fill=\"{}\">{}</text>",
                     frame.x(label.at.0) + 8.0,
                     TOP + self.height * (1.0 - place),
                     colour(label.colour),
