@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::browser;
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
+use crate::template;
 use crate::tidy;
 use crate::torture;
 
@@ -72,6 +73,7 @@ pub(crate) fn run() -> Result<()> {
             execute(&mut Command::new(workspace.target.join("release/examples").join(program)))
         })?;
     }
+    step("a project of one's own", || template::check(&workspace))?;
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
     step("reports in a browser", || browser::check(&workspace))?;

@@ -148,6 +148,8 @@ mod tests {
         "batch_size",
         "learning_rate",
         "lin_",
+        "warmup_0.1_",
+        "steps_1_0.5:",
         "none",
         "never",
         "eval_freq",
