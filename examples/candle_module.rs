@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     let ppo = PpoConfig {
         learning_rate: Schedule::Linear(1e-3),
         batch_size: 256,
-        clip_range: Schedule::Linear(0.2),
+        clip_range: Some(Schedule::Linear(0.2)),
         ..PpoConfig::default()
     };
     let trpo = TrpoConfig { n_critic_updates: 15, ..TrpoConfig::default() };

@@ -52,7 +52,7 @@ fn bench_minibatches(c: &mut Criterion, name: &str, threads: usize, width: usize
             minibatch_loss(pair, Reducer, (policy, critic), &mut learners, &minibatch, &config).unwrap();
         let scale = clip_scale(loss.grad_norm, 0.5);
         // A learning rate next to nothing, so that the same minibatch stays as hard as it is.
-        learners.iter_mut().for_each(|learner| learner.step_later(scale, 1e-12));
+        learners.iter_mut().for_each(|learner| learner.step(scale, 1e-12));
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let mut ledger = Ledger::default();

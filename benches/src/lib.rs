@@ -4,7 +4,7 @@ use rand::Rng;
 use rl_algo::{ActorCritic, NetConfig, PolicyBatch};
 use rl_env::rng::stream;
 use rl_env::{BoxSpace, EnvRng, Space};
-use rl_nn::{Actions, States};
+use rl_nn::{Actions, DistParams, States};
 use rl_ppo::Minibatch;
 
 /// An actor and a critic with two hidden layers of `width` for CartPole's spaces.
@@ -70,6 +70,8 @@ impl Samples {
     pub fn minibatch(&self, n: usize) -> Minibatch<'_, f32> {
         Minibatch {
             policy: self.policy_batch(),
+            // The clipped loss does not compare distributions.
+            old: DistParams { y: &[], globals: &[] },
             returns: &self.returns,
             old_values: &self.old_values,
             rows: &self.rows[..n],

@@ -3,6 +3,7 @@
 mod command_line;
 
 use std::fs;
+use std::path::Path;
 
 use command_line::{Place, SHORT, files, progress, result};
 use rl_test_support as _;
@@ -332,4 +333,40 @@ fn lists_are_complete() {
         .unwrap();
     assert_eq!(zoo["settings"]["clip_range"], "lin_0.2");
     assert!(presets.as_array().unwrap().iter().any(|p| p["preset"] == "sb3" && p["algo"] == "lazy"));
+}
+
+#[test]
+fn two_runs_are_told_apart() {
+    let place = Place::new();
+    let train = |seed: &str, out: &str| {
+        let more = [SHORT, &["--seed", seed, "--out", out, "--set", "n_epochs=2"]].concat();
+        place.train("ppo", "CartPole-v1", &more)
+    };
+    let (a, twin, other) = (train("1", "a"), train("1", "b"), train("2", "a"));
+    let diff = |b: &Path| {
+        let output = place.run(&["diff", a.to_str().unwrap(), b.to_str().unwrap()]);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let same = "progress.csv: the same, times aside\npolicy: the same bytes\n";
+    assert_eq!(diff(&twin), (Some(0), same.to_owned()));
+    let (code, told) = diff(&other);
+    assert_eq!(code, Some(1), "{told}");
+    for word in ["setting", "seed ", "eval ", "the same up to step 512", "policy: another one"] {
+        assert!(told.contains(word), "{word}: {told}");
+    }
+    place.refuses(1, &["diff", a.to_str().unwrap(), "nowhere"]);
+}
+
+#[test]
+fn shells_and_the_manual_know_the_commands() {
+    let place = Place::new();
+    let script = place.run(&["completions", "bash"]);
+    assert!(script.status.success() && String::from_utf8(script.stdout).unwrap().contains("check-env"));
+    assert!(place.run(&["man", "pages"]).status.success());
+    let pages: Vec<_> =
+        fs::read_dir(place.path().join("pages")).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(
+        pages.len() > 10 && pages.iter().any(|page| page.to_string_lossy().contains("compare")),
+        "{pages:?}"
+    );
 }

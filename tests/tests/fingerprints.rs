@@ -171,7 +171,7 @@ fn trajectory(spec: &EnvSpec) -> Fingerprint {
 }
 
 enum Choice {
-    Ppo(PpoConfig),
+    Ppo(Box<PpoConfig>),
     Trpo(TrpoConfig),
 }
 
@@ -195,7 +195,7 @@ struct Run {
 impl Run {
     fn train(&self, spec: &EnvSpec) -> Vec<(&'static str, Fingerprint)> {
         let algorithm: Box<dyn Algorithm> = match self.algorithm {
-            Choice::Ppo(ref config) => Box::new(Ppo::new(config.clone()).unwrap()),
+            Choice::Ppo(ref config) => Box::new(Ppo::new(PpoConfig::clone(config)).unwrap()),
             Choice::Trpo(ref config) => Box::new(Trpo::new(config.clone()).unwrap()),
         };
         let agent = new_agent(spec, &self.net, SEED).unwrap();
@@ -242,7 +242,7 @@ fn runs() -> Vec<Run> {
     for env in ["CartPole-v1", "Pendulum-v1"] {
         for ppo in [true, false] {
             let algorithm = |batch_size| match ppo {
-                true => Choice::Ppo(PpoConfig { batch_size, ..PpoConfig::default() }),
+                true => Choice::Ppo(Box::new(PpoConfig { batch_size, ..PpoConfig::default() })),
                 false => Choice::Trpo(TrpoConfig { batch_size: Some(batch_size), ..TrpoConfig::default() }),
             };
             let run = |what, batch_size, net: NetConfig, train| Run {
@@ -268,13 +268,13 @@ fn runs() -> Vec<Run> {
         }
     }
     runs.push(Run {
-        algorithm: Choice::Ppo(PpoConfig {
+        algorithm: Choice::Ppo(Box::new(PpoConfig {
             learning_rate: Schedule::Linear(1e-3),
             clip_range_vf: Some(Schedule::Constant(0.2)),
-            ent_coef: 0.01,
+            ent_coef: 0.01.into(),
             target_kl: Some(0.02),
             ..PpoConfig::default()
-        }),
+        })),
         env: "Acrobot-v1",
         what: "entropy bonus, clipped values, early stopping, a schedule",
         net: NetConfig::default(),

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use rl_algo::{PolicyBatch, Reducer};
 use rl_nn::distribution::{Categorical, DiagGaussian};
-use rl_nn::{Actions, Activation, Distribution, Mlp, Network, PolicyModel, Real, States};
+use rl_nn::{Actions, Activation, DistParams, Distribution, Mlp, Network, PolicyModel, Real, States};
 use rl_optim::{Adam, AdamParams, Element, clip_scale};
 use rl_ppo::{
-    Learner, Ledger, LossConfig, Minibatch, MinibatchLoss, Pair, Scratch, critic_loss, minibatch_loss,
+    Clip, KlEstimator, Learner, Ledger, LossConfig, Minibatch, MinibatchLoss, Objective, Pair, Scratch,
+    ValueClip, critic_loss, minibatch_loss,
 };
 use rl_test_support::{assert_near, assert_near_terms, golden};
 use rl_tests::{narrow, narrow_rows};
@@ -76,13 +77,17 @@ fn check<F: Real + Element + Into<f64>>(tolerance: f64) {
                 advantages: &advantages,
                 old_log_probs: &old_log_probs,
             },
+            old: DistParams { y: &[], globals: &[] },
             returns: &returns,
             old_values: &old_values,
             rows: &rows,
         };
         let mut config = LossConfig {
-            clip_range: case.clip,
-            clip_range_vf: None,
+            objective: Objective::Clipped(Clip::symmetric(case.clip)),
+            kl_coef: 0.0,
+            value_clip: None,
+            kl_estimator: KlEstimator::K3,
+            exact_kl: false,
             ent_coef: case.ent_coef,
             vf_coef: case.vf_coef,
             normalize_advantage: true,
@@ -131,14 +136,14 @@ fn check<F: Real + Element + Into<f64>>(tolerance: f64) {
 
         let scale = clip_scale(grad_norm, case.max_grad_norm);
         assert!(scale < 1.0, "the case clips its gradient");
-        learners.iter_mut().for_each(|learner| learner.step_later(scale, case.lr));
+        learners.iter_mut().for_each(|learner| learner.step(scale, case.lr));
         // The step that is due comes before the next loss.
         let next = minibatch_loss(&mut learners).unwrap();
         assert!((next.grad_norm - grad_norm).abs() > 1e-6);
         let theta = [learners[0].theta(), learners[1].theta()].concat();
         assert_near("the parameters after Adam", &theta, &case.theta_after_adam, tolerance);
 
-        config.clip_range_vf = Some(case.clip);
+        config.value_clip = Some(ValueClip::Max(case.clip));
         let value_theta = narrow::<F>(&case.theta_value);
         let (mut grad, mut scratch) = (vec![F::zero(); value_theta.len()], Scratch::default());
         let clipped =

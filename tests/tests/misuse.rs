@@ -1,11 +1,21 @@
 //! What the command line refuses: in one line that names what is wrong and what would be right, and with nothing done.
 
+#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
+
 mod command_line;
+mod small_run;
 
 use std::fs;
 
 use command_line::Place;
+use rl_algo::NetConfig;
+use rl_env::envs::CartPole;
+use rl_env::rng::stream;
+use rl_env::{ActionRef, EnvSpec};
+use rl_ppo::{Ppo, PpoConfig};
 use rl_test_support as _;
+use rl_train::{EvalConfig, TrainConfig, Trainer, new_agent};
+use small_run::spec;
 
 /// What is wrong with a command line, as (arguments, what the line must say).
 const MISUSE: &[(&str, &[&str])] = &[
@@ -134,4 +144,44 @@ fn files_that_cannot_be_used_are_named() {
     let line = place.refuses(1, &["play", "nowhere", "--png", "file"]);
     assert!(line.contains("file exists, and nothing is overwritten"), "{line}");
     assert_eq!(fs::read_to_string(place.path().join("file")).unwrap(), "precious");
+}
+
+/// The same from a program: what does not fit is refused before anything runs.
+#[test]
+fn a_program_is_told_what_does_not_fit() {
+    let (pole, pendulum) = (spec("CartPole-v1"), spec("Pendulum-v1"));
+    let net = NetConfig::default();
+    let trainer = |agent| {
+        let ppo = Box::new(Ppo::new(PpoConfig::default()).unwrap());
+        Trainer::new(&pole, TrainConfig { n_envs: 2, ..TrainConfig::default() }, agent, ppo, 0)
+    };
+    let refused = trainer(new_agent(&pendulum, &net, 0).unwrap()).err().unwrap().to_string();
+    assert_eq!(refused, "elements of an observation: the policy has 3, the environment 4");
+    for (eval, key) in [
+        (EvalConfig::every(0), "freq"),
+        (EvalConfig { episodes: 0, ..EvalConfig::every(1) }, "episodes"),
+        (EvalConfig { final_episodes: 0, ..EvalConfig::every(1) }, "final_episodes"),
+        (EvalConfig { max_steps: 0, ..EvalConfig::every(1) }, "max_steps"),
+    ] {
+        let trainer = trainer(new_agent(&pole, &net, 0).unwrap()).unwrap();
+        let refused = trainer.with_evaluation(&pole, eval).err().unwrap().to_string();
+        assert!(refused.contains(key) && refused.contains("from 1 up"), "{refused}");
+    }
+    let none = EnvSpec::with_time_limit("None-v0", 0, CartPole::new);
+    let refused = none.make().reset(&mut stream(0, "env", 0), &mut [0.0; 4]).err().unwrap();
+    assert!(refused.to_string().contains("a time limit of 0 steps"), "{refused}");
+    let mut env = pole.make();
+    let refused = env.step(ActionRef::Discrete(&[0]), &mut stream(0, "env", 0), &mut [0.0; 4]).err().unwrap();
+    assert_eq!(refused.to_string(), "step called before the first reset: call reset first");
+}
+
+/// A run of a program leaves its settings too, and they can be read where names are known.
+#[test]
+fn a_program_leaves_its_settings() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = small_run::finished(out.path(), "CartPole-v1", 1);
+    let text = fs::read_to_string(dir.file("config.toml")).unwrap();
+    for line in ["algo = \"custom\"", "env = \"CartPole-v1\"", "seed = 7", "n_steps = 16"] {
+        assert!(text.lines().any(|l| l == line), "{line}: {text}");
+    }
 }

@@ -3,28 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 
 use rand::SeedableRng;
-use rl_algo::{
-    ActorCritic, Algorithm, Batch, NetConfig, Outcome, Parts, PolicyBatch, Reducer, UpdateContext,
-};
-use rl_env::{EnvRng, Registry};
-use rl_nn::Shards;
+use rl_algo::{ActorCritic, Algorithm, Batch, Outcome, Parts, PolicyBatch, Reducer, UpdateContext};
+use rl_env::EnvRng;
+use rl_nn::DistParams;
 use rl_optim::{Adam, AdamParams, clip_scale};
 use rl_ppo::{Learner, Ledger, Minibatch, Pair, Ppo, PpoConfig, Scratch, minibatch_loss};
-use rl_rollout::{Collector, Minibatches};
+use rl_rollout::Minibatches;
 use rl_test_support as _;
 
+mod small_batch;
+
 fn collected() -> (ActorCritic, Batch) {
-    let spec = Registry::builtin().get("CartPole-v1").unwrap().clone();
-    let env = spec.make();
-    let mut rng = EnvRng::seed_from_u64(0);
-    let net = NetConfig { net_arch: [16].into(), ..NetConfig::default() };
-    let agent =
-        ActorCritic::for_spaces(&env.observation_space(), &env.action_space(), &net, &mut rng).unwrap();
-    let mut batch = Batch::new(&agent);
-    let mut collector = Collector::new(spec.make_vec(4).unwrap(), 0).unwrap();
-    collector.collect(agent.policy(), agent.policy_theta(), 25, &mut batch.rollout, &mut Vec::new()).unwrap();
-    batch.estimate_advantages(&agent, 0.99, 0.95, &mut Shards::new()).unwrap();
-    (agent, batch)
+    small_batch::collected("CartPole-v1")
 }
 
 fn update(config: PpoConfig) -> (Outcome, Vec<f32>) {
@@ -57,15 +47,16 @@ fn step_by_step(config: &PpoConfig, steps: usize) -> Vec<f32> {
             }
             taken += 1;
             let (returns, old_values) = (&batch.returns[..], &batch.values[..]);
-            let minibatch = Minibatch { policy: policy_batch, returns, old_values, rows };
+            let old = DistParams { y: &[], globals: &[] };
+            let minibatch = Minibatch { policy: policy_batch, old, returns, old_values, rows };
             let loss = Pair::with(&mut Ledger::default(), |mut pair| {
                 let models = (policy, critic);
                 minibatch_loss(&mut pair, Reducer, models, &mut learners, &minibatch, &config.loss(1.0))
             });
-            let scale = clip_scale(loss.unwrap().grad_norm, config.max_grad_norm);
+            let scale = clip_scale(loss.unwrap().grad_norm, config.max_grad_norm.unwrap());
             for learner in &mut learners {
-                learner.step_later(scale, config.learning_rate.at(1.0));
-                learner.take_step().unwrap();
+                learner.step(scale, config.learning_rate.at(1.0));
+                learner.finish().unwrap();
             }
         }
     }

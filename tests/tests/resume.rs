@@ -74,7 +74,7 @@ impl Case {
             let config = TrpoConfig { batch_size: Some(64), n_critic_updates: 2, ..TrpoConfig::default() };
             return Box::new(Trpo::new(config).unwrap());
         }
-        Box::new(Ppo::new(PpoConfig { n_epochs: 2, ent_coef: 0.01, ..PpoConfig::default() }).unwrap())
+        Box::new(Ppo::new(PpoConfig { n_epochs: 2, ent_coef: 0.01.into(), ..PpoConfig::default() }).unwrap())
     }
 
     fn trainer(&self, env: &EnvSpec, algorithm: Box<dyn Algorithm>) -> Trainer {

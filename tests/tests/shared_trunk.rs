@@ -194,7 +194,8 @@ fn ppo_improves_every_kind_of_agent() {
     for (id, net) in agents() {
         let run = |threads: usize| {
             let (mut agent, mut batch, mut collector) = collected(id, &net, 11);
-            let config = PpoConfig { batch_size: 50, n_epochs: 4, ent_coef: 0.01, ..PpoConfig::default() };
+            let config =
+                PpoConfig { batch_size: 50, n_epochs: 4, ent_coef: 0.01.into(), ..PpoConfig::default() };
             let (mut ppo, mut rng) = (Ppo::new(config).unwrap(), stream(2, "update", 0));
             let mut gains = Vec::new();
             for _ in 0..4 {

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use rl_algo::{ActorCritic, Batch, LinearizedPolicy, NetConfig, Parts, Reducer};
 use rl_env::{Registry, rng::stream};
-use rl_nn::{Shards, States};
+use rl_nn::{DistParams, Shards, States};
 use rl_optim::{Adam, AdamParams, LinearOperator};
 use rl_ppo::{Learner, Ledger, Minibatch, Pair, PpoConfig, Scratch, minibatch_loss};
 use rl_rollout::Collector;
@@ -74,6 +74,10 @@ fn a_minibatch_does_not_allocate() {
                 let mut step = || {
                     let minibatch = Minibatch {
                         policy: policy_batch,
+                        old: DistParams {
+                            y: &batch.rollout.policy_outputs,
+                            globals: &batch.rollout.policy_globals,
+                        },
                         returns: &batch.returns,
                         old_values: &batch.values,
                         rows: &rows,
@@ -81,7 +85,7 @@ fn a_minibatch_does_not_allocate() {
                     let models = (policy, critic);
                     let loss = config.loss(1.0);
                     minibatch_loss(&mut pair, Reducer, models, &mut learners, &minibatch, &loss).unwrap();
-                    learners.iter_mut().for_each(|learner| learner.step_later(1.0, 3e-4));
+                    learners.iter_mut().for_each(|learner| learner.step(1.0, 3e-4));
                 };
                 step();
                 step();

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
+use crate::template;
 use crate::tidy;
 use crate::torture;
 
@@ -71,6 +72,7 @@ pub(crate) fn run() -> Result<()> {
             execute(&mut Command::new(workspace.target.join("release/examples").join(program)))
         })?;
     }
+    step("a project of one's own", || template::check(&workspace))?;
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
     step("torture", || torture::run(&torture::Options::SHORT))?;

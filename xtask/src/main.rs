@@ -1,4 +1,5 @@
-//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask golden`, `cargo xtask torture` and `cargo xtask fuzz`.
+//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask golden`, `cargo xtask torture`, `cargo xtask fuzz` and
+//! `cargo xtask new`.
 //!
 //! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
 
@@ -10,6 +11,7 @@ mod fuzz;
 mod golden;
 mod gymnasium;
 mod metadata;
+mod template;
 mod tidy;
 mod torture;
 
@@ -34,7 +36,8 @@ usage: cargo xtask COMMAND
             --seed N         of the moments of killing (0)
   fuzz    readers of files, fed with random changes of their corpora
             --minutes N      for each reader (5)
-            --seed N         of the changes (1)";
+            --seed N         of the changes (1)
+  new DIR a project of your own, with an environment to change, the whole command line and a test, that depends on this workspace";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
             Ok(options) => torture::run(&options),
             Err(what) => return misused(&what),
         },
+        ["new", dir] => template::new(dir),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -69,7 +73,7 @@ fn main() -> ExitCode {
         ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
             return misused(&format!(
-                "unknown command `{unknown}`, expected ci, tidy, bench, golden, torture or fuzz"
+                "unknown command `{unknown}`, expected ci, tidy, bench, golden, torture, fuzz or new DIR"
             ));
         }
     };

@@ -27,6 +27,10 @@ pub struct Batch {
     /// `advantages + values`: the critic's targets.
     pub returns: Vec<f32>,
     truncated_values: Vec<f32>,
+    /// γ and λ of the estimates.
+    discounts: (f64, f64),
+    /// Whether rows were left out.
+    is_partial: bool,
 }
 
 impl Batch {
@@ -40,6 +44,8 @@ impl Batch {
             advantages: Vec::new(),
             returns: Vec::new(),
             truncated_values: Vec::new(),
+            discounts: (1.0, 1.0),
+            is_partial: false,
         }
     }
 
@@ -67,10 +73,38 @@ impl Batch {
         gae_lambda: f64,
         shards: &mut Shards<f32>,
     ) -> Result<(), AlgoError> {
+        let n_inputs = agent.policy().network.n_inputs();
+        self.estimate((gamma, gae_lambda), |obs, values| {
+            agent.values(&States::new(obs, n_inputs)?, values, shards)
+        })?;
+        self.keep_transitions();
+        Ok(())
+    }
+
+    /// Estimates advantages and returns anew, with the γ and λ of the first time and the values of a critic that has learnt since: `evaluate` writes them for
+    /// observations, one after another.
+    ///
+    /// # Errors
+    ///
+    /// [`AlgoError::Incomplete`] where rows that are no transitions were left out, for the rows that remain do not say what followed what; otherwise
+    /// as [`estimate_advantages`](Self::estimate_advantages).
+    pub fn estimate_again(
+        &mut self,
+        evaluate: impl FnMut(&[f32], &mut Vec<f32>) -> Result<(), NnError>,
+    ) -> Result<(), AlgoError> {
+        if self.is_partial {
+            return Err(AlgoError::Incomplete);
+        }
+        self.estimate(self.discounts, evaluate)
+    }
+
+    fn estimate(
+        &mut self,
+        (gamma, gae_lambda): (f64, f64),
+        mut evaluate: impl FnMut(&[f32], &mut Vec<f32>) -> Result<(), NnError>,
+    ) -> Result<(), AlgoError> {
         let rollout = &self.rollout;
-        let mut evaluate = |obs: &[f32], values: &mut Vec<f32>| -> Result<(), NnError> {
-            agent.values(&States::new(obs, agent.policy().network.n_inputs())?, values, shards)
-        };
+        self.discounts = (gamma, gae_lambda);
         evaluate(&rollout.observations, &mut self.values)?;
         evaluate(&rollout.last_observations, &mut self.last_values)?;
         evaluate(&rollout.final_observations, &mut self.truncated_values)?;
@@ -92,13 +126,13 @@ impl Batch {
         gae(&trajectories, gamma, gae_lambda, &mut self.advantages)?;
         self.returns.clear();
         self.returns.extend(self.advantages.iter().zip(&self.values).map(|(a, v)| a + v));
-        self.keep_transitions();
         Ok(())
     }
 
     /// Leaves out the rows that are no transitions: nothing that follows may learn from them. Traces end before them, so no advantage has.
     fn keep_transitions(&mut self) {
         let valid = std::mem::take(&mut self.rollout.valid);
+        self.is_partial = !valid.is_empty();
         if valid.is_empty() {
             return;
         }

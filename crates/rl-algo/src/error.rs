@@ -58,6 +58,12 @@ pub enum AlgoError {
     /// An error of the advantage estimation.
     #[error(transparent)]
     Gae(#[from] rl_gae::GaeError),
+    /// Advantages that cannot be estimated again.
+    #[error(
+        "advantages cannot be estimated again (recompute_advantage = true): some rows of the rollout were resets and no transitions, as in \
+         environments whose vector takes a step of its own to reset, and were left out"
+    )]
+    Incomplete,
     /// A user's algorithm failed for a reason of its own.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),

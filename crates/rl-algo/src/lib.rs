@@ -36,7 +36,9 @@ pub use net_config::{EachArch, Features, LogStd, NetArch, NetConfig};
 pub use reducer::Reducer;
 pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, nearest};
 pub use report::{Outcome, Report};
-pub use schema::{Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings};
+pub use schema::{
+    Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings, try_to_settings,
+};
 pub use state::{adam_state, restore_adam};
 
 #[cfg(test)]

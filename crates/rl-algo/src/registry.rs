@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{AlgoError, Algorithm, Schema, from_settings};
+use crate::{AlgoError, Algorithm, ConfigError, Schema, from_settings};
 
 /// Settings by key: numbers, strings, booleans, lists, and null for "none".
 pub type Settings = Map<String, Value>;
@@ -37,6 +37,8 @@ pub struct AlgorithmSpec {
     /// Other names of its settings: (alias, name).
     pub aliases: Vec<(&'static str, &'static str)>,
     make: Arc<Make>,
+    /// What stands in the way of every run: a default that cannot be saved.
+    fault: Option<ConfigError>,
 }
 
 impl AlgorithmSpec {
@@ -69,10 +71,15 @@ impl AlgorithmSpec {
         C: Default + Serialize + DeserializeOwned,
         A: Algorithm + 'static,
     {
+        let (schema, fault) = match Schema::derived(&C::default()) {
+            Ok(schema) => (schema, None),
+            Err(fault) => (Schema::default(), Some(fault)),
+        };
         AlgorithmSpec {
             id: id.to_owned(),
             about: about.to_owned(),
-            schema: Schema::derived(&C::default()),
+            schema,
+            fault,
             aliases: Vec::new(),
             make: Arc::new(move |settings| Ok(Box::new(make(from_settings(settings)?)?))),
         }
@@ -88,14 +95,19 @@ impl AlgorithmSpec {
         AlgorithmSpec { schema, ..self }
     }
 
-    /// Makes the algorithm.
+    /// Makes the algorithm. A setting that is missing has the schema's default.
     ///
     /// # Errors
     ///
-    /// [`crate::ConfigError`] for a setting that cannot be used.
+    /// [`crate::ConfigError`] for a setting that cannot be used, and for one whose default cannot be saved: every run by name leaves its settings.
     pub fn make(&self, settings: &Settings) -> Result<Box<dyn Algorithm>, AlgoError> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone().into());
+        }
         self.schema.check(settings)?;
-        (self.make)(settings)
+        let mut all = self.schema.defaults();
+        all.extend(settings.iter().map(|(key, value)| (key.clone(), value.clone())));
+        (self.make)(&all)
     }
 }
 
@@ -149,5 +161,85 @@ impl AlgorithmRegistry {
     /// All algorithms, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &AlgorithmSpec> {
         self.specs.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rl_optim::Schedule;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::{ActorCritic, Batch, Bounds, Config, Kind, Outcome, Report, Setting, UpdateContext};
+
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(default)]
+    struct BentConfig {
+        naps: usize,
+        learning_rate: Schedule,
+    }
+
+    impl Default for BentConfig {
+        fn default() -> Self {
+            BentConfig { naps: 2, learning_rate: Schedule::custom(|remaining| remaining * remaining) }
+        }
+    }
+
+    impl Config for BentConfig {
+        fn schema() -> Schema {
+            let rate = Setting::new("learning_rate", Kind::Schedule(Bounds::POSITIVE), "");
+            Schema::of(
+                &BentConfig::default(),
+                "",
+                vec![Setting::new("naps", Kind::integer_from(1), ""), rate],
+            )
+        }
+    }
+
+    struct Bent;
+    impl Algorithm for Bent {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            _: &Batch,
+            _: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            Ok(Report::new(Outcome::Applied))
+        }
+    }
+
+    /// Training, comparing and going on all make the algorithm first, and all leave its settings.
+    #[test]
+    fn a_default_that_cannot_be_saved_is_refused_by_name() {
+        let plain = AlgorithmSpec::new("bent", "", |_: BentConfig| Ok(Bent));
+        for spec in [plain.clone(), plain.with_schema(BentConfig::schema())] {
+            let error = spec.make(&Settings::new()).err().unwrap().to_string();
+            assert!(error.starts_with("learning_rate = a function: expected what can be saved"), "{error}");
+            assert!(error.contains("give a number or a schedule that can be written"), "{error}");
+        }
+        let error = BentConfig::default().check().unwrap_err().to_string();
+        assert!(error.starts_with("learning_rate = a function"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_has_the_schemas_default() {
+        #[derive(Serialize, Deserialize)]
+        struct Naps {
+            naps: usize,
+        }
+        impl Default for Naps {
+            fn default() -> Self {
+                Naps { naps: 1 }
+            }
+        }
+        let make = |config: Naps| if config.naps == 3 { Ok(Bent) } else { Err(AlgoError::Incomplete) };
+        let three = Settings::from_iter([("naps".to_owned(), 3.into())]);
+        let spec = AlgorithmSpec::new("bent", "", make);
+        assert!(spec.make(&Settings::new()).is_err());
+        let schema = spec.schema.clone().with_defaults(&three, "the test");
+        let spec = spec.with_schema(schema);
+        assert!(spec.make(&Settings::new()).is_ok());
+        let one = Settings::from_iter([("naps".to_owned(), 1.into())]);
+        assert!(spec.make(&one).is_err());
     }
 }

@@ -17,6 +17,11 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// The command line of the program of this name.
+    pub(crate) fn command_as(program: &'static str) -> clap::Command {
+        named(Cli::command(), program).name(program).bin_name(program)
+    }
+
     /// The arguments of the program of this name, which help and errors call by it.
     ///
     /// # Errors
@@ -26,7 +31,7 @@ impl Cli {
         program: &'static str,
         args: impl IntoIterator<Item = impl Into<OsString> + Clone>,
     ) -> Result<Self, clap::Error> {
-        let mut command = named(Cli::command(), program).name(program).bin_name(program);
+        let mut command = Cli::command_as(program);
         let mut matches = command.try_get_matches_from_mut(args)?;
         Cli::from_arg_matches_mut(&mut matches).map_err(|e| e.format(&mut command))
     }
@@ -57,6 +62,8 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// List the runs below a directory: how they ended, how far they got, whether they can go on.
     Runs(RunsArgs),
+    /// Say in what two runs differ: settings, results, the first number of their curves, the policy. Exit code 1 where they do, times aside.
+    Diff(DiffArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
@@ -69,6 +76,30 @@ pub(crate) enum Command {
     Settings(SettingsArgs),
     /// Print a run's settings, resolved, with where each comes from, as `--config` accepts them.
     ShowConfig(ShowConfigArgs),
+    /// Print what makes a shell complete this command line.
+    Completions(CompletionsArgs),
+    /// Write the manual's pages into a directory.
+    Man(ManArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The directory of a run.
+    pub(crate) a: PathBuf,
+    /// That of the other.
+    pub(crate) b: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell.
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// The directory, made if it is not there: `man -l DIR/rl.1` shows the first page.
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Args)]

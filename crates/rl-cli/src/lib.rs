@@ -50,10 +50,12 @@ pub(crate) struct Known {
     pub(crate) presets: Presets,
 }
 
-/// The algorithms of this workspace: `ppo`, `trpo` and `npg`.
+/// The algorithms of this workspace: `a2c`, `npg`, `ppo`, `ppo-kl` and `trpo`.
 pub fn builtin_algorithms() -> AlgorithmRegistry {
     let mut algorithms = AlgorithmRegistry::new();
-    for spec in [rl_ppo::spec(), rl_trpo::spec(), rl_trpo::npg_spec()] {
+    let specs =
+        [rl_ppo::a2c_spec(), rl_trpo::npg_spec(), rl_ppo::spec(), rl_ppo::kl_penalty_spec(), rl_trpo::spec()];
+    for spec in specs {
         let registered = algorithms.register(spec);
         debug_assert!(registered.is_ok(), "the built-in names differ");
     }
@@ -133,11 +135,14 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => commands::compare(args, known, cli.json),
         Command::Eval(args) => commands::eval(args, known, cli.json),
         Command::Runs(args) => commands::runs(args, cli.json),
+        Command::Diff(args) => commands::diff(args, cli.json),
         Command::Play(args) => commands::play(args, known, cli.json),
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),
         Command::Envs(args) => commands::envs(args, known, cli.json),
         Command::Presets => commands::presets(known, cli.json),
         Command::Settings(args) => commands::settings(args, known, cli.json),
         Command::ShowConfig(args) => commands::show_config(args, known, cli.json),
+        Command::Completions(args) => commands::completions(args, cli.json),
+        Command::Man(args) => commands::man(args, cli.json),
     }
 }

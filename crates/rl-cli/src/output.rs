@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
-use rl_train::Evaluation;
+use rl_train::{Evaluation, shown};
 use serde::Serialize;
 
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
@@ -41,16 +41,11 @@ pub(crate) fn tell(text: &str, json: bool) -> anyhow::Result<()> {
     print(text)
 }
 
-/// Decimals for returns of this size: one, two where they are small.
-pub(crate) fn decimals(x: f64) -> usize {
-    if x.abs() < 10.0 { 2 } else { 1 }
-}
-
 /// An evaluation as people read it.
 pub(crate) fn evaluation(e: &Evaluation) -> String {
-    let d = decimals(e.max.abs().max(e.min.abs()));
-    let Evaluation { episodes, mean, std, min, max, .. } = e;
-    format!("{episodes} episodes: {mean:.d$} ± {std:.d$}, from {min:.d$} to {max:.d$}")
+    let largest = e.max.abs().max(e.min.abs());
+    let [mean, std, min, max] = [e.mean, e.std, e.min, e.max].map(|x| shown(x, largest));
+    format!("{} episodes: {mean} ± {std}, from {min} to {max}", e.episodes)
 }
 
 /// Rows as lines, columns aligned to the left with two spaces between.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use rl_algo::{Settings, nearest};
+use rl_env::{EnvSpec, Space};
 
 use crate::errors::usage;
 
@@ -11,12 +12,16 @@ pub(crate) const SB3: &str = "sb3";
 const ZOO: &str = "zoo";
 /// What stands for every environment in a preset's file.
 const ANY: &str = "*";
+/// The same for every environment with such actions.
+const CONTINUOUS: &str = "* continuous";
+const DISCRETE: &str = "* discrete";
 
 /// The built-in presets: a name, and its files. Each is a table `[ALGO."ENV"]` for every algorithm and environment, or for every environment where `*`
-/// stands for one.
+/// stands for one, with actions of one kind where it is `* continuous` or `* discrete`.
 const FILES: &[(&str, &str)] = &[
     (ZOO, include_str!("../presets/zoo.toml")),
     (ZOO, include_str!("../presets/gym.toml")),
+    ("cleanrl", include_str!("../presets/cleanrl.toml")),
     ("spinningup", include_str!("../presets/spinningup.toml")),
     ("baselines", include_str!("../presets/baselines.toml")),
     ("tianshou", include_str!("../presets/tianshou.toml")),
@@ -24,12 +29,32 @@ const FILES: &[(&str, &str)] = &[
     ("seed-demo", include_str!("../presets/seed-demo.toml")),
 ];
 
+/// An environment as presets see it: its name, and what stands for all of its kind, where that is known.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    id: &'a str,
+    kind: Option<&'static str>,
+}
+
+impl<'a> From<&'a str> for Place<'a> {
+    fn from(id: &'a str) -> Self {
+        Place { id, kind: None }
+    }
+}
+
+impl<'a> From<&'a EnvSpec> for Place<'a> {
+    fn from(env: &'a EnvSpec) -> Self {
+        let is_continuous = matches!(env.action_space, Space::Box(_));
+        Place { id: &env.id, kind: Some(if is_continuous { CONTINUOUS } else { DISCRETE }) }
+    }
+}
+
 /// Settings of one name for one algorithm, in one environment or in all.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Preset {
     pub(crate) name: String,
     pub(crate) algo: String,
-    /// `None` for all.
+    /// `None` for all, `* continuous` or `* discrete` for all with such actions.
     pub(crate) env: Option<String>,
     pub(crate) settings: Settings,
 }
@@ -81,15 +106,21 @@ impl Presets {
         self.own.iter().chain(&self.builtin)
     }
 
-    /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, and over that what it has for this
-    /// one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
+    /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, over that what it has for those with
+    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
     ///
     /// # Errors
     ///
     /// For an unknown name, and for one without settings for this algorithm and environment.
-    pub(crate) fn find(&self, name: Option<&str>, algo: &str, env: &str) -> Result<(String, Settings)> {
+    pub(crate) fn find<'a>(
+        &self,
+        name: Option<&str>,
+        algo: &str,
+        env: impl Into<Place<'a>>,
+    ) -> Result<(String, Settings)> {
+        let env = env.into();
         let Some(name) = name else {
-            let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env));
+            let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env.id));
             let own = self.own.iter().find(fits).map(|p| p.name.as_str());
             let name = own.unwrap_or(ZOO);
             let tuned = self.settings(name, algo, env);
@@ -108,7 +139,8 @@ impl Presets {
             let others = known.iter().filter(|p| **p == SB3 || self.settings(p, algo, env).is_some());
             let others = others.copied().collect::<Vec<_>>().join(", ");
             bail!(usage(format!(
-                "preset {name:?}: it has no settings for {algo} on {env}; presets that do: {others}"
+                "preset {name:?}: it has no settings for {algo} on {}; presets that do: {others}",
+                env.id
             )));
         }
         let hint = nearest(name, known.iter().copied())
@@ -118,12 +150,12 @@ impl Presets {
     }
 
     /// `None` where it has nothing for this algorithm and environment.
-    fn settings(&self, name: &str, algo: &str, env: &str) -> Option<Settings> {
-        let env = base(env);
+    fn settings(&self, name: &str, algo: &str, env: Place<'_>) -> Option<Settings> {
+        let id = base(env.id);
         let of = |wanted: Option<&str>| {
             self.iter().find(|p| p.name == name && p.algo == algo && p.env.as_deref() == wanted)
         };
-        let layers = [of(None), of(Some(&env))];
+        let layers = [of(None), env.kind.and_then(|kind| of(Some(kind))), of(Some(&id))];
         layers.iter().any(Option::is_some).then(|| {
             let settings = layers.into_iter().flatten().flat_map(|preset| preset.settings.clone());
             settings.collect()
@@ -152,7 +184,7 @@ fn base(env: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use rl_env::{BoxSpace, EnvSpec, Space};
+    use rl_env::BoxSpace;
     use serde_json::json;
 
     use super::*;
@@ -162,10 +194,14 @@ mod tests {
     fn every_preset_makes_a_run() {
         let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
         let presets = Presets::builtin().unwrap();
-        assert_eq!(presets.iter().filter(|p| p.name == ZOO).count(), 12 + 18);
+        assert_eq!(presets.iter().filter(|p| p.name == ZOO).count(), 16 + 18);
         for p in presets.iter() {
             let algo = algorithms.get(&p.algo).unwrap();
-            let id = p.env.as_deref().unwrap_or("CartPole-v1");
+            let id = match p.env.as_deref() {
+                None | Some(DISCRETE) => "CartPole-v1",
+                Some(CONTINUOUS) => "Pendulum-v1",
+                Some(id) => id,
+            };
             let env = envs.get(id).cloned().unwrap_or_else(|_| in_python(id));
             for name in [Some(&*p.name), Some(SB3), None] {
                 RunConfig::resolve(algo, &env, &presets, name, Vec::new()).unwrap();
@@ -204,6 +240,10 @@ mod tests {
         ] {
             assert_eq!(of("trpo", "Pendulum-v1", name, &critic), expected, "{name}");
         }
+        let direction = |env: &str, name: &str| of("trpo", env, name, &["kl_direction"])[0].clone();
+        assert_eq!(direction("CartPole-v1", "spinningup"), "old_new");
+        assert_eq!(direction("Pendulum-v1", "spinningup"), "new_old");
+        assert_eq!(direction("Pendulum-v1", "baselines"), "old_new");
         let search = ["backtrack_coeff", "backtrack_iters", "accept_ratio"];
         for (name, coeff) in [("spinningup", 0.8), ("baselines", 0.5), ("tianshou", 0.8), ("paper", 0.5)] {
             assert_eq!(of("trpo", "Pendulum-v1", name, &search), json!([coeff, 10, 0.0]), "{name}");
@@ -217,6 +257,52 @@ mod tests {
                 assert_eq!(of(algo, env, name, &["advantage_std_floor"]), json!([null]), "{name}");
             }
             assert_eq!(run("npg", env, None)["n_steps"], run("trpo", env, None)["n_steps"]);
+        }
+    }
+
+    /// PPO's and A2C's presets of other systems, against their sources by hand: what differs from the library's defaults.
+    #[test]
+    fn ppos_presets_are_what_their_sources_say() {
+        let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
+        let presets = Presets::builtin().unwrap();
+        let differing = |preset: &str, algo: &str, env: &str| {
+            let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
+            let of = |name| RunConfig::resolve(algo, env, &presets, Some(name), Vec::new()).unwrap();
+            let (mut settings, defaults) = (of(preset).settings(), of(SB3).settings());
+            settings.retain(|key, value| defaults[key] != *value);
+            serde_json::Value::Object(settings)
+        };
+        let normalized = |mut value: serde_json::Value| {
+            value["normalize_observation"] = json!(true);
+            value["normalize_reward"] = json!(true);
+            value
+        };
+        let clean = json!({"n_envs": 4, "total_steps": 500_000, "n_steps": 128, "batch_size": 128, "n_epochs": 4,
+            "learning_rate": "lin_0.00025", "clip_range_vf": 0.2, "ent_coef": 0.01, "vf_coef": 0.25});
+        let clean_continuous = json!({"total_steps": 1_000_000, "learning_rate": "lin_0.0003", "clip_range_vf": 0.2, "vf_coef": 0.25});
+        let spinning = json!({"total_steps": 200_000, "n_steps": 4000, "batch_size": 4000, "n_epochs": 80, "gae_lambda": 0.97,
+            "vf_coef": 1.0, "max_grad_norm": null, "target_kl": 0.01, "kl_estimator": "k1", "normalize_advantage": "batch",
+            "adam_eps": 1e-8, "ortho_init": false, "log_std_init": -0.5});
+        let baselines = json!({"total_steps": 1_000_000, "batch_size": 512, "n_epochs": 4, "clip_range_vf": 0.2, "vf_coef": 0.25, "shared_layers": 2});
+        let tianshou = json!({"n_envs": 64, "total_steps": 3_000_000, "n_steps": 32, "learning_rate": "lin_0.0003", "vf_coef": 0.25,
+            "normalize_advantage": false, "recompute_advantage": true, "adam_eps": 1e-8, "log_std_init": -0.5});
+        let a2c = json!({"total_steps": 1_000_000, "n_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "learning_rate": "lin_0.0007", "vf_coef": 0.4,
+            "log_std_init": -2.0, "ortho_init": false, "use_sde": true});
+        let penalty = json!({"n_envs": 8, "n_steps": 32, "batch_size": 256, "n_epochs": 20, "gamma": 0.98,
+            "gae_lambda": 0.8, "learning_rate": "lin_0.001"});
+        for (preset, algo, env, expected) in [
+            ("cleanrl", "ppo", "CartPole-v1", clean),
+            ("cleanrl", "ppo", "Pendulum-v1", normalized(clean_continuous.clone())),
+            ("spinningup", "ppo", "CartPole-v1", spinning.clone()),
+            ("spinningup", "ppo", "Pendulum-v1", spinning),
+            ("baselines", "ppo", "CartPole-v1", baselines),
+            ("baselines", "ppo", "Pendulum-v1", normalized(clean_continuous)),
+            ("tianshou", "ppo", "Pendulum-v1", normalized(tianshou)),
+            ("zoo", "a2c", "CartPole-v1", json!({"n_envs": 8, "total_steps": 500_000})),
+            ("zoo", "a2c", "Pendulum-v1", normalized(a2c)),
+            ("zoo", "ppo-kl", "CartPole-v1", penalty),
+        ] {
+            assert_eq!(differing(preset, algo, env), expected, "{preset} for {algo} on {env}");
         }
     }
 
@@ -269,14 +355,14 @@ mod tests {
         ] {
             assert!(presets.add(preset).unwrap_err().to_string().contains(reason), "{reason}");
         }
-        let error = |name, env| presets.find(Some(name), "ppo", env).unwrap_err().to_string();
+        let error = |name, env: &str| presets.find(Some(name), "ppo", env).unwrap_err().to_string();
         assert_eq!(
             error("mine", "Nim-v0"),
-            "preset \"mine\": it has no settings for ppo on Nim-v0; presets that do: sb3"
+            "preset \"mine\": it has no settings for ppo on Nim-v0; presets that do: sb3, spinningup"
         );
         assert_eq!(
             error("zo", "Nim-v0"),
-            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
+            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, cleanrl, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
         );
     }
 }

@@ -65,7 +65,7 @@ impl RunConfig {
         preset: Option<&str>,
         given: Vec<Given>,
     ) -> Result<Self> {
-        let (preset, tuned) = presets.find(preset, &algo.id, &env.id)?;
+        let (preset, tuned) = presets.find(preset, &algo.id, env)?;
         let source = Source::Preset(preset.clone());
         let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
         let mut registry = rl_algo::AlgorithmRegistry::new();

@@ -17,19 +17,46 @@ pub struct AdamParams {
     pub beta2: f64,
     /// `ε`, added to the denominator after the bias correction, as PyTorch does.
     pub eps: f64,
+    /// `λ`, the decoupled weight decay of AdamW; 0 for none.
+    pub weight_decay: f64,
+    /// Whether both moments are corrected for having begun at 0.
+    pub bias_correction: bool,
 }
 
 impl Default for AdamParams {
     /// Kingma and Ba's constants, and PyTorch's defaults. Stable-Baselines3 uses `eps = 1e-5` for PPO.
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8 }
+        Self { beta1: 0.9, beta2: 0.999, eps: 1e-8, weight_decay: 0.0, bias_correction: true }
     }
 }
 
-/// Adam, equal to PyTorch's `torch.optim.Adam` without weight decay:
+impl AdamParams {
+    /// RMSprop, which is Adam without a running mean of the gradient and without bias correction: PyTorch's `torch.optim.RMSprop`,
+    /// `θ ← θ − lr · g / (√v + ε)` with `v ← α v + (1 − α) g²` from 0.
+    ///
+    /// # Source
+    ///
+    /// Tieleman and Hinton 2012, lecture 6.5.
+    ///
+    /// ```
+    /// use rl_optim::{Adam, AdamParams};
+    /// let mut rms_prop = Adam::new(1, AdamParams::rms_prop(0.75, 0.0));
+    /// let mut theta = [1.0_f64];
+    /// rms_prop.step(&mut theta, &[4.0], 0.1)?; // v = 4
+    /// assert!((theta[0] - 0.8).abs() < 1e-15);
+    /// # Ok::<(), rl_optim::OptimError>(())
+    /// ```
+    #[must_use]
+    pub fn rms_prop(alpha: f64, eps: f64) -> Self {
+        Self { beta1: 0.0, beta2: alpha, eps, bias_correction: false, ..Self::default() }
+    }
+}
+
+/// Adam, equal to PyTorch's `torch.optim.AdamW` (`torch.optim.Adam` without weight decay):
 ///
 /// ```text
 /// t ← t + 1
+/// θ ← θ − lr λ θ
 /// m ← m + (1 − β₁)(g − m)
 /// v ← β₂ v + (1 − β₂) g²
 /// θ ← θ − (lr / (1 − β₁ᵗ)) · m / (√v / √(1 − β₂ᵗ) + ε)
@@ -39,7 +66,8 @@ impl Default for AdamParams {
 ///
 /// # Source
 ///
-/// Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1.
+/// Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015, algorithm 1; the decay of Loshchilov and Hutter, "Decoupled weight decay
+/// regularization", 2019, algorithm 2.
 ///
 /// # Example
 ///
@@ -125,7 +153,7 @@ impl<F: Element> Adam<F> {
         scale: f64,
         lr: f64,
     ) -> Result<(), OptimError> {
-        let AdamParams { beta1, beta2, eps } = self.params;
+        let AdamParams { beta1, beta2, eps, weight_decay, bias_correction } = self.params;
         let n = theta.len();
         check_len("grad", grad.len(), n)?;
         check_len("m", self.m.len(), n)?;
@@ -133,10 +161,17 @@ impl<F: Element> Adam<F> {
         check_range("beta1", beta1, "a number from 0 to below 1", (0.0..1.0).contains(&beta1))?;
         check_range("beta2", beta2, "a number from 0 to below 1", (0.0..1.0).contains(&beta2))?;
         check_range("eps", eps, "a number of at least 0", eps >= 0.0)?;
+        check_range("weight_decay", weight_decay, "a number of at least 0", weight_decay >= 0.0)?;
 
         self.t += 1;
-        let step_size = lr / (1.0 - elementary::powi(beta1, self.t));
-        let root_correction = (1.0 - elementary::powi(beta2, self.t)).sqrt();
+        if weight_decay > 0.0 {
+            // Not times 1 − lr λ, which in f32 keeps few digits of a small decay.
+            let decay = F::narrow(lr * weight_decay);
+            theta.iter_mut().for_each(|theta| *theta -= decay * *theta);
+        }
+        let correction = |beta| if bias_correction { 1.0 - elementary::powi(beta, self.t) } else { 1.0 };
+        let step_size = lr / correction(beta1);
+        let root_correction = correction(beta2).sqrt();
         let constants = Constants {
             scale: F::narrow(scale),
             new1: F::narrow(1.0 - beta1),

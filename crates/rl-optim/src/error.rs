@@ -28,11 +28,13 @@ pub enum OptimError {
     },
     /// Text that is not a schedule.
     #[error(
-        "\"{got}\" is not a schedule: expected a number such as 0.0003, or lin_0.0003 for a linear decrease to 0"
+        "\"{got}\" is not a schedule: {why}; expected a number such as 0.0003, or a schedule such as lin_0.0003, for a linear decrease to 0"
     )]
     InvalidSchedule {
         /// The text.
         got: String,
+        /// What is wrong with it.
+        why: String,
     },
     /// A user's operator, Jacobian or gradient failed.
     #[error("an operator failed: {0}")]

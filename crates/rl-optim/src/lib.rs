@@ -33,7 +33,7 @@ pub use gauss_newton::{GaussNewton, Jacobian};
 pub use hessian_vector::HessianVectorProduct;
 pub use line_search::{Accepted, LineSearchInfo, LineSearchParams, Trial, Verdict, backtracking_line_search};
 pub use operator::{Damped, FnOperator, LinearOperator, quadratic_form};
-pub use schedule::Schedule;
+pub use schedule::{Curve, CustomSchedule, Moment, Schedule};
 
 #[cfg(test)]
 use rl_test_support as _;

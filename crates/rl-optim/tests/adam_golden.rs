@@ -25,6 +25,7 @@ fn every_step<F: Element + Into<f64>>(tolerance: f64) {
             beta1: case["betas"][0].as_f64().unwrap(),
             beta2: case["betas"][1].as_f64().unwrap(),
             eps: case["eps"].as_f64().unwrap(),
+            ..AdamParams::default()
         };
         let mut theta = floats::<F>(&case["theta"]);
         let mut adam = Adam::new(theta.len(), params);
@@ -35,6 +36,39 @@ fn every_step<F: Element + Into<f64>>(tolerance: f64) {
             assert_near("the parameters after a step of Adam", &theta, &floats::<f64>(want), tolerance);
         }
         assert_eq!(adam.t, 10);
+    }
+}
+
+/// AdamW and RMSprop (`optimisers.json`).
+#[test]
+fn the_other_optimisers_match_at_every_step() {
+    other_optimisers::<f64>(1e-14);
+    other_optimisers::<f32>(1e-6);
+}
+
+fn other_optimisers<F: Element + Into<f64>>(tolerance: f64) {
+    let cases: Vec<Value> = golden("optimisers.json");
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let setting = |name: &str| case["settings"][name].as_f64().unwrap();
+        let params = match case["optimiser"].as_str().unwrap() {
+            "AdamW" => AdamParams {
+                beta1: case["settings"]["betas"][0].as_f64().unwrap(),
+                beta2: case["settings"]["betas"][1].as_f64().unwrap(),
+                eps: setting("eps"),
+                weight_decay: setting("weight_decay"),
+                ..AdamParams::default()
+            },
+            _ => AdamParams::rms_prop(setting("alpha"), setting("eps")),
+        };
+        let mut theta = floats::<F>(&case["theta"]);
+        let mut adam = Adam::new(theta.len(), params);
+        for (grad, want) in
+            case["gradients"].as_array().unwrap().iter().zip(case["thetas"].as_array().unwrap())
+        {
+            adam.step(&mut theta, &floats(grad), setting("lr")).unwrap();
+            assert_near("the parameters after a step", &theta, &floats::<f64>(want), tolerance);
+        }
     }
 }
 
@@ -92,5 +126,8 @@ fn what_does_not_fit_is_an_error_and_changes_nothing() {
     adam.params.beta2 = 1.0;
     let error = adam.step(&mut theta[..2], &[0.0; 2], 0.1).unwrap_err();
     assert_eq!(error.to_string(), "beta2 is 1, expected a number from 0 to below 1");
+    adam.params = AdamParams { weight_decay: -0.1, ..AdamParams::default() };
+    let error = adam.step(&mut theta[..2], &[0.0; 2], 0.1).unwrap_err();
+    assert_eq!(error.to_string(), "weight_decay is -0.1, expected a number of at least 0");
     assert_eq!(adam.t, 0);
 }

@@ -1,26 +1,25 @@
 //! Actor and critic that share a trunk: one network, one loss, one gradient.
 //!
 //! ```text
-//! loss = policy loss − c_H mean H + c_V mean (V − R)²                        over the whole of θ
+//! loss = policy's loss + c_V mean (V − R)²                        over the whole of θ
 //! ```
 //!
 //! The rows of a minibatch are split into two halves, the same ones however many threads there are; the gradient is the sum of theirs.
 
 use rl_algo::{AlgoError, Reducer};
-use rl_nn::{Fork, Network, NnError, PolicyModel, Real};
+use rl_nn::{DistParams, Fork, Network, NnError, PolicyModel, Real};
 use rl_optim::{Adam, Element, vector};
 
 use crate::Pair;
 use crate::learner::{MinibatchLoss, Step};
-use crate::loss::{
-    CriticLoss, LossConfig, Minibatch, PolicyLoss, Samples, Scratch, clipped_surrogate, squared_error,
-};
+use crate::loss::{LossConfig, Minibatch, PolicyLoss, Samples, Scratch, surrogate};
+use crate::value::{CriticLoss, squared_error};
 
 /// Actor and critic on a shared trunk during an update: all parameters, their optimiser, and a gradient of each half of a minibatch.
 pub(crate) struct JointLearner<'a, F: Real> {
     policy: &'a PolicyModel<F>,
-    joint: &'a Fork<F>,
-    theta: &'a mut [F],
+    pub(crate) joint: &'a Fork<F>,
+    pub(crate) theta: &'a mut [F],
     adam: &'a mut Adam<F>,
     halves: [Half<'a, F>; 2],
     advantages: Vec<F>,
@@ -31,7 +30,6 @@ pub(crate) struct JointLearner<'a, F: Real> {
 #[repr(align(128))]
 struct Half<'a, F: Real> {
     scratch: &'a mut Scratch<F>,
-    dy_policy: Vec<F>,
     y_policy: Vec<F>,
     grad: Vec<F>,
 }
@@ -46,20 +44,19 @@ impl<'a, F: Real + Element> JointLearner<'a, F> {
         let n_params = theta.len();
         let halves = scratch.each_mut().map(|scratch| Half {
             scratch,
-            dy_policy: Vec::new(),
             y_policy: Vec::new(),
             grad: vec![F::zero(); n_params],
         });
         JointLearner { policy, joint, theta, adam, halves, advantages: Vec::new(), due: None }
     }
 
-    /// Lets the next minibatch, or [`take_step`](Self::take_step), begin with a step along the gradient.
-    pub(crate) fn step_later(&mut self, step: Step) {
+    /// Takes a step along the gradient, carried out before the parameters are used again.
+    pub(crate) fn step(&mut self, step: Step) {
         self.due = Some(step);
     }
 
-    /// Takes the step that is due, if one is.
-    pub(crate) fn take_step(&mut self) -> Result<(), AlgoError> {
+    /// Carries out the step that is due, if one is.
+    pub(crate) fn finish(&mut self) -> Result<(), AlgoError> {
         let Some(Step { scale, learning_rate }) = self.due.take() else { return Ok(()) };
         Ok(self.adam.step_scaled(self.theta, &self.halves[0].grad, scale, learning_rate)?)
     }
@@ -72,7 +69,7 @@ impl<'a, F: Real + Element> JointLearner<'a, F> {
         batch: &Minibatch<'_, F>,
         config: &LossConfig,
     ) -> Result<MinibatchLoss, AlgoError> {
-        self.take_step()?;
+        self.finish()?;
         let n = batch.rows.len();
         rl_nn::gather(batch.policy.advantages, 1, batch.rows, &mut self.advantages);
         if config.normalize_advantage && n > 1 {
@@ -97,6 +94,7 @@ impl<'a, F: Real + Element> JointLearner<'a, F> {
                 entropy: mean(a_policy.entropy, b_policy.entropy),
                 clip_fraction: mean(a_policy.clip_fraction, b_policy.clip_fraction),
                 approx_kl: mean(a_policy.approx_kl, b_policy.approx_kl),
+                kl: mean(a_policy.kl, b_policy.kl),
             },
             critic: CriticLoss { value_loss: mean(a_critic.value_loss, b_critic.value_loss) },
             grad_norm: vector::sum_of_squares(&a.grad).sqrt(),
@@ -115,13 +113,13 @@ impl<F: Real> Half<'_, F> {
         (rows, advantages): (&[usize], &[F]),
         config: &LossConfig,
     ) -> Result<(PolicyLoss, CriticLoss), NnError> {
-        let Half { scratch, dy_policy, y_policy, grad } = self;
+        let Half { scratch, y_policy, grad } = self;
         if rows.is_empty() {
             grad.fill(F::zero());
             return Ok(Default::default());
         }
         scratch.gather_states(batch, rows);
-        scratch.gather_samples(batch, rows, policy.distribution.action_len())?;
+        scratch.gather_samples(batch, rows, policy, config)?;
         scratch.gather_targets(batch, rows)?;
         let Scratch {
             shards,
@@ -129,10 +127,10 @@ impl<F: Real> Half<'_, F> {
             masks,
             actions,
             old_log_probs,
+            old_outputs,
             returns,
             old_values,
             dy,
-            dglobals,
             terms,
             ..
         } = &mut **scratch;
@@ -145,21 +143,19 @@ impl<F: Real> Half<'_, F> {
         y_policy.clear();
         y.output().chunks_exact(width).for_each(|row| y_policy.extend_from_slice(&row[..value]));
         policy.mask(&states, y_policy)?;
-        let globals = policy.split(&theta[..policy.n_params()])?.1;
-        let pi = rl_nn::DistParams { y: y_policy, globals };
-        let samples = Samples { actions: actions.as_ref(), advantages, old_log_probs };
-        let distribution = &*policy.distribution;
-        let policy_loss =
-            clipped_surrogate(reducer, distribution, pi, samples, n, config, (dy_policy, dglobals), terms)?;
+        let pi = DistParams { y: y_policy, globals: policy.split(&theta[..policy.n_params()])?.1 };
+        let old = DistParams { y: old_outputs, globals: batch.old.globals };
+        let samples = Samples { actions: actions.as_ref(), advantages, old_log_probs, old };
+        let policy_loss = surrogate(reducer, &*policy.distribution, pi, samples, n, config, terms)?;
         dy.clear();
-        let mut of_policy = dy_policy.chunks_exact(value);
+        let mut of_policy = terms.dy.chunks_exact(value);
         let values = y.output().chunks_exact(width).map(|row| row[value]);
         let critic_loss = squared_error(values, returns, old_values, n, config, |dv| {
             dy.extend_from_slice(of_policy.next().unwrap_or_default());
             dy.push(dv);
         });
         y.vjp(dy, grad)?;
-        grad[policy.network.n_params()..policy.n_params()].copy_from_slice(dglobals);
+        grad[policy.network.n_params()..policy.n_params()].copy_from_slice(&terms.dglobals);
         Ok((policy_loss, critic_loss))
     }
 }

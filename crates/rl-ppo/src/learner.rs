@@ -1,12 +1,13 @@
 //! Actor and critic side by side.
 
 use rl_algo::{ActorCritic, AlgoError, Parts, Reducer};
-use rl_nn::{APART, Network, PolicyModel, Real};
-use rl_optim::{Adam, Element, OptimError, vector};
+use rl_nn::{APART, Network, NnError, PolicyModel, Real, Shards, States};
+use rl_optim::{Adam, Element, OptimError, clip_scale, vector};
 
 use crate::Pair;
 use crate::joint::JointLearner;
-use crate::loss::{CriticLoss, LossConfig, Minibatch, PolicyLoss, Scratch, critic_loss, policy_loss};
+use crate::loss::{LossConfig, Minibatch, PolicyLoss, Scratch, policy_loss};
+use crate::value::{CriticLoss, critic_loss};
 
 /// One of the two networks during an update: its parameters, their optimiser, and a gradient.
 // The other one's thread writes to no line of this.
@@ -16,6 +17,7 @@ pub struct Learner<'a, F> {
     adam: &'a mut Adam<F>,
     scratch: &'a mut Scratch<F>,
     grad: Vec<F>,
+    grad_norm: f64,
     due: Option<Step>,
 }
 
@@ -31,7 +33,7 @@ impl<'a, F: Real + Element> Learner<'a, F> {
     pub fn new(theta: &'a mut [F], adam: &'a mut Adam<F>, scratch: &'a mut Scratch<F>) -> Self {
         let mut grad = Vec::with_capacity(theta.len() + APART / size_of::<F>());
         grad.resize(theta.len(), F::zero());
-        Learner { theta, adam, scratch, grad, due: None }
+        Learner { theta, adam, scratch, grad, grad_norm: 0.0, due: None }
     }
 
     /// The gradient of the last minibatch.
@@ -44,20 +46,32 @@ impl<'a, F: Real + Element> Learner<'a, F> {
         self.theta
     }
 
-    /// Lets the next [`minibatch_loss`], or [`take_step`](Self::take_step), begin with an Adam step along `scale` times the gradient.
-    pub fn step_later(&mut self, scale: f64, learning_rate: f64) {
+    /// Takes an optimiser's step along `scale` times the gradient. The network's own thread carries it out, at the beginning of the next
+    /// [`minibatch_loss`] or in [`finish`](Self::finish).
+    pub fn step(&mut self, scale: f64, learning_rate: f64) {
         self.due = Some(Step { scale, learning_rate });
     }
 
-    /// Takes the step that is due, if one is.
+    /// Carries out the step that is due, if one is.
     ///
     /// # Errors
     ///
     /// [`OptimError`] for an optimiser of another size, or with unusable constants.
-    pub fn take_step(&mut self) -> Result<(), OptimError> {
+    pub fn finish(&mut self) -> Result<(), OptimError> {
         let Some(Step { scale, learning_rate }) = self.due.take() else { return Ok(()) };
         self.adam.step_scaled(self.theta, &self.grad, scale, learning_rate)
     }
+}
+
+/// How gradients are clipped.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum GradClip {
+    /// Not at all.
+    Never,
+    /// By the norm of the gradient of both networks together.
+    Together(f64),
+    /// Each network's by its own norm.
+    Each(f64),
 }
 
 /// What an update improves, by the loss of one minibatch after another.
@@ -113,21 +127,51 @@ impl<'a> Learners<'a> {
         }
     }
 
-    /// Lets the next loss, or [`take_step`](Self::take_step), begin with an Adam step along `scale` times the gradient.
-    pub(crate) fn step_later(&mut self, scale: f64, learning_rate: f64) {
+    /// Takes an optimiser's step along the gradient of the last minibatch, clipped. Each network's thread carries it out at the beginning of its next
+    /// minibatch, or [`finish`](Self::finish) does: no one sees the parameters in between.
+    pub(crate) fn step(&mut self, loss: &MinibatchLoss, clip: GradClip, learning_rate: f64) {
+        let scale = |own: f64| match clip {
+            GradClip::Never => 1.0,
+            GradClip::Together(max) => clip_scale(loss.grad_norm, max),
+            GradClip::Each(max) => clip_scale(own, max),
+        };
         match self {
             Learners::Apart { learners, .. } => {
-                learners.iter_mut().for_each(|learner| learner.step_later(scale, learning_rate));
+                learners.iter_mut().for_each(|learner| learner.step(scale(learner.grad_norm), learning_rate));
             }
-            Learners::Joint(learner) => learner.step_later(Step { scale, learning_rate }),
+            Learners::Joint(learner) => {
+                learner.step(Step { scale: scale(loss.grad_norm), learning_rate });
+            }
         }
     }
 
-    /// Takes the step that is due, if one is.
-    pub(crate) fn take_step(&mut self) -> Result<(), AlgoError> {
+    /// Carries out the step that is due, if one is.
+    pub(crate) fn finish(&mut self) -> Result<(), AlgoError> {
         match self {
-            Learners::Apart { learners, .. } => Ok(learners.iter_mut().try_for_each(Learner::take_step)?),
-            Learners::Joint(learner) => learner.take_step(),
+            Learners::Apart { learners, .. } => Ok(learners.iter_mut().try_for_each(Learner::finish)?),
+            Learners::Joint(learner) => learner.finish(),
+        }
+    }
+
+    /// The critic's values of states, after whatever step was due.
+    pub(crate) fn values(
+        &self,
+        states: &States<'_, f32>,
+        values: &mut Vec<f32>,
+        shards: &mut Shards<f32>,
+    ) -> Result<(), NnError> {
+        values.resize(states.rows(), 0.0);
+        match self {
+            Learners::Apart { critic, learners, .. } => {
+                shards.forward(*critic, learners[1].theta(), states, values)
+            }
+            Learners::Joint(JointLearner { joint, theta, .. }) => {
+                let width = joint.n_outputs();
+                let mut y = vec![0.0; states.rows() * width];
+                shards.forward(*joint, theta, states, &mut y)?;
+                values.iter_mut().zip(y.chunks_exact(width)).for_each(|(value, y)| *value = y[width - 1]);
+                Ok(())
+            }
         }
     }
 }
@@ -143,9 +187,18 @@ pub struct MinibatchLoss {
     pub grad_norm: f64,
 }
 
+impl MinibatchLoss {
+    /// The loss as a whole: what the gradient is that of.
+    pub fn total(&self, config: &LossConfig) -> f64 {
+        let MinibatchLoss { policy, critic, .. } = self;
+        let loss = policy.policy_loss - config.ent_coef * policy.entropy + config.vf_coef * critic.value_loss;
+        if config.kl_coef > 0.0 { loss + config.kl_coef * policy.kl } else { loss }
+    }
+}
+
 /// Both parts of the loss and their gradients, on two threads where there are two.
 ///
-/// Each thread first takes the step that is due to its network: actor and critic meet once a minibatch, for the norm of
+/// Each thread first carries out the step that is due to its network: actor and critic meet once a minibatch, for the norm of
 /// their common gradient.
 ///
 /// # Errors
@@ -166,16 +219,20 @@ pub fn minibatch_loss<F: Real + Element>(
     let [actor, valuer] = learners;
     let (policy, critic) = pair.join(
         || {
-            actor.take_step()?;
+            actor.finish()?;
             let Learner { theta, grad, scratch, .. } = actor;
             let loss = policy_loss(reducer, policy, theta, batch, config, grad, scratch)?;
-            Ok::<_, AlgoError>((loss, vector::sum_of_squares(grad)))
+            let square = vector::sum_of_squares(grad);
+            actor.grad_norm = square.sqrt();
+            Ok::<_, AlgoError>((loss, square))
         },
         || {
-            valuer.take_step()?;
+            valuer.finish()?;
             let Learner { theta, grad, scratch, .. } = valuer;
             let loss = critic_loss(reducer, critic, theta, batch, config, grad, scratch)?;
-            Ok::<_, AlgoError>((loss, vector::sum_of_squares(grad)))
+            let square = vector::sum_of_squares(grad);
+            valuer.grad_norm = square.sqrt();
+            Ok::<_, AlgoError>((loss, square))
         },
     );
     let ((policy, policy_square), (critic, critic_square)) = (policy?, critic?);

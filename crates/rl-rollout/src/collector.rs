@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{EnvError, EnvState, ObservationNormalizer, StepEnd, VecEnv, VecEnvState};
+use rl_env::{EnvError, EnvState, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState};
 use rl_nn::distribution::SampleRng;
 use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
 
@@ -361,13 +361,7 @@ impl Part {
             .into());
         }
         let n_outputs = policy.network.n_outputs();
-        let mismatch = |what, policy, env| Err(RolloutError::Mismatch { what, policy, env });
-        if policy.network.n_inputs() != obs_len {
-            return mismatch("elements of an observation", policy.network.n_inputs(), obs_len);
-        }
-        if policy.distribution.action_len() != action_len {
-            return mismatch("elements of an action", policy.distribution.action_len(), action_len);
-        }
+        check_fit(policy, env.observation_space(), env.action_space())?;
         let new_actions = policy.distribution.new_actions();
         if std::mem::discriminant(&new_actions) != std::mem::discriminant(&rollout.actions) {
             rollout.actions = new_actions;
@@ -470,4 +464,25 @@ impl Episodes {
             }
         }
     }
+}
+/// Checks that a policy sees such observations and gives such actions.
+///
+/// # Errors
+///
+/// [`RolloutError::Mismatch`], which says what differs.
+pub fn check_fit(
+    policy: &PolicyModel<f32>,
+    observations: &Space,
+    actions: &Space,
+) -> Result<(), RolloutError> {
+    let (inputs, action_len) = (policy.network.n_inputs(), policy.distribution.action_len());
+    for (what, policy, env) in [
+        ("elements of an observation", inputs, observations.flat_len()),
+        ("elements of an action", action_len, actions.action_len()),
+    ] {
+        if policy != env {
+            return Err(RolloutError::Mismatch { what, policy, env });
+        }
+    }
+    Ok(())
 }

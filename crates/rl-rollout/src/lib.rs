@@ -12,7 +12,7 @@ mod error;
 mod minibatches;
 mod rollout;
 
-pub use collector::{Collector, Episode};
+pub use collector::{Collector, Episode, check_fit};
 pub use error::RolloutError;
 pub use minibatches::Minibatches;
 pub use rollout::{Rollout, keep};

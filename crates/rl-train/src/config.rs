@@ -169,6 +169,22 @@ impl EvalConfig {
     pub fn every(freq: u64) -> Self {
         EvalConfig { freq, episodes: 20, final_episodes: 100, max_steps: MAX_EVAL_STEPS }
     }
+
+    /// Checks every number.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a 0: to evaluate never is to train without [`Trainer::with_evaluation`](crate::Trainer::with_evaluation).
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let EvalConfig { freq, episodes, final_episodes, max_steps } = *self;
+        let numbers = [
+            ("eval freq", freq),
+            ("eval episodes", episodes as u64),
+            ("eval final_episodes", final_episodes as u64),
+            ("eval max_steps", max_steps),
+        ];
+        numbers.into_iter().try_for_each(|(key, n)| check_setting(key, n, "a whole number from 1 up", n > 0))
+    }
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ pub(crate) struct Evaluator {
 
 impl Evaluator {
     pub(crate) fn new(env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
-        let config = EvalConfig { freq: config.freq.max(1), ..config };
-        let n = config.episodes.max(config.final_episodes).clamp(1, N_EVAL_ENVS);
+        config.validate()?;
+        let n = config.episodes.max(config.final_episodes).min(N_EVAL_ENVS);
         Ok(Evaluator { config, env: env.make_vec(n)?, next: config.freq, best: None, is_done: false })
     }
 
@@ -52,7 +52,7 @@ impl Evaluator {
         seed: u64,
         stop: &AtomicBool,
     ) -> Result<Evaluation, TrainError> {
-        let episodes = Episodes { n: episodes, max_steps: self.config.max_steps.max(1) };
+        let episodes = Episodes { n: episodes, max_steps: self.config.max_steps };
         evaluate(actor, &mut *self.env, episodes, seed, Acting::Deterministic, stop)
     }
 

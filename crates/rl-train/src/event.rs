@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use rl_algo::{Report, Settings};
+use rl_algo::{Report, Settings, shown};
 use rl_nn::State;
+use serde_json::Value;
 
 use crate::{Evaluation, SinkError, Summary};
 
@@ -55,6 +56,33 @@ impl RunInfo {
             Some(label) => format!("{}-{label}", self.algo),
             None => self.algo.clone(),
         }
+    }
+
+    /// The run's names and settings as TOML, which has `"none"` for null.
+    ///
+    /// ```
+    /// use rl_train::RunInfo;
+    ///
+    /// let settings = serde_json::json!({"n_steps": 64, "target_kl": null}).as_object().cloned().unwrap_or_default();
+    /// let info = RunInfo { algo: "ppo".into(), env: "Cart-v0".into(), seed: 3, total_steps: 1_000, settings };
+    /// assert_eq!(info.to_toml(), "algo = \"ppo\"\nenv = \"Cart-v0\"\nseed = 3\ntotal_steps = 1000\nn_steps = 64\ntarget_kl = \"none\"\n");
+    /// ```
+    pub fn to_toml(&self) -> String {
+        let RunInfo { algo, env, seed, total_steps, settings } = self;
+        let own = [
+            ("algo", algo.as_str().into()),
+            ("env", env.as_str().into()),
+            ("seed", (*seed).into()),
+            ("total_steps", (*total_steps).into()),
+        ];
+        let more = settings.iter().filter(|(key, _)| own.iter().all(|(own, _)| own != key));
+        let all =
+            own.iter().map(|(key, value)| (*key, value)).chain(more.map(|(key, value)| (&**key, value)));
+        all.map(|(key, value)| match value {
+            Value::Null => format!("{key} = \"none\"\n"),
+            value => format!("{key} = {}\n", shown(value)),
+        })
+        .collect()
     }
 }
 

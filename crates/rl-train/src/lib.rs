@@ -40,7 +40,10 @@ mod failpoints;
 mod files;
 mod listeners;
 mod log_file;
+mod numbers;
+#[cfg(feature = "pictures")]
 mod pictures;
+#[cfg(feature = "pictures")]
 mod play;
 mod policy;
 mod sinks;
@@ -60,7 +63,10 @@ pub use event_file::{EventFault, Scalar, read_scalars, scalars_in};
 #[cfg(feature = "failpoints")]
 pub use failpoints::watch_failpoints;
 pub use files::{RunDir, RunLock, write_atomically, write_new};
+pub use numbers::shown;
+#[cfg(feature = "pictures")]
 pub use pictures::{Gif, png};
+#[cfg(feature = "pictures")]
 pub use play::{PlayParams, play};
 pub use policy::Policy;
 pub use sinks::{Csv, Progress, TensorBoard};

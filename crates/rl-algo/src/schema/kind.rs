@@ -1,7 +1,9 @@
 //! What the value of a setting may be.
 
-use rl_optim::Schedule;
+use rl_optim::{Moment, OptimError, Schedule};
 use serde_json::{Map, Value, json};
+
+use crate::ConfigError;
 
 /// The numbers that a setting may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +48,25 @@ impl Bounds {
         let above = if self.has_low { x >= self.low } else { x > self.low };
         let below = if self.has_high { x <= self.high } else { x < self.high };
         above && below && x.is_finite()
+    }
+
+    /// Where a schedule leaves them. Before the very start and at the very end, where no value is used, it may touch an end that is not among them:
+    /// `lin_0.001` is positive.
+    fn left_by(&self, schedule: &Schedule) -> Option<Moment> {
+        let closure = Bounds { has_low: true, has_high: true, ..*self };
+        let stays = |m: &Moment| if m.taken { self.contain(m.value) } else { closure.contain(m.value) };
+        schedule.course().into_iter().find(|moment| !stays(moment))
+    }
+
+    /// Checks a schedule that may be a function, which settings cannot hold.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the value that lies outside, and when it is reached.
+    pub fn check_schedule(&self, key: &str, schedule: &Schedule) -> Result<(), ConfigError> {
+        let Some(moment) = self.left_by(schedule) else { return Ok(()) };
+        let allowed = format!("{} throughout{}", number(self), told(&moment));
+        Err(ConfigError { key: key.to_owned(), value: schedule.to_string(), allowed })
     }
 
     /// The range in words that follow "number": " from 0 to 1".
@@ -103,7 +124,7 @@ pub enum Kind {
     },
     /// A number.
     Real(Bounds),
-    /// A number, or `lin_` and one: a value that falls linearly to 0. The bounds are those of the value at the start.
+    /// A number, or the text of a [`Schedule`], which stays within the bounds from start to end.
     Schedule(Bounds),
     /// One of these names.
     Choice(&'static [&'static str]),
@@ -141,7 +162,8 @@ impl Kind {
             Kind::Real(bounds) => value.as_f64().filter(|x| bounds.contain(*x)).map(Value::from),
             Kind::Schedule(bounds) => {
                 let schedule: Schedule = serde_json::from_value(value.clone()).ok()?;
-                bounds.contain(schedule.initial()).then(|| serde_json::to_value(schedule).ok())?
+                let stays = bounds.left_by(&schedule).is_none();
+                stays.then(|| serde_json::to_value(schedule).ok())?
             }
             Kind::Choice(names) => names.iter().any(|name| value == name).then(|| value.clone()),
             Kind::Text => value.is_string().then(|| value.clone()),
@@ -160,6 +182,21 @@ impl Kind {
             Kind::OneOf(kinds) => kinds.iter().find_map(|kind| kind.read(value)),
             Kind::Any if value == "none" => Some(Value::Null),
             Kind::Any => Some(value.clone()),
+        }
+    }
+
+    /// What is wrong with a value that is not allowed, in words that follow what is allowed, where there is more to say.
+    pub(super) fn because(&self, value: &Value) -> String {
+        match self {
+            Kind::Schedule(bounds) => match value.as_str().map(str::parse::<Schedule>) {
+                Some(Ok(schedule)) => {
+                    bounds.left_by(&schedule).map_or_else(String::new, |moment| told(&moment))
+                }
+                Some(Err(OptimError::InvalidSchedule { why, .. })) => format!(" ({why})"),
+                _ => String::new(),
+            },
+            Kind::OneOf(kinds) => kinds.iter().map(|kind| kind.because(value)).collect(),
+            _ => String::new(),
         }
     }
 
@@ -214,7 +251,7 @@ impl std::fmt::Display for Kind {
             Kind::Integer { from, to } => write!(f, "an integer{}", integers(*from, *to)),
             Kind::Real(bounds) => f.write_str(&number(bounds)),
             Kind::Schedule(bounds) => {
-                write!(f, "{}, or one that falls to 0 such as \"lin_0.001\"", number(bounds))
+                write!(f, "{}, or a schedule such as \"lin_0.001\"", number(bounds))
             }
             Kind::Choice([one]) => write!(f, "\"{one}\""),
             Kind::Choice(names) => {
@@ -243,6 +280,11 @@ impl std::fmt::Display for Kind {
             Kind::Any => f.write_str("a value"),
         }
     }
+}
+
+/// The moment at which a schedule leaves its bounds.
+fn told(moment: &Moment) -> String {
+    format!(" (it is {} when {} of the training is done)", moment.value, moment.done)
 }
 
 fn number(bounds: &Bounds) -> String {
@@ -299,6 +341,14 @@ mod tests {
             (Kind::Schedule(Bounds::POSITIVE), json!("lin_0.10"), Some(json!("lin_0.1"))),
             (Kind::Schedule(Bounds::POSITIVE), json!("lin_-1"), None),
             (Kind::Schedule(Bounds::POSITIVE), json!("exp_1"), None),
+            (Kind::Schedule(Bounds::POSITIVE), json!("lin_1_-1"), None),
+            (Kind::Schedule(Bounds::POSITIVE), json!("lin_0"), None),
+            (Kind::Schedule(Bounds::POSITIVE), json!("cos_1"), Some(json!("cos_1_0"))),
+            (Kind::Schedule(Bounds::POSITIVE), json!("steps_1_0.5:0"), None),
+            (Kind::Schedule(Bounds::NON_NEGATIVE), json!("steps_1_0.5:0"), Some(json!("steps_1_0.5:0"))),
+            (Kind::Schedule(Bounds::POSITIVE), json!("warmup_0.1_1"), Some(json!("warmup_0.1_1"))),
+            (Kind::Schedule(Bounds::closed(0.1, 1.0)), json!("warmup_0.1_1"), None),
+            (Kind::Schedule(Bounds::from_below(0.0, 1.0)), json!("lin_1_0.5"), Some(json!("lin_1_0.5"))),
             (Kind::Bool, json!(1), None),
             (Kind::Bool, json!(true), Some(json!(true))),
             (Kind::Choice(&["a", "b"]), json!("b"), Some(json!("b"))),

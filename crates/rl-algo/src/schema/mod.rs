@@ -71,7 +71,7 @@ impl Setting {
         self.kind.read(value).ok_or_else(|| ConfigError {
             key: self.key.clone().into_owned(),
             value: shown(value),
-            allowed: self.kind.to_string(),
+            allowed: format!("{}{}", self.kind, self.kind.because(value)),
         })
     }
 }
@@ -85,7 +85,8 @@ pub struct Schema {
 impl Schema {
     /// The settings of a struct with these defaults, which come from `source` where a setting does not say otherwise.
     pub fn of(defaults: &impl Serialize, source: &'static str, settings: Vec<Setting>) -> Self {
-        let defaults = to_settings(defaults);
+        // Where one cannot be saved, every run of the algorithm is refused by its name (`AlgorithmSpec::make`).
+        let defaults = try_to_settings(defaults).unwrap_or_default();
         let complete = |setting: Setting| {
             let default = defaults.get(&*setting.key).cloned().unwrap_or_default();
             let source = if setting.source.is_empty() { source.into() } else { setting.source };
@@ -95,14 +96,18 @@ impl Schema {
     }
 
     /// What a struct with these defaults says of its settings by itself: their names, and their types as far as the defaults show them.
-    pub fn derived(defaults: &impl Serialize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] for a default that cannot be saved.
+    pub fn derived(defaults: &impl Serialize) -> Result<Self, ConfigError> {
         let setting = |(key, default): (String, Value)| Setting {
             key: key.into(),
             kind: Kind::like(&default),
             default,
             ..Setting::new("", Kind::Any, "")
         };
-        Schema { settings: to_settings(defaults).into_iter().map(setting).collect() }
+        Ok(Schema { settings: try_to_settings(defaults)?.into_iter().map(setting).collect() })
     }
 
     /// The setting of this name.
@@ -194,7 +199,7 @@ pub trait Config: Default + Serialize + DeserializeOwned {
     ///
     /// [`ConfigError`] with the first that is not allowed.
     fn check(&self) -> Result<(), ConfigError> {
-        Self::schema().check(&to_settings(self))
+        Self::schema().check(&try_to_settings(self)?)
     }
 }
 
@@ -202,11 +207,46 @@ pub trait Config: Default + Serialize + DeserializeOwned {
 ///
 /// # Panics
 ///
-/// If `config` does not serialise to a map of plain values, which a config struct always does.
+/// If `config` does not serialise to a map of plain values, which a config struct always does unless a schedule in it is a function
+/// ([`try_to_settings`]).
 pub fn to_settings<C: Serialize>(config: &C) -> Settings {
     match serde_json::to_value(config) {
         Ok(Value::Object(map)) => map,
         other => panic!("a config struct serialises to a map, not to {other:?}"),
+    }
+}
+
+/// The same of a config struct that may hold what cannot be saved: a schedule that is a function.
+///
+/// # Errors
+///
+/// [`ConfigError`] naming the setting.
+///
+/// ```
+/// use rl_optim::Schedule;
+///
+/// #[derive(serde::Serialize)]
+/// struct MyConfig { learning_rate: Schedule }
+///
+/// let config = MyConfig { learning_rate: Schedule::custom(|remaining| 1e-3 * remaining * remaining) };
+/// let error = rl_algo::try_to_settings(&config).unwrap_err().to_string();
+/// assert!(error.starts_with("learning_rate = a function: expected what can be saved"), "{error}");
+/// ```
+pub fn try_to_settings<C: Serialize>(config: &C) -> Result<Settings, ConfigError> {
+    let mut track = serde_path_to_error::Track::new();
+    let serializer = serde_path_to_error::Serializer::new(serde_json::value::Serializer, &mut track);
+    match config.serialize(serializer) {
+        Ok(Value::Object(map)) => Ok(map),
+        Ok(other) => Err(ConfigError {
+            key: "the settings".to_owned(),
+            value: shown(&other),
+            allowed: "a struct of settings".to_owned(),
+        }),
+        Err(error) => Err(ConfigError {
+            key: track.path().to_string(),
+            value: "a function".to_owned(),
+            allowed: format!("what can be saved ({error})"),
+        }),
     }
 }
 
@@ -263,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_plain_struct_has_a_schema_too() {
-        let schema = Schema::derived(&Plain::default());
+        let schema = Schema::derived(&Plain::default()).unwrap();
         assert_eq!(schema.differs_from(&Plain::default()), None);
         let read = |key: &str, value: Value| schema.get(key).unwrap().read(&value);
         assert_eq!(read("ambition", json!(1)).unwrap(), json!(1.0));
@@ -283,7 +323,8 @@ mod tests {
         let of = |settings| Schema::of(&Plain::default(), "", settings);
         let lacking = of(vec![naps.clone()]).differs_from(&Plain::default()).unwrap();
         assert_eq!(lacking, "the schema lacks ambition");
-        let mut settings: Vec<Setting> = Schema::derived(&Plain::default()).iter().cloned().collect();
+        let mut settings: Vec<Setting> =
+            Schema::derived(&Plain::default()).unwrap().iter().cloned().collect();
         settings[1] = naps;
         let refused = of(settings.clone()).differs_from(&Plain::default()).unwrap();
         assert_eq!(refused, "the default naps = 3: expected an integer from 1 to 2");

@@ -3,8 +3,10 @@
 mod check_env;
 mod compare;
 mod comparison;
+mod diff;
 mod eval;
 mod lists;
+mod manual;
 mod play;
 mod runs;
 mod settings;
@@ -12,8 +14,10 @@ mod train;
 
 pub(crate) use check_env::check_env;
 pub(crate) use compare::compare;
+pub(crate) use diff::diff;
 pub(crate) use eval::eval;
 pub(crate) use lists::{envs, presets};
+pub(crate) use manual::{completions, man};
 pub(crate) use play::play;
 pub(crate) use runs::runs;
 pub(crate) use settings::{settings, show_config};

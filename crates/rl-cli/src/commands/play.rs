@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use rl_train::{Gif, PlayParams, Policy, play as play_episodes, png, write_new};
+use rl_train::{Gif, PlayParams, Policy, play as play_episodes, png, shown, write_new};
 use serde_json::json;
 
 use crate::args::PlayArgs;
@@ -51,8 +51,8 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
         }))?;
     } else {
         for e in &episodes {
-            let d = output::decimals(e.ret);
-            output::print(&format!("{}: return {:.d$} in {} steps\n", policy.env(), e.ret, e.len))?;
+            let ret = shown(e.ret, e.ret);
+            output::print(&format!("{}: return {ret} in {} steps\n", policy.env(), e.len))?;
         }
         for file in files {
             output::print(&format!("in {}\n", file.display()))?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use rl_algo::Settings;
-use rl_train::{Checkpoint, RunDir, Status, Summary};
+use rl_train::{Checkpoint, RunDir, Status, Summary, shown};
 use serde_json::{Value, json};
 
 use super::comparison::{config_in, curve_in, in_order};
@@ -168,10 +168,7 @@ impl Found {
 
     fn row(&self) -> Vec<String> {
         let or_dash = |n: Option<u64>| n.map_or("-".to_owned(), |n| n.to_string());
-        let evaluation = |(mean, step): (f64, u64)| {
-            let d = output::decimals(mean);
-            format!("{mean:.d$} at {step}")
-        };
+        let evaluation = |(mean, step): (f64, u64)| format!("{} at {step}", shown(mean, mean));
         vec![
             self.dir.display().to_string(),
             self.state(),

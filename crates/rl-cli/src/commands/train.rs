@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rl_train::{Checkpoint, RunDir, Status, Summary};
+use rl_train::{Checkpoint, RunDir, Status, Summary, shown};
 use serde_json::{Value, json};
 
 use crate::args::{SettingArgs, TrainArgs};
@@ -111,8 +111,7 @@ fn told(s: &Summary, dir: &RunDir) -> String {
         n => writeln!(text, " ({n} rejected)"),
     };
     if let Some(mean) = s.mean_return_100 {
-        let d = output::decimals(mean);
-        let _ = writeln!(text, "last 100 training episodes: mean return {mean:.d$}");
+        let _ = writeln!(text, "last 100 training episodes: mean return {}", shown(mean, mean));
     }
     if let Some(e) = s.eval {
         let _ = writeln!(text, "evaluation, {}", output::evaluation(&e));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::{Event, RunInfo, Sink, SinkError, Status, Summary, Update};
+use crate::{Event, RunInfo, Sink, SinkError, Status, Summary, Update, shown};
 
 /// Shows steps, steps a second, the mean return of the last 100 episodes and the time that remains.
 pub struct Progress {
@@ -75,10 +75,7 @@ impl Progress {
 
     fn message(&self, update: &Update) -> String {
         let fps = update.timing.fps;
-        let mean = update
-            .rollout
-            .ep_rew_mean
-            .map_or_else(|| "-".to_owned(), |mean| format!("{mean:.0$}", decimals(mean)));
+        let mean = update.rollout.ep_rew_mean.map_or_else(|| "-".to_owned(), |mean| shown(mean, mean));
         let remaining = self.total_steps.saturating_sub(update.step) as f64 / fps;
         let eta = indicatif::HumanDuration(Duration::try_from_secs_f64(remaining).unwrap_or(Duration::MAX));
         let rejected = match self.rejected {
@@ -93,8 +90,7 @@ impl Progress {
             (Status::Failed, _) => "failed".to_owned(),
             (Status::Interrupted, _) => "interrupted".to_owned(),
             (Status::Finished | Status::Stopped, Some(e)) => {
-                let d = decimals(e.mean);
-                format!("evaluation {:.d$} ± {:.d$}", e.mean, e.std)
+                format!("evaluation {} ± {}", shown(e.mean, e.mean), shown(e.std, e.mean))
             }
             (Status::Finished | Status::Stopped, None) => "done".to_owned(),
         };
@@ -109,11 +105,6 @@ impl Progress {
         }
         Ok(())
     }
-}
-
-/// Decimals for returns of this size.
-fn decimals(x: f64) -> usize {
-    if x.abs() < 10.0 { 2 } else { 1 }
 }
 
 impl Sink for Progress {

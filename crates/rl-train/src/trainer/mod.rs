@@ -17,7 +17,7 @@ use rl_algo::{
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, Reproducible};
 use rl_nn::{Archive, Bounding, Shards};
-use rl_rollout::{Collector, RolloutError};
+use rl_rollout::{Collector, RolloutError, check_fit};
 
 use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
@@ -93,8 +93,8 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`] for settings that cannot be used, alone or together with the algorithm's, [`TrainError::Env`]
-    /// and [`TrainError::Rollout`] when an environment does not start.
+    /// [`TrainError::Config`] for settings that cannot be used, alone or together with the algorithm's, [`TrainError::Rollout`] for an agent of other
+    /// spaces than the environment's, and [`TrainError::Env`] and [`TrainError::Rollout`] when an environment does not start.
     pub fn new(
         env: &EnvSpec,
         config: TrainConfig,
@@ -104,6 +104,7 @@ impl Trainer {
     ) -> Result<Self, TrainError> {
         config.validate()?;
         algorithm.check_rollout(config.rollout_len())?;
+        check_fit(agent.policy(), &env.observation_space, &env.action_space)?;
         let agent = match agent.policy().bounding {
             // One put together by hand: its samples are limited to the bounds of the space, where there are any.
             Bounding::Free => agent.with_bounding(bounding_for(&env.action_space, &NetConfig::default())?)?,
@@ -165,14 +166,14 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Env`] when its environments cannot be made.
+    /// [`TrainError::Config`] for a number that is 0, [`TrainError::Env`] when its environments cannot be made.
     pub fn with_evaluation(mut self, env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
         self.evaluator = Some(Evaluator::new(env, config)?);
         Ok(self)
     }
 
-    /// Leaves `policy.safetensors`, `checkpoints/best/policy.safetensors` and `summary.json` in a directory: the policies at every evaluation
-    /// and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save.
+    /// Leaves `config.toml` (unless it is there), `policy.safetensors`, `checkpoints/best/policy.safetensors` and `summary.json` in a directory: the
+    /// policies at every evaluation and at the end. [`run`](Self::run) refuses an agent whose policy has no description to save.
     pub fn saving_in(mut self, dir: RunDir) -> Self {
         self.dir = Some(dir);
         self
@@ -237,6 +238,9 @@ impl Trainer {
             return Err(TrainError::Unsaveable);
         }
         let info = &self.info;
+        if let Some(dir) = self.dir.as_ref().filter(|dir| !dir.file("config.toml").exists()) {
+            dir.write("config.toml", &info.to_toml())?;
+        }
         let begins = match self.resumed {
             true => Event::RunResumed { info, step: self.tally.step },
             false => Event::RunStarted(info),

@@ -13,6 +13,7 @@ mod until;
 use std::fmt::Write;
 
 use rl_stats::{Interval, MIN_RUNS, iqm, mean, std};
+use rl_train::shown;
 
 use crate::output;
 use results::{Improvement, Narrowed, Reaching, improvements};
@@ -142,18 +143,17 @@ impl Comparison {
 fn row(group: &Group) -> Vec<String> {
     let scores = group.scores();
     let largest = group.ranked().iter().filter(|x| x.is_finite()).fold(0.0, |m: f64, x| m.max(x.abs()));
-    let d = output::decimals(largest);
     let (evaluation, interval) = match &scores {
         Err(_) if group.withholds() => ("withheld".to_owned(), "withheld".to_owned()),
         Err(_) => ("-".to_owned(), "-".to_owned()),
         Ok(scores) => (
-            format!("{:.d$} ± {:.d$}", mean(scores), std(scores)),
-            format!("{:.d$} {}", iqm(scores), interval(group.iqm_interval(), d)),
+            format!("{} ± {}", shown(mean(scores), largest), shown(std(scores), largest)),
+            format!("{} {}", shown(iqm(scores), largest), interval(group.iqm_interval(), largest)),
         ),
     };
     let seed = |run: &Run| match run.summary() {
         None => "failed".to_owned(),
-        Some(summary) => summary.eval.map_or("-".to_owned(), |e| format!("{:.d$}", e.mean)),
+        Some(summary) => summary.eval.map_or("-".to_owned(), |e| shown(e.mean, largest)),
     };
     vec![
         group.name.clone(),
@@ -164,13 +164,13 @@ fn row(group: &Group) -> Vec<String> {
         reaching(group.seconds_to_threshold(), 1),
         match group.runs.len() {
             0..=A_FEW => group.runs.iter().map(seed).collect::<Vec<_>>().join(" "),
-            _ => in_sum(group, d),
+            _ => in_sum(group, largest),
         },
     ]
 }
 
 /// Many seeds in a few words.
-fn in_sum(group: &Group, d: usize) -> String {
+fn in_sum(group: &Group, largest: f64) -> String {
     let mut scores: Vec<f64> = group.summaries().filter_map(|s| Some(s.eval?.mean)).collect();
     scores.sort_by(f64::total_cmp);
     let failed = match group.n_failed() {
@@ -180,15 +180,16 @@ fn in_sum(group: &Group, d: usize) -> String {
     match &scores[..] {
         [] => format!("{} seeds{failed}", group.runs.len()),
         [least, .., most] => {
-            format!("{} seeds from {least:.d$} to {most:.d$}{failed}", group.runs.len())
+            let [least, most] = [least, most].map(|x| shown(*x, largest));
+            format!("{} seeds from {least} to {most}{failed}", group.runs.len())
         }
-        [one] => format!("{} seeds, {one:.d$}{failed}", group.runs.len()),
+        [one] => format!("{} seeds, {}{failed}", group.runs.len(), shown(*one, largest)),
     }
 }
 
 /// An interval in brackets; a dash in them where there are too few runs for one.
-fn interval(interval: Option<Interval>, d: usize) -> String {
-    interval.map_or("[–]".to_owned(), |i| format!("[{:.d$}, {:.d$}]", i.low, i.high))
+fn interval(interval: Option<Interval>, beside: f64) -> String {
+    interval.map_or("[–]".to_owned(), |i| format!("[{}, {}]", shown(i.low, beside), shown(i.high, beside)))
 }
 
 fn reaching(reaching: Option<Reaching>, d: usize) -> String {
@@ -207,9 +208,8 @@ fn told(i: &Improvement) -> String {
     let p = i.interval.map_or("[–]".to_owned(), |i| format!("[{:.2}, {:.2}]", i.low, i.high));
     let mut text = format!("P({algo} ends better than {over}) = {probability:.2} {p}");
     if let Some(mean) = i.difference {
-        let d = output::decimals(mean);
-        text +=
-            &format!("; {algo} − {over} on the same seed: {mean:.d$} {}", interval(i.difference_interval, d));
+        let interval = interval(i.difference_interval, mean);
+        text += &format!("; {algo} − {over} on the same seed: {} {interval}", shown(mean, mean));
     }
     text + "\n"
 }

@@ -1,0 +1,71 @@
+//! `cargo xtask new DIR`: a project of one's own that depends on this workspace, ready to run; and that it is ready, for continuous integration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::ci::execute;
+use crate::metadata::{Workspace, cargo};
+
+/// The project's files, and whether names are to be filled in.
+const FILES: &[(&str, &str)] = &[
+    ("Cargo.toml", include_str!("../template/Cargo.toml.in")),
+    ("src/lib.rs", include_str!("../template/src/lib.rs")),
+    ("src/main.rs", include_str!("../template/src/main.rs.in")),
+    ("tests/learns.rs", include_str!("../template/tests/learns.rs.in")),
+    (".gitignore", "/target\n/runs\n"),
+];
+
+/// Makes the project in a directory that is not there yet, named as its last part.
+pub(crate) fn new(dir: &str) -> Result<()> {
+    let workspace = Workspace::load()?;
+    make(&workspace, Path::new(dir))?;
+    println!("made {dir}; in it:");
+    println!("  cargo run --release -- train ppo Corridor-v0");
+    println!("  cargo run --release -- compare --env Corridor-v0");
+    println!("  cargo test --release");
+    Ok(())
+}
+
+fn make(workspace: &Workspace, dir: &Path) -> Result<()> {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
+    ensure!(
+        is_name,
+        "{name:?}: the project is named after its directory; small letters, digits, - and _ make a name"
+    );
+    ensure!(name != "rl", "{name:?}: the crate that the project depends on has this name");
+    ensure!(!dir.exists(), "{}: it is there already", dir.display());
+    let rl = workspace.root.join("crates").join("rl");
+    let fill = |text: &str| {
+        let path = rl.display().to_string().replace('\\', "/");
+        text.replace("{name}", &name).replace("{crate}", &name.replace('-', "_")).replace("{rl}", &path)
+    };
+    for (file, text) in FILES {
+        let path = dir.join(file);
+        let parent = path.parent().unwrap_or(dir);
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+        fs::write(&path, fill(text)).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}
+
+/// Makes a project, trains in it and runs its tests, with the versions of this workspace.
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let dir: PathBuf = workspace.target.join("template").join("corridor");
+    if dir.exists() {
+        fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    make(workspace, &dir)?;
+    fs::copy(workspace.root.join("Cargo.lock"), dir.join("Cargo.lock")).context("copying Cargo.lock")?;
+    let project = |args: &[&str]| {
+        let mut command = Command::new(cargo());
+        command.current_dir(&dir).args(args).env("CARGO_TARGET_DIR", &workspace.target);
+        execute(&mut command)
+    };
+    project(&["run", "--release", "--quiet", "--", "train", "ppo", "Corridor-v0", "--quiet"])?;
+    project(&["test", "--release", "--quiet"])
+}
