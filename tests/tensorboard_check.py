@@ -85,6 +85,9 @@ def check_scalars(algo, env, run_dir):
     assert len(steps) >= 4 and steps[-1] >= 8192, f"{run_dir}: steps {steps}"
     evaluations = [step for tag, step in in_tensorboard if tag == "eval/mean_reward"]
     assert len(evaluations) >= 4 and max(evaluations) == steps[-1], f"{run_dir}: evaluations at {evaluations}"
+    (config,) = [text for text in events.Tensors("config")]
+    table = config.tensor_proto.string_val[0].decode()
+    assert f"| algo | {algo} |" in table and "| total_steps | 8192 |" in table, f"{run_dir}: the text page shows {table!r}"
     return len(in_tensorboard)
 
 

@@ -192,7 +192,10 @@ fn settings_are_listed() {
     };
     let clip = of("ppo", "clip_range");
     assert_eq!((&clip["default"], &clip["source"]), (&Value::from(0.2), &Value::from("Stable-Baselines3")));
-    assert_eq!((&clip["kind"]["type"], &clip["scale"]), (&Value::from("schedule"), &Value::from("log")));
+    assert_eq!(
+        (&clip["kind"]["kinds"][0]["type"], &clip["scale"]),
+        (&Value::from("schedule"), &Value::from("log"))
+    );
     assert_eq!(of("trpo", "max_kl")["aliases"], serde_json::json!(["target_kl"]));
     assert_eq!(of("ppo", "gamma")["allowed"], "a number from 0 to 1");
     assert_eq!(of("lazy", "ambition")["kind"]["type"], "real");

@@ -223,5 +223,45 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
     let args = [&args[..], &["--fresh"]].concat();
     compare(&place, &args);
     assert_eq!(read("compare.json"), first);
+    assert!(read("report.html").starts_with("<!DOCTYPE html>") && read("report-2.html").contains("--fresh"));
     assert!(read("compare-2.json") != first && read("compare-2-runs.csv").contains("s0-2"));
+}
+
+/// A page of finished runs, with somebody else's beside, and pictures for papers.
+#[test]
+fn finished_runs_become_a_page_and_pictures() {
+    let place = Place::new();
+    compare(&place, &[&["lazy", "trpo", "--seeds", "5"], SHORT].concat());
+    let theirs = place.path().join("theirs/dqn");
+    fs::create_dir_all(&theirs).unwrap();
+    let monitor = "#{\"t_start\": 1.0, \"env_id\": \"CartPole-v1\"}\nr,l,t\n10.0,10,0.5\n20.0,20,1.5\n";
+    fs::write(theirs.join("monitor.csv"), monitor).unwrap();
+
+    let page = |args: &[&str]| {
+        let told = place.json(&[&["report"], args].concat());
+        told["files"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|file| file.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let read = |path: &str| fs::read_to_string(place.path().join(path)).unwrap();
+    // The comparison has left the first page.
+    assert_eq!(page(&["runs", "theirs"]), ["runs/report-2.html"]);
+    let html = read("runs/report-2.html");
+    assert!(html.contains("compare lazy trpo --seeds 5"), "the command is missing");
+    for part in ["sb3: dqn", "CartPole-v1-evaluation-steps", "CartPole-v1-trust-kl-mean", "No run failed."] {
+        assert!(html.contains(part), "{part} is missing");
+    }
+    assert!(!html.contains("src=") && !html.contains("http"), "the page asks for something");
+
+    let pictures = page(&["runs", "--format", "svg", "--out", "pictures"]);
+    assert!(pictures.len() > 8, "{pictures:?}");
+    assert!(pictures.iter().all(|path| read(path).starts_with("<svg xmlns")));
+    // Nothing is overwritten, and nothing comes of nothing.
+    place.refuses(1, &["report", "runs", "--out", "runs/report.html"]);
+    fs::create_dir(place.path().join("empty")).unwrap();
+    let line = place.refuses(1, &["report", "empty"]);
+    assert!(line.contains("no run that ended in empty"), "{line}");
 }

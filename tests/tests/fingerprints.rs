@@ -18,7 +18,7 @@ use rl_env::rng::stream;
 use rl_env::{Action, ActionsRef, EnvSpec, Registry, StepEnd};
 use rl_nn::Activation;
 use rl_optim::Schedule;
-use rl_ppo::{Ppo, PpoConfig};
+use rl_ppo::{A2c, A2cConfig, KlEstimator, NormalizeAdvantage, Ppo, PpoConfig, VfClip};
 use rl_train::{EvalConfig, Event, Sink, SinkError, TrainConfig, Trainer, new_agent, with_threads};
 use rl_trpo::{Trpo, TrpoConfig};
 
@@ -172,6 +172,7 @@ fn trajectory(spec: &EnvSpec) -> Fingerprint {
 
 enum Choice {
     Ppo(Box<PpoConfig>),
+    A2c(A2cConfig),
     Trpo(TrpoConfig),
 }
 
@@ -179,6 +180,7 @@ impl Choice {
     fn name(&self) -> &'static str {
         match self {
             Choice::Ppo(_) => "ppo",
+            Choice::A2c(_) => "a2c",
             Choice::Trpo(_) => "trpo",
         }
     }
@@ -196,6 +198,7 @@ impl Run {
     fn train(&self, spec: &EnvSpec) -> Vec<(&'static str, Fingerprint)> {
         let algorithm: Box<dyn Algorithm> = match self.algorithm {
             Choice::Ppo(ref config) => Box::new(Ppo::new(PpoConfig::clone(config)).unwrap()),
+            Choice::A2c(ref config) => Box::new(A2c::new(config.clone()).unwrap()),
             Choice::Trpo(ref config) => Box::new(Trpo::new(config.clone()).unwrap()),
         };
         let agent = new_agent(spec, &self.net, SEED).unwrap();
@@ -280,6 +283,34 @@ fn runs() -> Vec<Run> {
         net: NetConfig::default(),
         train,
     });
+    let penalised = PpoConfig {
+        max_grad_norm_each: true,
+        recompute_advantage: true,
+        normalize_advantage: NormalizeAdvantage::Batch,
+        weight_decay: 0.01,
+        clip_range_vf: Some(Schedule::Constant(0.2)),
+        vf_clip: VfClip::Clipped,
+        ..PpoConfig::kl_penalty()
+    };
+    let clipped = PpoConfig {
+        clip_range_high: Some(Schedule::Constant(0.3)),
+        dual_clip: Some(1.5),
+        desired_kl: Some(0.01),
+        target_kl: Some(0.05),
+        kl_estimator: KlEstimator::Exact,
+        ent_coef: "warmup_0.2_cos_0.01".parse().unwrap(),
+        ..PpoConfig::default()
+    };
+    let a2c = A2cConfig { ent_coef: "exp_0.01_0.001".parse().unwrap(), ..A2cConfig::default() };
+    for env in ["CartPole-v1", "Pendulum-v1"] {
+        for (algorithm, what) in [
+            (Choice::Ppo(Box::new(penalised.clone())), "a penalty"),
+            (Choice::Ppo(Box::new(clipped.clone())), "clips of every kind, a learning rate that adapts"),
+            (Choice::A2c(a2c.clone()), "RMSprop"),
+        ] {
+            runs.push(Run { algorithm, env, what, net: NetConfig::default(), train });
+        }
+    }
     runs.push(Run {
         algorithm: Choice::Trpo(TrpoConfig {
             accept_ratio: 0.1,

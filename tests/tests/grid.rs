@@ -19,7 +19,8 @@ fn compare(place: &Place, args: &[&str], more: &[&str]) -> Value {
 
 /// What does not depend on when and where the runs ran, and on what was there before.
 fn outcome(document: &Value) -> Value {
-    const ASIDE: [&str; 7] = [
+    const ASIDE: [&str; 8] = [
+        "command",
         "wall_seconds",
         "steps_per_second",
         "seconds_to_threshold",
@@ -239,7 +240,7 @@ fn a_lean_comparison_is_the_same() {
         .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     let others = ["compare-evaluations.csv", "compare-marl-eval.json", "compare-runs.csv", "compare.json"];
-    assert_eq!(left, [&others[..], &["lean.jsonl"]].concat());
+    assert_eq!(left, [&others[..], &["lean.jsonl", "report.html"]].concat());
     // A line that was cut off in the middle is a run that did not end.
     let table = lean.path().join("runs/lean.jsonl");
     let text = fs::read_to_string(&table).unwrap();

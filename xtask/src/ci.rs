@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::browser;
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
 use crate::template;
@@ -75,6 +76,7 @@ pub(crate) fn run() -> Result<()> {
     step("a project of one's own", || template::check(&workspace))?;
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
+    step("reports in a browser", || browser::check(&workspace))?;
     step("torture", || torture::run(&torture::Options::SHORT))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())

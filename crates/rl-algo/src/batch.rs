@@ -148,6 +148,13 @@ impl Batch {
         CriticTargets { returns: &self.returns, old_values: &self.values }
     }
 
+    /// The advantages with mean 0 and standard deviation 1, as an algorithm that normalises them over the batch learns from them.
+    pub fn normalized_advantages(&self) -> Vec<f32> {
+        let mut advantages = self.advantages.clone();
+        rl_gae::normalize(&mut advantages);
+        advantages
+    }
+
     /// What a policy step needs of the batch, with the advantages given (normalised or not).
     ///
     /// # Errors

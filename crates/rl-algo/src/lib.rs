@@ -23,6 +23,7 @@ mod registry;
 mod report;
 mod schema;
 mod state;
+mod step_curves;
 
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
 pub use algorithm::{Algorithm, UpdateContext};
@@ -40,6 +41,7 @@ pub use schema::{
     Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings, try_to_settings,
 };
 pub use state::{adam_state, restore_adam};
+pub use step_curves::{StepCurves, step_curves};
 
 #[cfg(test)]
 use rl_test_support as _;

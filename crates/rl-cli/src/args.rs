@@ -62,8 +62,14 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// List the runs below a directory: how they ended, how far they got, whether they can go on.
     Runs(RunsArgs),
+    /// Make one page of the runs below some directories: curves, intervals, what updates did, what failed. It opens without a network.
+    Report(ReportArgs),
+    /// Go through a run again up to one of its updates, and draw what that did: surrogate and divergence along its step.
+    Inspect(InspectArgs),
     /// Say in what two runs differ: settings, results, the first number of their curves, the policy. Exit code 1 where they do, times aside.
     Diff(DiffArgs),
+    /// Start TensorBoard over the runs below a directory, where it is installed.
+    Tensorboard(TensorBoardArgs),
     /// Draw the policy a run left as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
@@ -160,7 +166,7 @@ pub(crate) struct CompareArgs {
 }
 
 /// What a run's settings are made of. Later wins: defaults, preset, --config, --set, the other flags.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SettingArgs {
     /// Named settings; `rl presets` lists them. [default: zoo where it exists, else sb3]
     #[arg(long, value_name = "NAME")]
@@ -277,6 +283,55 @@ pub(crate) struct RunsArgs {
     /// The directory.
     #[arg(default_value = "runs")]
     pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Directories that have runs below them: ours, tables of `rl compare --lean`, a `progress.csv` or `monitor.csv` of Stable-Baselines3.
+    #[arg(required = true, value_name = "DIR")]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// A page, or every picture in a file of its own.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = ReportFormat::Html)]
+    pub(crate) format: ReportFormat,
+    /// The page's file, or the pictures' directory. [default: report.html, or report-pictures, in the first DIR]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// What a report is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ReportFormat {
+    /// One page.
+    Html,
+    /// A vector graphic for every chart.
+    Svg,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InspectArgs {
+    /// A run's directory.
+    pub(crate) run_dir: PathBuf,
+    /// Which update, from 1.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) update: u64,
+    /// The file: a page, or a picture where it ends in .svg. [default: update-N.html in the run's directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) gym: GymArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct TensorBoardArgs {
+    /// The directory.
+    #[arg(default_value = "runs")]
+    pub(crate) dir: PathBuf,
+    /// The Python whose TensorBoard it is. [default: `tensorboard` on the path, else that of python3]
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) python: Option<PathBuf>,
+    /// What else TensorBoard is told, such as --port 6007.
+    #[arg(last = true, value_name = "OPTION")]
+    pub(crate) more: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -113,13 +113,13 @@ pub(crate) fn values_in(text: &str) -> Option<Settings> {
 }
 
 /// A name as a shell takes it.
-fn in_shell(name: &str) -> String {
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/".contains(c));
+pub(crate) fn in_shell(name: &str) -> String {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:/=,@+%".contains(c));
     if plain { name.to_owned() } else { format!("'{}'", name.replace('\'', r"'\''")) }
 }
 
 /// A value as TOML has it, which knows no null.
-fn in_toml(value: &Value) -> String {
+pub(crate) fn in_toml(value: &Value) -> String {
     if value.is_null() { "\"none\"".to_owned() } else { shown(value) }
 }
 
@@ -148,6 +148,8 @@ mod tests {
         "batch_size",
         "learning_rate",
         "lin_",
+        "warmup_0.1_",
+        "steps_1_0.5:",
         "none",
         "never",
         "eval_freq",

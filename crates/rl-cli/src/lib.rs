@@ -53,9 +53,8 @@ pub(crate) struct Known {
 /// The algorithms of this workspace: `a2c`, `npg`, `ppo`, `ppo-kl` and `trpo`.
 pub fn builtin_algorithms() -> AlgorithmRegistry {
     let mut algorithms = AlgorithmRegistry::new();
-    let specs =
-        [rl_ppo::a2c_spec(), rl_trpo::npg_spec(), rl_ppo::spec(), rl_ppo::kl_penalty_spec(), rl_trpo::spec()];
-    for spec in specs {
+    let of_ppo = [rl_ppo::a2c_spec(), rl_ppo::spec(), rl_ppo::kl_penalty_spec()];
+    for spec in of_ppo.into_iter().chain([rl_trpo::spec(), rl_trpo::npg_spec()]) {
         let registered = algorithms.register(spec);
         debug_assert!(registered.is_ok(), "the built-in names differ");
     }
@@ -84,6 +83,8 @@ fn run_command_line(
     faults: &[String],
 ) -> ExitCode {
     output::set_program(name);
+    let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+    output::set_command(args.get(1..).unwrap_or_default());
     if !faults.is_empty() {
         faults.iter().for_each(|fault| eprintln!("{}: {fault}", program()));
         return ExitCode::FAILURE;
@@ -135,6 +136,9 @@ fn dispatch(cli: &Cli, known: &Known) -> anyhow::Result<ExitCode> {
         Command::Compare(args) => commands::compare(args, known, cli.json),
         Command::Eval(args) => commands::eval(args, known, cli.json),
         Command::Runs(args) => commands::runs(args, cli.json),
+        Command::Inspect(args) => commands::inspect(args, known, cli.json),
+        Command::Tensorboard(args) => commands::tensorboard(args),
+        Command::Report(args) => commands::report(args, cli.json),
         Command::Diff(args) => commands::diff(args, cli.json),
         Command::Play(args) => commands::play(args, known, cli.json),
         Command::CheckEnv(args) => commands::check_env(args, known, cli.json),

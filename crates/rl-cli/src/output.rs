@@ -7,6 +7,7 @@ use rl_train::{Evaluation, shown};
 use serde::Serialize;
 
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
+static COMMAND: OnceLock<String> = OnceLock::new();
 
 /// Notes the program's name; the first one counts.
 pub(crate) fn set_program(name: &str) {
@@ -16,6 +17,19 @@ pub(crate) fn set_program(name: &str) {
 /// What the program calls itself.
 pub(crate) fn program() -> &'static str {
     PROGRAM.get().copied().unwrap_or("rl")
+}
+
+/// Notes the command line, without the program's name; the first one counts.
+pub(crate) fn set_command(arguments: &[std::ffi::OsString]) {
+    COMMAND.get_or_init(|| {
+        let words = arguments.iter().map(|word| crate::config_file::in_shell(&word.to_string_lossy()));
+        words.collect::<Vec<_>>().join(" ")
+    });
+}
+
+/// The command line as a shell takes it.
+pub(crate) fn command() -> String {
+    format!("{} {}", program(), COMMAND.get().map_or("", String::as_str))
 }
 
 /// Writes to stdout; a reader that left early is no error.

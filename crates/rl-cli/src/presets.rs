@@ -209,6 +209,52 @@ mod tests {
         }
     }
 
+    /// PPO's and A2C's presets of other systems, against their sources by hand: what differs from the library's defaults.
+    #[test]
+    fn ppos_presets_are_what_their_sources_say() {
+        let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
+        let presets = Presets::builtin().unwrap();
+        let differing = |preset: &str, algo: &str, env: &str| {
+            let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
+            let of = |name| RunConfig::resolve(algo, env, &presets, Some(name), Vec::new()).unwrap();
+            let (mut settings, defaults) = (of(preset).settings(), of(SB3).settings());
+            settings.retain(|key, value| defaults[key] != *value);
+            serde_json::Value::Object(settings)
+        };
+        let normalized = |mut value: serde_json::Value| {
+            value["normalize_observation"] = json!(true);
+            value["normalize_reward"] = json!(true);
+            value
+        };
+        let clean = json!({"n_envs": 4, "total_steps": 500_000, "n_steps": 128, "batch_size": 128, "n_epochs": 4,
+            "learning_rate": "lin_0.00025", "clip_range_vf": 0.2, "ent_coef": 0.01, "vf_coef": 0.25});
+        let clean_continuous = json!({"total_steps": 1_000_000, "learning_rate": "lin_0.0003", "clip_range_vf": 0.2, "vf_coef": 0.25});
+        let spinning = json!({"total_steps": 200_000, "n_steps": 4000, "batch_size": 4000, "n_epochs": 80, "gae_lambda": 0.97,
+            "vf_coef": 1.0, "max_grad_norm": null, "target_kl": 0.01, "kl_estimator": "k1", "normalize_advantage": "batch",
+            "adam_eps": 1e-8, "ortho_init": false, "log_std_init": -0.5});
+        let baselines = json!({"total_steps": 1_000_000, "batch_size": 512, "n_epochs": 4, "clip_range_vf": 0.2, "vf_coef": 0.25, "shared_layers": 2});
+        let tianshou = json!({"n_envs": 64, "total_steps": 3_000_000, "n_steps": 32, "learning_rate": "lin_0.0003", "vf_coef": 0.25,
+            "normalize_advantage": false, "recompute_advantage": true, "adam_eps": 1e-8, "log_std_init": -0.5});
+        let a2c = json!({"total_steps": 1_000_000, "n_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "learning_rate": "lin_0.0007", "vf_coef": 0.4,
+            "log_std_init": -2.0, "ortho_init": false, "use_sde": true});
+        let penalty = json!({"n_envs": 8, "n_steps": 32, "batch_size": 256, "n_epochs": 20, "gamma": 0.98,
+            "gae_lambda": 0.8, "learning_rate": "lin_0.001"});
+        for (preset, algo, env, expected) in [
+            ("cleanrl", "ppo", "CartPole-v1", clean),
+            ("cleanrl", "ppo", "Pendulum-v1", normalized(clean_continuous.clone())),
+            ("spinningup", "ppo", "CartPole-v1", spinning.clone()),
+            ("spinningup", "ppo", "Pendulum-v1", spinning),
+            ("baselines", "ppo", "CartPole-v1", baselines),
+            ("baselines", "ppo", "Pendulum-v1", normalized(clean_continuous)),
+            ("tianshou", "ppo", "Pendulum-v1", normalized(tianshou)),
+            ("zoo", "a2c", "CartPole-v1", json!({"n_envs": 8, "total_steps": 500_000})),
+            ("zoo", "a2c", "Pendulum-v1", normalized(a2c)),
+            ("zoo", "ppo-kl", "CartPole-v1", penalty),
+        ] {
+            assert_eq!(differing(preset, algo, env), expected, "{preset} for {algo} on {env}");
+        }
+    }
+
     /// What the sources say, setting by setting: a run has it, whatever the library's defaults become.
     #[test]
     fn presets_of_trpo_are_those_of_their_sources() {
@@ -257,52 +303,6 @@ mod tests {
                 assert_eq!(of(algo, env, name, &["advantage_std_floor"]), json!([null]), "{name}");
             }
             assert_eq!(run("npg", env, None)["n_steps"], run("trpo", env, None)["n_steps"]);
-        }
-    }
-
-    /// PPO's and A2C's presets of other systems, against their sources by hand: what differs from the library's defaults.
-    #[test]
-    fn ppos_presets_are_what_their_sources_say() {
-        let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
-        let presets = Presets::builtin().unwrap();
-        let differing = |preset: &str, algo: &str, env: &str| {
-            let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
-            let of = |name| RunConfig::resolve(algo, env, &presets, Some(name), Vec::new()).unwrap();
-            let (mut settings, defaults) = (of(preset).settings(), of(SB3).settings());
-            settings.retain(|key, value| defaults[key] != *value);
-            serde_json::Value::Object(settings)
-        };
-        let normalized = |mut value: serde_json::Value| {
-            value["normalize_observation"] = json!(true);
-            value["normalize_reward"] = json!(true);
-            value
-        };
-        let clean = json!({"n_envs": 4, "total_steps": 500_000, "n_steps": 128, "batch_size": 128, "n_epochs": 4,
-            "learning_rate": "lin_0.00025", "clip_range_vf": 0.2, "ent_coef": 0.01, "vf_coef": 0.25});
-        let clean_continuous = json!({"total_steps": 1_000_000, "learning_rate": "lin_0.0003", "clip_range_vf": 0.2, "vf_coef": 0.25});
-        let spinning = json!({"total_steps": 200_000, "n_steps": 4000, "batch_size": 4000, "n_epochs": 80, "gae_lambda": 0.97,
-            "vf_coef": 1.0, "max_grad_norm": null, "target_kl": 0.01, "kl_estimator": "k1", "normalize_advantage": "batch",
-            "adam_eps": 1e-8, "ortho_init": false, "log_std_init": -0.5});
-        let baselines = json!({"total_steps": 1_000_000, "batch_size": 512, "n_epochs": 4, "clip_range_vf": 0.2, "vf_coef": 0.25, "shared_layers": 2});
-        let tianshou = json!({"n_envs": 64, "total_steps": 3_000_000, "n_steps": 32, "learning_rate": "lin_0.0003", "vf_coef": 0.25,
-            "normalize_advantage": false, "recompute_advantage": true, "adam_eps": 1e-8, "log_std_init": -0.5});
-        let a2c = json!({"total_steps": 1_000_000, "n_envs": 8, "n_steps": 8, "gamma": 0.9, "gae_lambda": 0.9, "learning_rate": "lin_0.0007", "vf_coef": 0.4,
-            "log_std_init": -2.0, "ortho_init": false, "use_sde": true});
-        let penalty = json!({"n_envs": 8, "n_steps": 32, "batch_size": 256, "n_epochs": 20, "gamma": 0.98,
-            "gae_lambda": 0.8, "learning_rate": "lin_0.001"});
-        for (preset, algo, env, expected) in [
-            ("cleanrl", "ppo", "CartPole-v1", clean),
-            ("cleanrl", "ppo", "Pendulum-v1", normalized(clean_continuous.clone())),
-            ("spinningup", "ppo", "CartPole-v1", spinning.clone()),
-            ("spinningup", "ppo", "Pendulum-v1", spinning),
-            ("baselines", "ppo", "CartPole-v1", baselines),
-            ("baselines", "ppo", "Pendulum-v1", normalized(clean_continuous)),
-            ("tianshou", "ppo", "Pendulum-v1", normalized(tianshou)),
-            ("zoo", "a2c", "CartPole-v1", json!({"n_envs": 8, "total_steps": 500_000})),
-            ("zoo", "a2c", "Pendulum-v1", normalized(a2c)),
-            ("zoo", "ppo-kl", "CartPole-v1", penalty),
-        ] {
-            assert_eq!(differing(preset, algo, env), expected, "{preset} for {algo} on {env}");
         }
     }
 

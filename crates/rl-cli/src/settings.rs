@@ -190,11 +190,35 @@ mod tests {
 
     #[test]
     fn fuzz_setting() {
-        let specs = [rl_ppo::spec(), rl_trpo::spec(), rl_trpo::npg_spec()];
+        let specs: Vec<_> = crate::builtin_algorithms().iter().cloned().collect();
         let keys: Vec<String> = specs.iter().flat_map(keys).collect();
         let words = [
-            "lin_", "none", "never", "true", "[", "]", "{", "}", "=", ",", "pi", "vf", "64", "1e-3", "-",
-            "0x", "inf", "nan",
+            "lin_",
+            "cos_",
+            "exp_",
+            "steps_",
+            "piecewise_",
+            "warmup_",
+            "0.5:",
+            "_",
+            "batch",
+            "none",
+            "never",
+            "true",
+            "[",
+            "]",
+            "{",
+            "}",
+            "=",
+            ",",
+            "pi",
+            "vf",
+            "64",
+            "1e-3",
+            "-",
+            "0x",
+            "inf",
+            "nan",
         ];
         let words: Vec<&str> = keys.iter().map(String::as_str).chain(words).collect();
         rl_test_support::fuzz("setting", &words, |bytes| {
@@ -211,8 +235,8 @@ mod tests {
 
     #[test]
     fn no_key_stands_twice() {
-        for spec in [rl_ppo::spec(), rl_trpo::spec(), rl_trpo::npg_spec()] {
-            let mut keys = keys(&spec);
+        for spec in crate::builtin_algorithms().iter() {
+            let mut keys = keys(spec);
             let all = keys.len();
             keys.sort();
             keys.dedup();

@@ -24,7 +24,7 @@ use crate::estimates::Estimates;
 use crate::learner::{Learners, MinibatchLoss};
 use crate::loss::{LossConfig, Scratch};
 use crate::optimisers::Optimisers;
-use crate::{Ledger, NormalizeAdvantage, Pair, PpoConfig, adapt};
+use crate::{Ledger, NormalizeAdvantage, Pair, PpoConfig};
 
 /// Proximal Policy Optimization, clipped or with a penalty.
 pub struct Ppo {
@@ -91,7 +91,6 @@ impl Algorithm for Ppo {
         self.learnt.optimisers.begin(agent);
         let before = (agent.theta().to_vec(), self.learnt.clone());
         let mut totals = Totals::default();
-
         let normalize = self.config.normalize_advantage != NormalizeAdvantage::Off;
 
         // 1 to 5
@@ -102,7 +101,11 @@ impl Algorithm for Ppo {
             Ok((outcome, accept(agent, &learnt.optimisers, batch, ctx, normalize, shards)?))
         });
         let (outcome, change) = match accepted {
-            Ok(accepted) => accepted,
+            Ok((outcome, change)) => {
+                // 7
+                learnt.kl_coef = self.config.next_kl_coef(learnt.kl_coef, change.kl_mean);
+                (outcome, change)
+            }
             Err(Rejection::Because(outcome)) => {
                 agent.theta_mut().copy_from_slice(&before.0);
                 *learnt = before.1;
@@ -110,12 +113,6 @@ impl Algorithm for Ppo {
             }
             Err(Rejection::Error(error)) => return Err(error),
         };
-        // 7
-        if let (Some(beta), Some(target), false) =
-            (&mut learnt.kl_coef, self.config.kl_target, outcome.is_rejected())
-        {
-            *beta = adapt::penalty(*beta, change.kl_mean, target);
-        }
         Ok(self.report(batch, ctx, &totals, &change, outcome))
     }
 

@@ -71,6 +71,14 @@ pub enum TrainError {
         /// The directory.
         path: PathBuf,
     },
+    /// An update that a run does not have.
+    #[error("there is no update {update}: the run has updates 1 to {updates}")]
+    NoUpdate {
+        /// Which one was asked for.
+        update: u64,
+        /// How many there are.
+        updates: u64,
+    },
     /// A checkpoint that cannot be used.
     #[error("{}: {reason}", path.display())]
     Checkpoint {

@@ -72,7 +72,7 @@ pub use policy::Policy;
 pub use sinks::{Csv, Progress, TensorBoard};
 pub use summary::{Status, Summary};
 pub use threshold::reward_threshold;
-pub use trainer::{Trainer, check_agent, check_warm_start, new_agent, with_threads};
+pub use trainer::{Replay, Trainer, check_agent, check_warm_start, new_agent, replay, with_threads};
 pub use watch::{EverySteps, MaxTime, NoImprovement, RewardReached, Verdict, Watcher};
 
 #[cfg(test)]

@@ -60,7 +60,7 @@
 pub use {candle_core, candle_nn, rand, serde, serde_json};
 pub use {
     rl_algo as algo, rl_env as env, rl_gae as gae, rl_nn as nn, rl_optim as optim, rl_ppo as ppo,
-    rl_rollout as rollout, rl_stats as stats, rl_train as train, rl_trpo as trpo,
+    rl_report as report, rl_rollout as rollout, rl_stats as stats, rl_train as train, rl_trpo as trpo,
 };
 
 #[cfg(feature = "cli")]

@@ -11,6 +11,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("rl-nn", &["rl-kernels"]),
     ("rl-optim", &["rl-kernels"]),
     ("rl-stats", &[]),
+    ("rl-report", &["rl-stats"]),
     ("rl-test-support", &["rl-kernels"]),
     ("rl-rollout", &["rl-env", "rl-gae", "rl-nn"]),
     ("rl-algo", &["rl-env", "rl-gae", "rl-kernels", "rl-nn", "rl-optim", "rl-rollout"]),
@@ -28,6 +29,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "rl-nn",
             "rl-optim",
             "rl-ppo",
+            "rl-report",
             "rl-rollout",
             "rl-stats",
             "rl-train",
@@ -37,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that know no tensors.
-const WITHOUT_CANDLE: &[&str] = &["rl-env", "rl-gae", "rl-gym", "rl-optim", "rl-stats"];
+const WITHOUT_CANDLE: &[&str] = &["rl-env", "rl-gae", "rl-gym", "rl-optim", "rl-report", "rl-stats"];
 
 /// Packages that may use `anyhow`: those whose errors only people read.
 const WITH_ANYHOW: &[&str] = &["benches", "examples", "rl-cli", "rl-tests", "xtask"];

@@ -94,7 +94,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     } else {
         notes.push(format!("Curves: tensorboard --logdir {}", out.display()));
     }
-    let comparison = Comparison::new(groups, Some(effort), notes);
+    let comparison = Comparison::new(groups, Some(effort), notes).run_by(output::command());
     tell(&comparison, Some((out, &format!("compare{part}"))), json)?;
     Ok(conclude(&comparison, &stop))
 }

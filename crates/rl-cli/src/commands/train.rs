@@ -57,6 +57,11 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
 
 /// The run that a directory is of, by the `config.toml` in it and what is said beside.
 fn resumed(run_dir: &Path, args: &TrainArgs, known: &Known) -> Result<(RunConfig, RunDir)> {
+    run_in(run_dir, &args.run.settings, known)
+}
+
+/// The same with other settings beside.
+pub(super) fn run_in(run_dir: &Path, settings: &SettingArgs, known: &Known) -> Result<(RunConfig, RunDir)> {
     let dir = RunDir::open(run_dir)?;
     let path = dir.file("config.toml");
     let file = config_file::read(&path, &known.algorithms)?;
@@ -66,7 +71,7 @@ fn resumed(run_dir: &Path, args: &TrainArgs, known: &Known) -> Result<(RunConfig
             path.display()
         )))
     };
-    let settings = SettingArgs { config: Some(path), ..args.run.settings.clone() };
+    let settings = SettingArgs { config: Some(path), ..settings.clone() };
     Ok((plan_one(known, &algo, &env, &settings)?, dir))
 }
 

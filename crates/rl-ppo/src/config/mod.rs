@@ -271,6 +271,11 @@ impl PpoConfig {
         }
     }
 
+    /// β of the next update, after one of this divergence.
+    pub(crate) fn next_kl_coef(&self, kl_coef: Option<f64>, kl: f64) -> Option<f64> {
+        kl_coef.map(|beta| self.kl_target.map_or(beta, |target| adapt::penalty(beta, kl, target)))
+    }
+
     /// The learning rate of an update's first step, where one before left `adapted`.
     pub(crate) fn first_learning_rate(&self, progress_remaining: f64, adapted: Option<f64>) -> f64 {
         adapted

@@ -33,6 +33,34 @@ pub(super) fn session_start(info: &RunInfo, now: f64) -> Result<Summary_Value, S
     message("_hparams_/session_start_info", &data)
 }
 
+/// The settings as a table that TensorBoard's text page shows.
+pub(super) fn settings_text(info: &RunInfo) -> Summary_Value {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut table = String::from("| setting | value |\n|---|---|\n");
+    let of_run = [("algo", info.algo.clone()), ("env", info.env.clone()), ("seed", info.seed.to_string())];
+    for (key, value) in of_run {
+        table += &format!("| {key} | {} |\n", cell(&value));
+    }
+    for (key, setting) in
+        info.settings.iter().filter(|(key, _)| !["algo", "env", "seed"].contains(&key.as_str()))
+    {
+        table += &format!("| {key} | {} |\n", cell(&rl_algo::shown(setting)));
+    }
+    let mut plugin = SummaryMetadata_PluginData::new();
+    plugin.set_plugin_name("text".to_owned());
+    let mut metadata = SummaryMetadata::new();
+    metadata.set_plugin_data(plugin);
+    let mut tensor = TensorProto::new();
+    tensor.set_dtype(DataType::DT_STRING);
+    tensor.set_tensor_shape(one_element());
+    tensor.set_string_val(vec![table.into_bytes()].into());
+    let mut value = Summary_Value::new();
+    value.set_tag("config".to_owned());
+    value.set_metadata(metadata);
+    value.set_tensor(tensor);
+    value
+}
+
 /// Says how the session ended.
 pub(super) fn session_end(status: Status, now: f64) -> Result<Summary_Value, SinkError> {
     let mut end = SessionEndInfo::new();
@@ -63,15 +91,19 @@ fn message(tag: &str, data: &HParamsPluginData) -> Result<Summary_Value, SinkErr
 
 /// TensorBoard's own placeholder: one zero.
 fn null_tensor() -> TensorProto {
+    let mut tensor = TensorProto::new();
+    tensor.set_dtype(DataType::DT_FLOAT);
+    tensor.set_tensor_shape(one_element());
+    tensor.set_float_val(vec![0.0]);
+    tensor
+}
+
+fn one_element() -> TensorShapeProto {
     let mut dim = TensorShapeProto_Dim::new();
     dim.set_size(1);
     let mut shape = TensorShapeProto::new();
     shape.mut_dim().push(dim);
-    let mut tensor = TensorProto::new();
-    tensor.set_dtype(DataType::DT_FLOAT);
-    tensor.set_tensor_shape(shape);
-    tensor.set_float_val(vec![0.0]);
-    tensor
+    shape
 }
 
 fn value(setting: &Setting) -> Value {

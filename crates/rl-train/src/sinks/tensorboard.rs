@@ -101,7 +101,8 @@ impl Sink for TensorBoard {
         });
         match event {
             Event::RunStarted(info) => {
-                self.write_values(0, vec![hparams::session_start(info, seconds_since_1970())?])?
+                let session = hparams::session_start(info, seconds_since_1970())?;
+                self.write_values(0, vec![session, hparams::settings_text(info)])?
             }
             Event::RunResumed { .. } => {}
             Event::Update(update) => self.write_values(update.step, scalars.collect())?,

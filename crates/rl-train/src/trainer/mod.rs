@@ -1,6 +1,7 @@
 //! The training loop.
 
 mod containment;
+mod replay;
 mod resume;
 mod setup;
 mod warm_start;
@@ -19,6 +20,7 @@ use rl_env::{EnvRng, EnvSpec, Reproducible};
 use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError, check_fit};
 
+pub use self::replay::{Replay, replay};
 use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
 pub use self::warm_start::check_warm_start;

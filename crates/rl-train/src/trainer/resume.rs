@@ -130,7 +130,7 @@ impl Trainer {
         self.tally.step
     }
 
-    fn check_same_run(&self, archive: &Archive) -> Result<(), String> {
+    pub(super) fn check_same_run(&self, archive: &Archive) -> Result<(), String> {
         let told = |key: &str| archive.about.get(key).cloned().unwrap_or(Value::Null);
         if told("version") != VERSION {
             return Err(format!(

@@ -14,6 +14,7 @@ impl Comparison {
         let runs: usize = self.groups.iter().map(|g| g.runs.len()).sum();
         let failed: usize = self.groups.iter().map(Group::n_failed).sum();
         json!({
+            "command": self.command,
             "runs_at_once": self.effort.map(|effort| effort.at_once),
             "wall_seconds": self.effort.map(|effort| effort.wall_seconds),
             "runs": runs,

@@ -8,7 +8,7 @@ use rl_train::write_new;
 use serde_json::{Map, Value, json};
 
 use super::Comparison;
-use super::results::{Group, Run};
+use super::results::{Group, Run, resampling};
 use crate::recorder::EvaluationPoint;
 
 /// What a run's evaluations are called in marl-eval's file.
@@ -16,7 +16,7 @@ const METRIC: &str = "mean_episode_return";
 
 impl Comparison {
     /// Leaves `compare.json` (what `--json` prints), `compare-runs.csv` (a row for every run), `compare-evaluations.csv` (a row for every
-    /// evaluation) and `compare-marl-eval.json` (the curves as marl-eval reads them) in `--out`, all with the same number where there are
+    /// evaluation), `compare-marl-eval.json` (the curves as marl-eval reads them) and `report.html` in `--out`, all with the same number where there are
     /// some already; `stem` stands for `compare`. Says where they are.
     ///
     /// # Errors
@@ -32,9 +32,11 @@ impl Comparison {
         }
         fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
         let suffixes = std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
+        let page_of =
+            |suffix: &str| out.join(format!("{}{suffix}.html", stem.replacen("compare", "report", 1)));
         let all = |suffix: &str| {
             let tables = files.iter().map(|(name, _)| out.join(format!("{stem}{suffix}-{name}")));
-            tables.chain([out.join(format!("{stem}{suffix}.json"))]).collect::<Vec<_>>()
+            tables.chain([out.join(format!("{stem}{suffix}.json")), page_of(suffix)]).collect::<Vec<_>>()
         };
         let free = |suffix: &String| !all(suffix).iter().any(|path| path.exists());
         let suffix = suffixes.into_iter().find(free).context("no name is free for compare.json")?;
@@ -46,6 +48,9 @@ impl Comparison {
             write_new(&path, &contents)?;
             told += &format!(" {}", path.display());
         }
+        let page = page_of(&suffix);
+        write_new(&page, rl_report::page(&self.study(), &mut resampling()).as_bytes())?;
+        told += &format!("\nTo look at: {}", page.display());
         if curves.is_none() {
             told += "\nNo file for marl-eval, which needs the same evaluations of every run.";
         }

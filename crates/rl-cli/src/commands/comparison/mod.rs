@@ -5,9 +5,12 @@ mod display;
 mod document;
 mod files;
 mod finished;
+mod foreign;
+mod progress;
 mod records;
 mod results;
 mod runner;
+mod study;
 mod until;
 
 use std::fmt::Write;
@@ -20,6 +23,7 @@ use results::{Improvement, Narrowed, Reaching, improvements};
 
 pub(super) use display::Display;
 pub(super) use finished::{found_in, grouped};
+pub(super) use foreign::add_foreign;
 pub(super) use records::{Table, config_in, curve_in, in_order};
 pub(super) use results::{Group, Run};
 pub(super) use runner::{Grid, Job, Shard, Share};
@@ -36,6 +40,8 @@ pub(super) struct Comparison {
     effort: Option<Effort>,
     /// What must be known to read it.
     notes: Vec<String>,
+    /// The command that ran it, if anything was run.
+    command: Option<String>,
 }
 
 /// What a comparison took.
@@ -48,10 +54,15 @@ pub(super) struct Effort {
 impl Comparison {
     /// Compares what ran.
     pub(super) fn new(groups: Vec<Group>, effort: Option<Effort>, notes: Vec<String>) -> Self {
-        let mut comparison = Comparison { groups, improvements: Vec::new(), effort, notes };
+        let mut comparison = Comparison { groups, improvements: Vec::new(), effort, notes, command: None };
         let of_env = |env: &str| improvements(&comparison.groups_in(env));
         comparison.improvements = comparison.envs().into_iter().flat_map(of_env).collect();
         comparison
+    }
+
+    /// The same with the command that ran it.
+    pub(super) fn run_by(self, command: String) -> Self {
+        Comparison { command: Some(command), ..self }
     }
 
     /// The comparison as people read it.

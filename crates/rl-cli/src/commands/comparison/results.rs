@@ -335,6 +335,6 @@ fn improvement(x: &Group, y: &Group) -> Option<Improvement> {
 }
 
 /// The generator of resamples: the same one every time, so that the same scores give the same interval.
-fn resampling() -> EnvRng {
+pub(super) fn resampling() -> EnvRng {
     stream(0, "bootstrap", 0)
 }

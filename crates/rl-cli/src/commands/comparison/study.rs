@@ -1,0 +1,120 @@
+//! A comparison as the data of a report.
+
+use std::fmt::Write;
+
+use rl_algo::shown;
+use rl_report::{Column, Estimate, Pair, Study, Task};
+use rl_stats::{Interval, iqm, mean, std};
+
+use super::differences::differences;
+use super::progress::Progress;
+use super::results::{Group, Improvement, Reaching, Run};
+use super::{Comparison, Effort, notes};
+use crate::config_file::in_toml;
+use crate::output::program;
+
+impl Comparison {
+    /// Everything that a report shows.
+    pub(crate) fn study(&self) -> Study {
+        Study {
+            program: program().to_owned(),
+            command: self.command.clone(),
+            effort: self.effort.map(|Effort { at_once, wall_seconds }| (at_once, wall_seconds)),
+            notes: self.notes.clone(),
+            tasks: self.envs().into_iter().map(|env| self.task(env)).collect(),
+        }
+    }
+
+    fn task(&self, env: &str) -> Task {
+        let here = self.groups_in(env);
+        let differing = differences(&here);
+        let told = differing.iter().map(|difference| {
+            let values = difference.values.iter().map(|(name, value)| ((*name).to_owned(), shown(value)));
+            (difference.key.to_owned(), values.collect())
+        });
+        let mut notes: Vec<String> = here.iter().flat_map(|group| notes(group)).collect();
+        if here.iter().any(|group| group.preset != here[0].preset) {
+            notes.push("The columns have different presets: what differs may be the settings.".to_owned());
+        }
+        Task {
+            env: env.to_owned(),
+            threshold: here.iter().find_map(|group| group.threshold),
+            columns: here.iter().map(|group| column(group)).collect(),
+            differences: told.collect(),
+            pairs: self.improvements_in(env).map(pair).collect(),
+            notes,
+        }
+    }
+}
+
+fn column(group: &Group) -> Column {
+    let scores = group.scores();
+    let known = scores.as_deref().ok();
+    let estimate = |f: fn(&[f64]) -> f64, interval: Option<Interval>| {
+        known.map(|scores| Estimate { value: f(scores), ends: interval.map(|i| (i.low, i.high)) })
+    };
+    Column {
+        name: group.name.clone(),
+        preset: group.preset.clone(),
+        config: config(group),
+        max_kl: group.settings.get("max_kl").and_then(|limit| limit.as_f64()),
+        iqm: estimate(iqm, group.iqm_interval()),
+        mean: estimate(mean, group.mean_interval()),
+        std: known.filter(|scores| scores.len() > 1).map(std),
+        withheld: scores.as_ref().err().filter(|_| group.withholds()).cloned(),
+        worst_return: group.failed_counts_as(),
+        steps_to_threshold: group.steps_to_threshold().map(reaching),
+        runs: group.runs.iter().map(|run| of_run(group, run)).collect(),
+    }
+}
+
+/// The settings of a group's runs, as `--config` takes them.
+fn config(group: &Group) -> String {
+    let mut text = String::new();
+    for (key, value) in [("algo", &group.algo), ("env", &group.env), ("preset", &group.preset)] {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{key} = {}", in_toml(&serde_json::Value::from(value.as_str())));
+    }
+    for (key, value) in &group.settings {
+        let _ = writeln!(text, "{key} = {}", in_toml(value));
+    }
+    text
+}
+
+fn of_run(group: &Group, run: &Run) -> rl_report::Run {
+    let reached = run.reached();
+    let told = run.dir.as_deref().map(Progress::in_dir).unwrap_or_default();
+    let evaluations = run.curve.iter().map(|e| (e.step as f64, e.seconds, e.mean));
+    rl_report::Run {
+        name: format!("seed {}", run.seed),
+        status: run.status(),
+        error: run.error().map(str::to_owned).or_else(|| run.fault()),
+        score: if group.scores().is_ok() { group.score(run) } else { None },
+        steps: reached.map(|s| s.total_steps),
+        steps_per_second: reached.map(|s| s.steps_per_second).filter(|s| *s > 0.0),
+        training_seconds: reached
+            .filter(|s| s.steps_per_second > 0.0)
+            .map(|s| s.total_steps as f64 / s.steps_per_second),
+        wall_seconds: reached.map(|s| s.wall_seconds),
+        evaluations: evaluations.collect(),
+        scalars: told.scalars,
+        clock: told.clock,
+    }
+}
+
+fn reaching(reaching: Reaching) -> rl_report::Reaching {
+    let Reaching { median, interval, reached, runs, .. } = reaching;
+    rl_report::Reaching { median, ends: interval.map(|i| (i.low, i.high)), reached, runs }
+}
+
+fn pair(improvement: &Improvement) -> Pair {
+    let ends = |interval: Option<Interval>| interval.map(|i| (i.low, i.high));
+    let difference =
+        improvement.difference.map(|value| Estimate { value, ends: ends(improvement.difference_interval) });
+    Pair {
+        name: improvement.algo.clone(),
+        over: improvement.over.clone(),
+        probability: Estimate { value: improvement.probability, ends: ends(improvement.interval) },
+        difference,
+    }
+}

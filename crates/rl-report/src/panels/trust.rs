@@ -1,0 +1,190 @@
+//! What updates did to the policy: the same quantities for every algorithm, on the same axes.
+
+use crate::chart::{Chart, Label, Layer, Mark, Shape};
+use crate::curve::{Curve, with_quantiles};
+use crate::scale::{Axis, Scale};
+use crate::study::{Column, Task};
+
+/// Points of a line.
+const POINTS: usize = 120;
+
+/// One quantity.
+struct Quantity {
+    id: &'static str,
+    title: &'static str,
+    unit: &'static str,
+    scale: Scale,
+    /// What is told of it, and the factor that makes it what the title says.
+    tag: &'static str,
+    factor: f64,
+    /// What the algorithm expected it to be.
+    expected: Option<&'static str>,
+}
+
+const QUANTITIES: [Quantity; 9] = [
+    Quantity::new("kl-mean", "Mean KL divergence of an update", "nats", Scale::Log, "train/approx_kl"),
+    Quantity::new("kl-max", "Largest KL divergence of a state", "nats", Scale::Log, "train/kl_max"),
+    Quantity {
+        factor: -1.0,
+        ..Quantity::new("entropy", "Entropy", "nats", Scale::Linear, "train/entropy_loss")
+    },
+    Quantity {
+        expected: Some("train/expected_gain"),
+        ..Quantity::new(
+            "surrogate",
+            "Gain in the surrogate",
+            "advantages",
+            Scale::Linear,
+            "train/surrogate_gain",
+        )
+    },
+    Quantity::new(
+        "backtracks",
+        "Backtracks of the line search",
+        "per update",
+        Scale::Linear,
+        "train/backtracks",
+    ),
+    Quantity::new(
+        "cg-residual",
+        "Residual of conjugate gradient",
+        "share of the gradient’s norm",
+        Scale::Log,
+        "train/cg_residual",
+    ),
+    Quantity::new(
+        "clip-fraction",
+        "Samples beyond the clip range",
+        "share",
+        Scale::Linear,
+        "train/clip_fraction",
+    ),
+    Quantity::new("grad-norm", "Norm of the gradient", "of the last step", Scale::Log, "train/grad_norm"),
+    Quantity::new(
+        "explained",
+        "Explained variance",
+        "share of the returns’ variance",
+        Scale::Linear,
+        "train/explained_variance",
+    ),
+];
+
+impl Quantity {
+    const fn new(
+        id: &'static str,
+        title: &'static str,
+        unit: &'static str,
+        scale: Scale,
+        tag: &'static str,
+    ) -> Self {
+        Quantity { id, title, unit, scale, tag, factor: 1.0, expected: None }
+    }
+}
+
+pub(super) fn charts(task: &Task, number: &dyn Fn(&str) -> usize) -> Vec<Chart> {
+    let steps = |column: &Column| {
+        column.runs.iter().filter_map(|run| run.clock.x.last().copied()).fold(0.0, f64::max)
+    };
+    let horizon = task.columns.iter().map(steps).fold(0.0, f64::max);
+    QUANTITIES.iter().filter_map(|quantity| chart(task, quantity, horizon, number)).collect()
+}
+
+fn chart(task: &Task, quantity: &Quantity, horizon: f64, number: &dyn Fn(&str) -> usize) -> Option<Chart> {
+    let (mut marks, mut labels, mut silent, mut limits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for column in &task.columns {
+        let colour = number(&column.name);
+        let told = summary(column, quantity.tag, quantity.factor, quantity.scale);
+        let Some(told) = told else {
+            silent.push(column.name.as_str());
+            continue;
+        };
+        let last = told.middle.points().last();
+        labels.extend(last.map(|at| Label {
+            text: column.name.clone(),
+            at,
+            colour: Some(colour),
+            layer: Layer::Fixed,
+        }));
+        marks.extend(Mark::of_summary(&told, colour, Layer::Fixed, &column.name));
+        if let Some(expected) = quantity.expected.and_then(|tag| summary(column, tag, 1.0, quantity.scale)) {
+            let name = format!("{}, predicted", column.name);
+            marks.push(Mark::new(Shape::Dashes(expected.middle), Some(colour), Layer::Fixed, name));
+        }
+        if let Some(limit) = column.max_kl.filter(|_| quantity.id == "kl-mean") {
+            let name = format!("{}, limit", column.name);
+            limits.push((limit, Mark::new(Shape::Level(limit), Some(colour), Layer::Fixed, name)));
+        }
+    }
+    let points: Vec<(f64, f64)> = marks.iter().flat_map(Mark::extent).collect();
+    if points.is_empty() {
+        return None;
+    }
+    let mut notes = Vec::new();
+    if quantity.expected.is_some() && marks.iter().any(|mark| matches!(mark.shape, Shape::Dashes(_))) {
+        notes.push("Broken: what the linear model promised.".to_owned());
+    }
+    if !limits.is_empty() {
+        notes.push("Dotted: the limit that the algorithm sets itself.".to_owned());
+    }
+    if !silent.is_empty() {
+        notes.push(format!("Not reported by {}.", silent.join(", ")));
+    }
+    let values = points.iter().map(|(_, y)| *y).chain(limits.iter().map(|(limit, _)| *limit));
+    let y = Axis::over(quantity.unit, values, quantity.scale, 0.05);
+    marks.splice(0..0, limits.into_iter().map(|(_, mark)| mark));
+    Some(Chart {
+        id: format!("trust-{}", quantity.id),
+        title: quantity.title.to_owned(),
+        note: notes.join(" "),
+        x: Axis::over("environment steps", [0.0, horizon], Scale::Linear, 0.0),
+        y,
+        marks,
+        labels,
+        height: 170.0,
+    })
+}
+
+/// The median over a column's runs, and where 80 % of them lie.
+fn summary(column: &Column, tag: &str, factor: f64, scale: Scale) -> Option<crate::curve::Summary> {
+    let fits = |y: &f64| scale == Scale::Linear || *y > 0.0;
+    let curve =
+        |curve: &Curve| Curve::new(curve.points().map(|(x, y)| (x, factor * y)).filter(|(_, y)| fits(y)));
+    let curves: Vec<Curve> = column.runs.iter().filter_map(|run| run.scalar(tag)).map(curve).collect();
+    let curves: Vec<&Curve> = curves.iter().filter(|curve| !curve.is_empty()).collect();
+    if curves.is_empty() {
+        return None;
+    }
+    let mut summary = with_quantiles(&curves, POINTS, (0.1, 0.9));
+    if let [one] = curves[..] {
+        summary.middle = one.thinned(2 * POINTS);
+        summary.ends.clear();
+    }
+    (!summary.middle.is_empty()).then_some(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::Run;
+
+    #[test]
+    fn who_reports_nothing_is_named() {
+        let clock = Curve::new([(1.0, 1.0), (2.0, 2.0)]);
+        let run = |tag: &str| Run {
+            scalars: vec![(tag.to_owned(), clock.clone())],
+            clock: clock.clone(),
+            ..Run::default()
+        };
+        let column = |name: &str, tag: &str| Column {
+            name: name.to_owned(),
+            runs: vec![run(tag)],
+            ..Column::default()
+        };
+        let columns = vec![column("trpo", "train/backtracks"), column("ppo", "train/clip_fraction")];
+        let task = Task { columns, ..Task::default() };
+        let charts = charts(&task, &|_| 0);
+        let notes: Vec<&str> = charts.iter().map(|chart| chart.note.as_str()).collect();
+        assert_eq!(notes, ["Not reported by ppo.", "Not reported by trpo."]);
+        assert!(charts.windows(2).all(|pair| pair[0].x == pair[1].x), "axes differ");
+    }
+}

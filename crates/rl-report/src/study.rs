@@ -1,0 +1,154 @@
+//! What a report is made of.
+
+use crate::curve::Curve;
+
+/// Runs that are compared.
+#[derive(Clone, Debug, Default)]
+pub struct Study {
+    /// The name of the program.
+    pub program: String,
+    /// The command that ran them, where it is known.
+    pub command: Option<String>,
+    /// How many runs there were at once and the seconds they took together, where that is known.
+    pub effort: Option<(usize, f64)>,
+    /// What must be known to read it.
+    pub notes: Vec<String>,
+    /// Environment by environment.
+    pub tasks: Vec<Task>,
+}
+
+/// What happened in one environment.
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    /// Its name.
+    pub env: String,
+    /// The return that counts as solved.
+    pub threshold: Option<f64>,
+    /// What was compared.
+    pub columns: Vec<Column>,
+    /// Settings that differ: the key, and what each column that has it says.
+    pub differences: Vec<(String, Vec<(String, String)>)>,
+    /// Every two columns.
+    pub pairs: Vec<Pair>,
+    /// What must be known to read the numbers.
+    pub notes: Vec<String>,
+}
+
+/// A number with its interval, which few runs do not give.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Estimate {
+    /// The number.
+    pub value: f64,
+    /// The ends of its 95 % interval.
+    pub ends: Option<(f64, f64)>,
+}
+
+/// How long it takes until something is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Reaching {
+    /// The median over runs; `None` where fewer than half reach it.
+    pub median: Option<f64>,
+    /// The ends of its interval; one that lies beyond what was seen is `None`.
+    pub ends: Option<(Option<f64>, Option<f64>)>,
+    /// How many runs reach it.
+    pub reached: usize,
+    /// How many there are.
+    pub runs: usize,
+}
+
+/// All runs of one algorithm with its settings.
+#[derive(Clone, Debug, Default)]
+pub struct Column {
+    /// The algorithm and its label.
+    pub name: String,
+    /// Where its settings started.
+    pub preset: String,
+    /// A file that gives these runs again.
+    pub config: String,
+    /// The limit on the mean KL of an update that it sets itself, in nats.
+    pub max_kl: Option<f64>,
+    /// The interquartile mean of the final evaluations.
+    pub iqm: Option<Estimate>,
+    /// Their mean.
+    pub mean: Option<Estimate>,
+    /// Their standard deviation.
+    pub std: Option<f64>,
+    /// Why there are no such numbers.
+    pub withheld: Option<String>,
+    /// What a failed run counts as.
+    pub worst_return: Option<f64>,
+    /// How many steps the threshold takes, where there is one.
+    pub steps_to_threshold: Option<Reaching>,
+    /// Its runs.
+    pub runs: Vec<Run>,
+}
+
+/// One run.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Its seed, or another name.
+    pub name: String,
+    /// How it ended.
+    pub status: String,
+    /// What went wrong, or what is wrong with it.
+    pub error: Option<String>,
+    /// What it counts as in the comparison.
+    pub score: Option<f64>,
+    /// Environment steps, where known.
+    pub steps: Option<u64>,
+    /// Environment steps a second.
+    pub steps_per_second: Option<f64>,
+    /// Seconds of training, those of evaluations not counted.
+    pub training_seconds: Option<f64>,
+    /// All seconds it took.
+    pub wall_seconds: Option<f64>,
+    /// Its evaluations: steps, seconds of training, mean return.
+    pub evaluations: Vec<(f64, Option<f64>, f64)>,
+    /// What it told at every update, by name, with steps.
+    pub scalars: Vec<(String, Curve)>,
+    /// Steps and seconds of training at every update.
+    pub clock: Curve,
+}
+
+/// How two columns compare.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// One.
+    pub name: String,
+    /// The other.
+    pub over: String,
+    /// How probably a run of the one ends better than one of the other.
+    pub probability: Estimate,
+    /// The mean difference of runs with the same seed.
+    pub difference: Option<Estimate>,
+}
+
+impl Run {
+    /// Whether it failed.
+    pub fn has_failed(&self) -> bool {
+        self.status == "failed"
+    }
+
+    /// Whether it came to its end.
+    pub fn is_done(&self) -> bool {
+        self.status == "finished" || self.status == "stopped"
+    }
+
+    /// What it told under a name.
+    pub fn scalar(&self, tag: &str) -> Option<&Curve> {
+        self.scalars.iter().find(|(name, _)| name == tag).map(|(_, curve)| curve).filter(|c| !c.is_empty())
+    }
+}
+
+impl Study {
+    /// The names of all columns, each once, in order: a column has the colour of its name's number.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for column in self.tasks.iter().flat_map(|task| &task.columns) {
+            if !names.contains(&&*column.name) {
+                names.push(&column.name);
+            }
+        }
+        names
+    }
+}
