@@ -286,6 +286,10 @@ mod tests {
         ] {
             assert_eq!(of("trpo", "Pendulum-v1", name, &critic), expected, "{name}");
         }
+        let direction = |env: &str, name: &str| of("trpo", env, name, &["kl_direction"])[0].clone();
+        assert_eq!(direction("CartPole-v1", "spinningup"), "old_new");
+        assert_eq!(direction("Pendulum-v1", "spinningup"), "new_old");
+        assert_eq!(direction("Pendulum-v1", "baselines"), "old_new");
         let search = ["backtrack_coeff", "backtrack_iters", "accept_ratio"];
         for (name, coeff) in [("spinningup", 0.8), ("baselines", 0.5), ("tianshou", 0.8), ("paper", 0.5)] {
             assert_eq!(of("trpo", "Pendulum-v1", name, &search), json!([coeff, 10, 0.0]), "{name}");

@@ -236,3 +236,19 @@ fn what_does_not_fit_is_an_error_and_writes_nothing() {
 
     assert_eq!(out.map(f64::to_bits), [7.0_f64.to_bits(); 4]);
 }
+
+/// Returns and what the values leave of them, of different shapes: the variances are about their own means, 2 and 26/9.
+#[test]
+fn a_variance_is_about_its_own_mean() {
+    let share = rl_gae::explained_variance(&[0.0, 0.0, 1.0], &[0.0, 3.0, 0.0]).unwrap();
+    assert!((share - (1.0 - 13.0 / 9.0)).abs() < 1e-12, "{share}");
+}
+
+/// A deviation is a sum of squares of differences: one of differences of squares is lost in numbers as large as these.
+#[test]
+fn normalising_loses_nothing_to_a_large_mean() {
+    let mut x = [1e15, 1e15 + 1.0, 1e15 + 3.0];
+    rl_gae::normalize(&mut x);
+    let std = (14.0_f64 / 6.0).sqrt();
+    assert!(((x[2] - x[0]) - 3.0 / std).abs() < 0.1, "{x:?}");
+}
