@@ -84,7 +84,11 @@ fn the_models_are_the_local_ones() {
             replayed.update.report.extra.iter().find(|(name, _)| *name == "expected_gain").unwrap().1;
         close(curves.slope, expected, 1e-3, "the gain that the line search expected");
         // xᵀ(F + λI)x of the full step is 2δ, of which the damping has a part.
-        assert!(0.5 * curves.curvature <= TrpoConfig::default().max_kl.initial() * 1.001, "{}", curves.curvature);
+        assert!(
+            0.5 * curves.curvature <= TrpoConfig::default().max_kl.initial() * 1.001,
+            "{}",
+            curves.curvature
+        );
     }
 }
 
