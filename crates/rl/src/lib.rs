@@ -2,7 +2,7 @@
 //!
 //! A program of your own, with an environment of your own and the whole command line:
 //!
-//! ```
+//! ```no_run
 //! use rl::prelude::*;
 //!
 //! /// Walk right from 0 to 5; every step costs 1.
