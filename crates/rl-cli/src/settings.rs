@@ -221,10 +221,11 @@ mod tests {
             "nan",
         ];
         let words: Vec<&str> = keys.iter().map(String::as_str).chain(words).collect();
+        let sections: Vec<Section> = specs.iter().flat_map(sections).collect();
         rl_test_support::fuzz("setting", &words, |bytes| {
             let Ok(given) = parse_set(&String::from_utf8_lossy(bytes)) else { return false };
             let mut understood = false;
-            for section in specs.iter().flat_map(sections) {
+            for section in &sections {
                 if let Some(setting) = section.schema.get(&given.key) {
                     understood |= setting.read(&given.value).is_ok();
                 }
