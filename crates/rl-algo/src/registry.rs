@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::{AlgoError, Algorithm, ConfigError, Schema, from_settings};
+use crate::{AlgoError, Algorithm, ConfigError, Schema, check_setting, from_settings, shown};
 
 /// Settings by key: numbers, strings, booleans, lists, and null for "none".
 pub type Settings = Map<String, Value>;
@@ -99,10 +99,18 @@ impl AlgorithmSpec {
     ///
     /// # Errors
     ///
-    /// [`crate::ConfigError`] for a setting that cannot be used, and for one whose default cannot be saved: every run by name leaves its settings.
+    /// [`crate::ConfigError`] for a setting that is not in the schema or cannot be used, and for one whose default cannot be saved: every run by name
+    /// leaves its settings.
     pub fn make(&self, settings: &Settings) -> Result<Box<dyn Algorithm>, AlgoError> {
         if let Some(fault) = &self.fault {
             return Err(fault.clone().into());
+        }
+        for (key, value) in settings {
+            let known = self.schema.iter().map(|setting| &*setting.key);
+            let hint =
+                nearest(key, known).map(|known| format!(" (did you mean {known}?)")).unwrap_or_default();
+            let allowed = format!("a setting of {}{hint}", self.id);
+            check_setting(key, shown(value), &allowed, self.schema.get(key).is_some())?;
         }
         self.schema.check(settings)?;
         let mut all = self.schema.defaults();

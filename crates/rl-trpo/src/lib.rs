@@ -16,7 +16,7 @@ mod step;
 mod trpo;
 
 pub use config::TrpoConfig;
-pub use npg::{Npg, NpgConfig, npg_spec};
+pub use npg::{Npg, npg_spec};
 pub use objective::{KlDirection, KlReduction};
 pub use step::{PolicyStep, Search, StepConfig, policy_step};
 pub use trpo::{Trpo, spec};

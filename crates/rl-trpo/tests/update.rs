@@ -13,7 +13,7 @@ use rl_nn::{Shards, States};
 use rl_optim::{Adam, AdamParams, Schedule};
 use rl_rollout::Collector;
 use rl_test_support as _;
-use rl_trpo::{Npg, NpgConfig, PolicyStep, Trpo, TrpoConfig, policy_step};
+use rl_trpo::{Npg, PolicyStep, Trpo, TrpoConfig, policy_step};
 
 /// 100 steps of four CartPoles, with the agent that took them.
 fn collected() -> (ActorCritic, Batch) {
@@ -198,7 +198,7 @@ fn the_floor_shortens_the_step_in_proportion() {
     let (_, batch) = collected();
     let share = rl_gae::advantage_share(&batch.advantages, &batch.returns).unwrap();
     let step = |advantage_std_floor: Option<f64>| {
-        let config = NpgConfig { advantage_std_floor, batch_size: Some(32), ..NpgConfig::default() };
+        let config = TrpoConfig { advantage_std_floor, batch_size: Some(32), ..TrpoConfig::default() };
         let (agent, report) = run(&mut Npg::new(config).unwrap(), &batch, 1.0);
         let extra = |name| report.extra.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         (extra("step_size").unwrap(), extra("max_kl"), agent.theta().to_vec())
@@ -277,6 +277,6 @@ fn a_minibatch_fits_into_a_rollout() {
         check(Some(33), 32).unwrap_err(),
         "batch_size = 33: expected at most n_steps · n_envs = 32, or none"
     );
-    let npg = Npg::new(NpgConfig { batch_size: Some(33), ..NpgConfig::default() }).unwrap();
+    let npg = Npg::new(TrpoConfig { batch_size: Some(33), ..TrpoConfig::default() }).unwrap();
     assert!(npg.check_rollout(32).is_err() && npg.check_rollout(33).is_ok());
 }
