@@ -12,6 +12,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::browser;
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
+use crate::results;
 use crate::template;
 use crate::tidy;
 use crate::torture;
@@ -77,6 +78,7 @@ pub(crate) fn run() -> Result<()> {
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
     step("reports in a browser", || browser::check(&workspace))?;
+    step("learning results", || results::run(&results::Options::QUICK))?;
     step("torture", || torture::run(&torture::Options::SHORT))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())
