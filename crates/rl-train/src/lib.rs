@@ -48,6 +48,7 @@ mod play;
 mod policy;
 mod sinks;
 mod summary;
+mod tags;
 mod tally;
 pub mod testing;
 mod threshold;
