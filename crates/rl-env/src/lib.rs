@@ -28,7 +28,7 @@ pub use action::{ActionRef, ActionsRef, EnvAction};
 pub use check::{CheckParams, Finding, Rule, check_env};
 pub use env::{DynEnv, Env, Step, StepEnd};
 pub use error::EnvError;
-pub use metric::{EpisodeMetrics, Metric, Reduction, name_fault};
+pub use metric::{EpisodeMetrics, Metric, Reduction, metrics_fault, name_fault};
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer, RewardNormalizer};
 pub use registry::{EnvSpec, Registry};
 pub use render::Frame;

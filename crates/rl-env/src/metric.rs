@@ -63,7 +63,7 @@ pub fn name_fault(name: &str) -> Option<&'static str> {
 }
 
 /// What is wrong with the metrics of an environment, if anything.
-pub(crate) fn metrics_fault(metrics: &[Metric]) -> Option<String> {
+pub fn metrics_fault(metrics: &[Metric]) -> Option<String> {
     metrics.iter().enumerate().find_map(|(k, Metric { name, .. })| {
         if let Some(fault) = name_fault(name) {
             return Some(format!("the metric {name:?} cannot be called so: {fault}"));
@@ -114,13 +114,12 @@ impl EpisodeMetrics {
         let k = self.reductions.len();
         let rows = i * k..(i + 1) * k;
         let so_far = self.values[rows.clone()].iter().zip(&self.counts[rows.clone()]);
-        let of_episode = self.reductions.iter().zip(so_far).map(|(reduction, (value, count))| {
-            match (reduction, count) {
+        let of_episode =
+            self.reductions.iter().zip(so_far).map(|(reduction, (value, count))| match (reduction, count) {
                 (_, 0) => f64::NAN,
                 (Reduction::Mean, n) => value / *n as f64,
                 (Reduction::Last | Reduction::Sum, _) => *value,
-            }
-        });
+            });
         let of_episode = of_episode.collect();
         self.values[rows.clone()].fill(0.0);
         self.counts[rows].fill(0);

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{EnvError, EnvState, EpisodeMetrics, Metric, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState};
+use rl_env::{
+    EnvError, EnvState, EpisodeMetrics, Metric, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState,
+};
 use rl_nn::distribution::SampleRng;
 use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
 

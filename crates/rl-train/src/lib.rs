@@ -38,6 +38,7 @@ mod event;
 mod event_file;
 mod failpoints;
 mod files;
+mod histograms;
 mod listeners;
 mod log_file;
 mod numbers;

@@ -33,7 +33,9 @@ impl<E: DynEnv> Block<'_, E> {
 
     #[inline]
     fn step_each<'a>(self, actions: impl Iterator<Item = ActionRef<'a>>) -> Result<(), EnvError> {
-        let Block { number, o, step, envs, rngs, obs, final_obs, rewards, ends, metrics, metric_values, .. } = self;
+        let Block {
+            number, o, step, envs, rngs, obs, final_obs, rewards, ends, metrics, metric_values, ..
+        } = self;
         let k = metrics.len();
         let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
         let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));

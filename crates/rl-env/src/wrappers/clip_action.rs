@@ -1,6 +1,7 @@
 use crate::space::clip;
 use crate::{
-    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step, space::box_of,
+    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step,
+    space::box_of,
 };
 
 /// Takes any reals as an action and clips them to the bounds of the wrapped environment's action box.

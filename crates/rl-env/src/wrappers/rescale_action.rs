@@ -1,6 +1,7 @@
 use crate::space::clip;
 use crate::{
-    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step, space::box_of,
+    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step,
+    space::box_of,
 };
 
 /// Takes actions in `[low, high]` and maps them affinely to the bounds of the wrapped environment's action box.

@@ -25,6 +25,7 @@ use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
 pub use self::warm_start::check_warm_start;
 use crate::evaluator::Evaluator;
+use crate::histograms::add_histograms;
 use crate::listeners::Listeners;
 use crate::tags::{check_metrics, check_update};
 use crate::tally::Tally;
@@ -82,6 +83,8 @@ pub struct Trainer {
     /// What they left to be looked at, over the whole run.
     dumps: u64,
     watchers: Vec<Box<dyn Watcher>>,
+    /// Environment steps between histograms, where there are any.
+    histograms: Option<u64>,
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
@@ -153,6 +156,7 @@ impl Trainer {
             non_finite: 0,
             dumps: 0,
             watchers: Vec::new(),
+            histograms: None,
             verdict: None,
             config,
             agent,
@@ -201,6 +205,13 @@ impl Trainer {
     /// Lets somebody end the run early.
     pub fn with_watcher(mut self, watcher: impl Watcher + 'static) -> Self {
         self.watchers.push(Box::new(watcher));
+        self
+    }
+
+    /// Tells histograms of every tensor of parameters (`parameters/policy.…`, `parameters/critic.…`) and of the rollout's actions (`actions/0`, …) at the
+    /// first update after every `freq` environment steps, at least one: TensorBoard shows them.
+    pub fn with_histograms(mut self, freq: u64) -> Self {
+        self.histograms = Some(freq.max(1));
         self
     }
 
@@ -358,7 +369,11 @@ impl Trainer {
         Ok((report, ctx.log))
     }
 
-    fn emit(&mut self, report: Report, log: Log) -> Result<(), TrainError> {
+    fn emit(&mut self, report: Report, mut log: Log) -> Result<(), TrainError> {
+        let before = self.tally.step - self.batch.rollout.n_transitions() as u64;
+        if self.histograms.is_some_and(|freq| self.tally.step / freq > before / freq) {
+            add_histograms(&mut log, &self.agent, &self.batch.rollout);
+        }
         self.tally.updates += 1;
         self.tally.rejected += u64::from(report.outcome.is_rejected());
         let update = Update {
