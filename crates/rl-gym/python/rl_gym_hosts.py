@@ -15,6 +15,8 @@ CONTINUES, TERMINATED, TRUNCATED = 0, 1, 2
 # What the measurement of a step's duration may take, in the process that only describes an environment.
 MEASURED_STEPS, MEASURED_SECONDS = 200, 0.2
 NEVER = sys.maxsize
+# What no environment tells.
+ABSENT: Any = object()
 # How many steps `PassiveEnvChecker` looks at.
 CHECKED_STEPS = 2
 
@@ -395,11 +397,11 @@ class Vector:
         self.env.close()
 
 
-ABSENT = object()
-
-
 def value_of(infos: Any, key: str, i: int) -> Any:
-    """What an environment of a vector told under a key: the vector has an array for each key, and one of who told it; or a dictionary for each."""
+    """What an environment of a vector told under a key.
+
+    The vector has an array for each key, and one that says who told it; or a list with one dictionary each.
+    """
     if not isinstance(infos, dict):
         return (infos[i] or {}).get(key, ABSENT)
     told = infos.get(f"_{key}")

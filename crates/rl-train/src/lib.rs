@@ -79,3 +79,8 @@ pub use watch::{EverySteps, MaxTime, NoImprovement, RewardReached, Verdict, Watc
 
 #[cfg(test)]
 use rl_test_support as _;
+
+/// Compiles and runs the guide's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/logging.md")]
+struct Guide;
