@@ -38,7 +38,7 @@ SETTINGS = {
     "trpo": {"max_kl": 0.02, "cg_damping": 0.001, "accept_ratio": 0.0},
 }
 RUNS = [
-    ("ppo", "CartPole-v1", ["--histograms"]),
+    ("ppo", "CartPole-v1", ["--histograms", "--film"]),
     ("trpo", "CartPole-v1", ["--set", "max_kl=0.02"]),
     ("trpo", "Pendulum-v1", ["--set", "max_kl=0.02", "--set", "cg_damping=0.001", "--histograms=4096"]),
 ]
@@ -124,6 +124,22 @@ def check_histograms(env, more, run_dir):
     return len(tags)
 
 
+def check_films(more, run_dir):
+    """One film an evaluation, as an image that moves."""
+    events = event_accumulator.EventAccumulator(str(run_dir), size_guidance={event_accumulator.IMAGES: 0})
+    events.Reload()
+    assert events.Tags()["images"] == (["eval/film"] if "--film" in more else []), f"{run_dir}: {events.Tags()['images']}"
+    films = events.Images("eval/film") if "--film" in more else []
+    evaluations = [int(row["time/total_timesteps"]) for row in rows(run_dir) if row["eval/mean_reward"]]
+    assert not films or [film.step for film in films] == evaluations, f"{run_dir}: films at {[f.step for f in films]}"
+    for film in films:
+        gif = film.encoded_image_string
+        width, height = struct.unpack("<HH", gif[6:10])
+        assert gif[:6] == b"GIF89a" and b"NETSCAPE2.0" in gif and (width, height) == (film.width, film.height)
+        assert gif.count(b"\x21\xf9\x04") > 5, f"{run_dir}: {gif.count(bytes([0x21, 0xF9, 4]))} pictures"
+    return len(films)
+
+
 def check_hparams(logdir, runs):
     """The HParams plugin's own listing: one group for every run, its settings, its metrics, its outcome."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer()
@@ -173,7 +189,7 @@ def main():
     with tempfile.TemporaryDirectory() as out:
         runs = [(run, train(sys.argv[1], *run, out)) for run in RUNS]
         for (algo, env, more), run_dir in runs:
-            print(f"{algo} on {env}: {check_histograms(env, more, run_dir)} histograms are whole")
+            print(f"{algo} on {env}: {check_histograms(env, more, run_dir)} histograms are whole, {check_films(more, run_dir)} films move")
             print(f"{algo} on {env}: {check_scalars(algo, env, run_dir)} scalars equal progress.csv")
         print(f"HParams lists {check_hparams(Path(out), runs)} runs with their settings")
 

@@ -158,7 +158,7 @@ pub(crate) struct CompareArgs {
     /// Compare finished runs instead: directories of runs, or that have some below them.
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = [
         "variants", "envs", "seeds", "until", "shard", "lean", "fresh", "preset", "config", "set", "seed", "total_steps", "n_envs",
-        "eval_freq", "no_eval", "histograms", "label", "stop_at_reward", "max_hours", "init", "threads",
+        "eval_freq", "no_eval", "histograms", "film", "label", "stop_at_reward", "max_hours", "init", "threads",
     ])]
     pub(crate) runs: Vec<PathBuf>,
     #[command(flatten)]
@@ -196,6 +196,9 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true)]
     #[allow(clippy::option_option, reason = "clap's form of a flag with a value that may be left out")]
     pub(crate) histograms: Option<Option<String>>,
+    /// Leave a film of an episode in the event file at every evaluation, among TensorBoard's images; of at most 500 steps.
+    #[arg(long, conflicts_with = "no_eval")]
+    pub(crate) film: bool,
     /// End a run at the first evaluation whose mean return reaches this.
     #[arg(long, value_name = "X", conflicts_with = "no_eval", allow_negative_numbers = true)]
     pub(crate) stop_at_reward: Option<String>,

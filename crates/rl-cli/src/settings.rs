@@ -104,6 +104,7 @@ fn run_schema() -> Schema {
             "Environment steps between histograms of parameters and actions in TensorBoard; none for no histograms.",
         )
         .log(),
+        Setting::new("film", Kind::Bool, "Whether every evaluation leaves a film of an episode in TensorBoard."),
         Setting::new(
             "stop_at_reward",
             REWARD,
@@ -122,7 +123,7 @@ fn run_schema() -> Schema {
         ),
     ];
     let defaults = json!({
-        "seed": 0, "eval_freq": null, "checkpoint_freq": null, "histogram_freq": null, "stop_at_reward": null, "max_hours": null,
+        "seed": 0, "eval_freq": null, "checkpoint_freq": null, "histogram_freq": null, "film": false, "stop_at_reward": null, "max_hours": null,
         "init": null, "label": null,
     });
     Schema::of(&defaults, "", settings)

@@ -36,7 +36,9 @@ pub use rl_kernels::Reproducible;
 pub use rng::EnvRng;
 pub use space::{Action, BoxSpace, Space, SpacePart};
 pub use state::{EnvState, StateReader};
-pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState, check_actions, check_masks, check_observations};
+pub use vec_env::{
+    SyncVecEnv, VecEnv, VecEnvState, check_actions, check_masks, check_metrics, check_observations,
+};
 pub use wrappers::TimeLimit;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use rl_env::rng::stream;
 use rl_env::{
     EnvError, EnvState, EpisodeMetrics, Metric, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState,
+    check_metrics,
 };
 use rl_nn::distribution::SampleRng;
 use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
@@ -61,7 +62,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// [`RolloutError::Env`] when an environment does not start.
+    /// [`RolloutError::Env`] when an environment does not start, or has metrics as [`check_metrics`](rl_env::check_metrics) refuses them.
     pub fn new(env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
         Collector::in_parts(vec![env], seed)
     }
@@ -351,6 +352,7 @@ impl Part {
     fn new(mut env: Box<dyn VecEnv>, first: usize, seed: u64) -> Result<Self, RolloutError> {
         env.reset(seed, "env")?;
         let n = env.n_envs();
+        check_metrics(&*env)?;
         Ok(Part {
             first,
             noise: Noise::new((first..first + n).map(|i| stream(seed, "action", i as u64)).collect()),

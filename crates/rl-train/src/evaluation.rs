@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rl_env::rng::stream;
-use rl_env::{EpisodeMetrics, Metric, ObservationNormalizer, VecEnv};
+use rl_env::{EpisodeMetrics, Metric, ObservationNormalizer, VecEnv, check_metrics};
 use rl_nn::{ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
 use serde::{Deserialize, Serialize};
 
@@ -139,6 +139,7 @@ pub fn evaluate(
 
     env.set_training(false);
     env.reset(seed, "eval")?;
+    check_metrics(env)?;
     while quota.iter().any(|&q| q > 0) {
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped);

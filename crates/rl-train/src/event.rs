@@ -30,8 +30,26 @@ pub enum Event<'a> {
         /// What came out.
         evaluation: &'a Evaluation,
     },
+    /// An episode of the policy that was just evaluated, where films are asked for ([`crate::Trainer::with_films`]).
+    Film {
+        /// Environment steps so far.
+        step: u64,
+        /// The film.
+        film: &'a Film,
+    },
     /// The run is over, for whatever reason: nothing follows.
     RunFinished(&'a Summary),
+}
+
+/// An episode in pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Film {
+    /// Its pictures' width in pixels,
+    pub width: u32,
+    /// and their height.
+    pub height: u32,
+    /// An animated GIF.
+    pub gif: Vec<u8>,
 }
 
 /// What is known of a run from its beginning.
@@ -146,7 +164,9 @@ impl Event<'_> {
                 let metrics = metrics.map(|(name, mean)| (Cow::Owned(format!("eval/{name}")), *mean));
                 EVAL_TAGS.into_iter().map(Cow::Borrowed).zip(values).chain(metrics).collect()
             }
-            Event::RunStarted(_) | Event::RunResumed { .. } | Event::RunFinished(_) => Vec::new(),
+            Event::RunStarted(_) | Event::RunResumed { .. } | Event::Film { .. } | Event::RunFinished(_) => {
+                Vec::new()
+            }
         }
     }
 }

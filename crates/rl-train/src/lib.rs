@@ -38,6 +38,8 @@ mod event;
 mod event_file;
 mod failpoints;
 mod files;
+#[cfg(feature = "pictures")]
+mod films;
 mod histograms;
 mod listeners;
 mod log_file;
@@ -60,7 +62,7 @@ pub use checkpoint::{Checkpoint, CheckpointConfig, Rescue};
 pub use config::{EvalConfig, TrainConfig};
 pub use error::{SinkError, TrainError};
 pub use evaluation::{Acting, Actor, Episodes, Evaluation, evaluate};
-pub use event::{Event, RolloutStats, RunInfo, Sink, Timing, Update};
+pub use event::{Event, Film, RolloutStats, RunInfo, Sink, Timing, Update};
 pub use event_file::{EventFault, Scalar, read_scalars, scalars_in};
 #[cfg(feature = "failpoints")]
 pub use failpoints::watch_failpoints;

@@ -52,9 +52,11 @@ pub fn play(
             };
             episode.ret += step.reward;
             episode.len += 1;
-            of_step.fill(f64::NAN);
-            envs.read_metrics(&mut of_step);
-            metrics.record(0, &of_step);
+            if !names.is_empty() {
+                of_step.fill(f64::NAN);
+                envs.read_metrics(&mut of_step);
+                metrics.record(0, &of_step);
+            }
             is_over = step.end.is_over() || episode.len >= params.max_steps;
             show(envs.render().ok_or_else(no_picture)?, is_over)?;
         }

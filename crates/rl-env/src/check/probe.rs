@@ -100,6 +100,9 @@ impl Probe {
 
     /// Reads what the step measured; `None` where that failed, which is then a finding.
     fn read_metrics(&mut self, findings: &mut Findings) -> Option<()> {
+        if self.metrics.is_empty() {
+            return Some(());
+        }
         self.metrics.fill(f64::NAN);
         let (env, metrics) = (&self.env, &mut self.metrics);
         if let Err(panic) = catch(|| env.read_metrics(metrics)) {

@@ -7,7 +7,7 @@ mod state;
 mod sync;
 
 pub(crate) use checks::check_action;
-pub use checks::{check_actions, check_masks, check_observations};
+pub use checks::{check_actions, check_masks, check_metrics, check_observations};
 pub(crate) use one::OneOf;
 pub use state::VecEnvState;
 pub(crate) use state::split_layer;

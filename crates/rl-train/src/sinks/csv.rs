@@ -105,7 +105,7 @@ impl Sink for Csv {
     fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
         let scalars = event.scalars();
         match event {
-            Event::RunStarted(_) | Event::RunResumed { .. } => return Ok(()),
+            Event::RunStarted(_) | Event::RunResumed { .. } | Event::Film { .. } => return Ok(()),
             Event::RunFinished(_) => {
                 self.write_row()?;
                 self.flush()?;

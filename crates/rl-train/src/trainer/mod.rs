@@ -25,6 +25,8 @@ use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
 pub use self::warm_start::check_warm_start;
 use crate::evaluator::Evaluator;
+#[cfg(feature = "pictures")]
+use crate::films::Films;
 use crate::histograms::add_histograms;
 use crate::listeners::Listeners;
 use crate::tags::{check_metrics, check_update};
@@ -85,6 +87,8 @@ pub struct Trainer {
     watchers: Vec<Box<dyn Watcher>>,
     /// Environment steps between histograms, where there are any.
     histograms: Option<u64>,
+    #[cfg(feature = "pictures")]
+    films: Option<Films>,
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
@@ -157,6 +161,8 @@ impl Trainer {
             dumps: 0,
             watchers: Vec::new(),
             histograms: None,
+            #[cfg(feature = "pictures")]
+            films: None,
             verdict: None,
             config,
             agent,
@@ -213,6 +219,18 @@ impl Trainer {
     pub fn with_histograms(mut self, freq: u64) -> Self {
         self.histograms = Some(freq.max(1));
         self
+    }
+
+    /// Tells a film of an episode after every evaluation of [`with_evaluation`](Self::with_evaluation), of at most 500 steps: TensorBoard shows it among the images.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NoPicture`] for an environment that draws none, [`TrainError::Env`] when it does not start. [`run`](Self::run) refuses an agent whose
+    /// policy has no description at the first film.
+    #[cfg(feature = "pictures")]
+    pub fn with_films(mut self, env: &EnvSpec) -> Result<Self, TrainError> {
+        self.films = Some(Films::new(env, self.info.seed)?);
+        Ok(self)
     }
 
     /// Ends the run once the flag is set: at once where it has checkpoints, for the unfinished iteration is computed again when it goes on; after
@@ -419,8 +437,21 @@ impl Trainer {
         let event = Event::Evaluation { step, evaluation };
         self.sinks.tell(event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
+        #[cfg(feature = "pictures")]
+        self.film()?;
         // What it showed is part of the state.
         self.boundary(true)
+    }
+
+    /// Tells a film of the policy, where films are asked for.
+    #[cfg(feature = "pictures")]
+    fn film(&mut self) -> Result<(), TrainError> {
+        let Some(films) = &self.films else { return Ok(()) };
+        let begun = Instant::now();
+        let film = films.film(&self.agent, self.collector.observation_normalizer())?;
+        self.tally.evaluating += begun.elapsed();
+        self.sinks.tell(Event::Film { step: self.tally.step, film: &film })?;
+        Ok(())
     }
 
     /// Saves the policy in the middle of a run, which goes on where that fails, and says so in the end.
