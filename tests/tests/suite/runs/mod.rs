@@ -1,0 +1,7 @@
+//! Whole runs: their determinism, their ends, and how they go on.
+
+mod containment;
+mod determinism;
+mod ends;
+mod normalization;
+mod resume;
