@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::RngCore;
 use rl_nn::{NnError, State};
 
-use crate::{ActorCritic, AlgoError, Batch, Reducer, Report};
+use crate::{ActorCritic, AlgoError, Batch, Log, Reducer, Report};
 
 /// What an update may draw on beside the batch.
 pub struct UpdateContext<'a> {
@@ -17,6 +17,8 @@ pub struct UpdateContext<'a> {
     pub reducer: Reducer,
     /// Set when the run is to be stopped: an update may then end early, with any result, for it will be computed again.
     pub stop: &'a AtomicBool,
+    /// What is told of the update beside its [`Report`].
+    pub log: Log,
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -24,7 +26,7 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 impl<'a> UpdateContext<'a> {
     /// The context of an update by itself: the first of a training that nobody stops.
     pub fn new(rng: &'a mut (dyn RngCore + Send)) -> Self {
-        UpdateContext { rng, progress_remaining: 1.0, reducer: Reducer, stop: &NEVER }
+        UpdateContext { rng, progress_remaining: 1.0, reducer: Reducer, stop: &NEVER, log: Log::default() }
     }
 
     /// Whether the update need not be finished.

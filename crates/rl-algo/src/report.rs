@@ -41,7 +41,7 @@ pub struct Report {
     pub grad_norm: Option<f64>,
     /// The learning rate.
     pub learning_rate: Option<f64>,
-    /// The algorithm's own scalars, the same names at every update; NaN where one has no meaning this time.
+    /// The algorithm's own scalars, told below `train/` before those of its [`Log`](crate::Log); NaN where one has no meaning this time.
     pub extra: Vec<(&'static str, f64)>,
 }
 

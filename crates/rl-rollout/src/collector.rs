@@ -5,19 +5,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{EnvError, EnvState, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState};
+use rl_env::{
+    EnvError, EnvState, EpisodeMetrics, Metric, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState,
+    check_metrics,
+};
 use rl_nn::distribution::SampleRng;
 use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
 
 use crate::{Rollout, RolloutError};
 
 /// A finished episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Episode {
     /// The sum of its raw rewards, as the environment gave them.
     pub ret: f64,
     /// Its number of steps.
     pub len: u64,
+    /// Its metrics ([`VecEnv::metrics`]), NaN where no step gave a value; those of all its steps, also of one that its environment tells itself.
+    pub metrics: Vec<f64>,
 }
 
 /// Steps environments with a stochastic policy and records what happens.
@@ -47,6 +52,7 @@ struct Episodes {
     starts: Vec<bool>,
     returns: Vec<f64>,
     lens: Vec<u64>,
+    metrics: EpisodeMetrics,
     /// With the step of their end.
     finished: Vec<(usize, Episode)>,
 }
@@ -56,7 +62,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// [`RolloutError::Env`] when an environment does not start.
+    /// [`RolloutError::Env`] when an environment does not start, or has metrics as [`check_metrics`](rl_env::check_metrics) refuses them.
     pub fn new(env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
         Collector::in_parts(vec![env], seed)
     }
@@ -69,7 +75,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); [`EnvError::Contract`] for no part, parts with other spaces than the first, and several that normalise
+    /// As [`new`](Self::new); [`EnvError::Contract`] for no part, parts with other spaces or metrics than the first, and several that normalise
     /// observations, each with statistics of its own.
     pub fn in_parts(envs: Vec<Box<dyn VecEnv>>, seed: u64) -> Result<Self, RolloutError> {
         let contract = |what: String| Err(EnvError::Contract(what).into());
@@ -88,6 +94,9 @@ impl Collector {
                     && part.env.action_space() == env.action_space();
                 if !same {
                     return contract(format!("environment {first} has other spaces than environment 0"));
+                }
+                if part.env.metrics() != env.metrics() {
+                    return contract(format!("environment {first} has other metrics than environment 0"));
                 }
             }
             parts.push(part);
@@ -153,6 +162,11 @@ impl Collector {
     /// The statistics observations are normalised with, where they are.
     pub fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         self.parts.iter().find_map(|part| part.env.observation_normalizer())
+    }
+
+    /// What the environments measure of their steps beside rewards.
+    pub fn metrics(&self) -> &[Metric] {
+        self.parts.first().map_or(&[], |part| part.env.metrics())
     }
 
     /// Takes `n_steps` steps in every environment with `a ~ π_θ(·|s)`; episodes in flight go on from call to call.
@@ -283,7 +297,11 @@ impl Part {
             .with("lens", &episodes.lens)?
             .with_array("noise", Data::F32(noise.state.clone()))
             .with_array("returns", Data::F64(episodes.returns.clone()));
-        Ok(state)
+        if env.metrics().is_empty() {
+            return Ok(state);
+        }
+        let (values, counts) = episodes.metrics.so_far();
+        Ok(state.with("metric_counts", counts)?.with_array("metrics", Data::F64(values.to_vec())))
     }
 
     fn restore(&mut self, state: &State, seed: u64, resumes: Option<u64>) -> Result<bool, RolloutError> {
@@ -309,6 +327,13 @@ impl Part {
                 self.env.restore(&saved)?;
                 let episodes = &mut self.episodes;
                 (episodes.starts, episodes.returns, episodes.lens) = (starts, returns.to_vec(), lens);
+                if !self.env.metrics().is_empty() {
+                    let counts: Vec<u64> = state.value("metric_counts")?;
+                    if !episodes.metrics.go_on(state.f64s("metrics")?, &counts) {
+                        let message = "the state is of environments with other metrics";
+                        return Err(NnError::Saved(message.to_owned()).into());
+                    }
+                }
             }
             None => {
                 self.env.restore_layers(&state.value::<Vec<EnvState>>("layers")?)?;
@@ -318,6 +343,7 @@ impl Part {
                 let episodes = &mut self.episodes;
                 (episodes.starts, episodes.returns, episodes.lens) =
                     (vec![true; n], vec![0.0; n], vec![0; n]);
+                episodes.metrics.clear();
             }
         }
         Ok(exact)
@@ -326,6 +352,7 @@ impl Part {
     fn new(mut env: Box<dyn VecEnv>, first: usize, seed: u64) -> Result<Self, RolloutError> {
         env.reset(seed, "env")?;
         let n = env.n_envs();
+        check_metrics(&*env)?;
         Ok(Part {
             first,
             noise: Noise::new((first..first + n).map(|i| stream(seed, "action", i as u64)).collect()),
@@ -333,6 +360,7 @@ impl Part {
                 starts: vec![true; n],
                 returns: vec![0.0; n],
                 lens: vec![0; n],
+                metrics: EpisodeMetrics::new(env.metrics(), n),
                 finished: Vec::new(),
             },
             env,
@@ -432,7 +460,7 @@ impl Part {
 impl Episodes {
     /// Records the rewards and ends of step `t`, which was just taken.
     fn record(&mut self, t: usize, env: &dyn VecEnv, rollout: &mut Rollout) {
-        let (obs_len, n) = (env.observation_space().flat_len(), env.n_envs());
+        let (obs_len, n, k) = (env.observation_space().flat_len(), env.n_envs(), env.metrics().len());
         let rewards = env.rewards().iter().zip(env.raw_rewards());
         let (valid, told) = (env.valid(), env.told_episodes());
         rollout.valid.extend_from_slice(valid.unwrap_or_default());
@@ -452,12 +480,16 @@ impl Episodes {
             self.starts[i] = end.is_over();
             self.returns[i] += raw_reward;
             self.lens[i] += 1;
+            if k > 0 {
+                self.metrics.record(i, &env.metric_values()[i * k..(i + 1) * k]);
+            }
             if let Some((ret, len)) = told.map(|told| told[i]).filter(|(_, len)| *len > 0) {
-                self.finished.push((t, Episode { ret, len }));
+                self.finished.push((t, Episode { ret, len, metrics: self.metrics.finish(i) }));
             }
             if end.is_over() {
                 if told.is_none() {
-                    self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i] }));
+                    let metrics = self.metrics.finish(i);
+                    self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i], metrics }));
                 }
                 self.returns[i] = 0.0;
                 self.lens[i] = 0;

@@ -258,25 +258,85 @@ fn scalars_have_names_of_their_own() {
     let error = trainer(clash, 1).run().unwrap_err().to_string();
     assert!(error.contains("\"train/approx_kl\" twice"), "{error}");
 
-    /// Reports another scalar at every update.
+    /// Reports another scalar at every update, and logs one more.
     struct Moody(Vec<&'static str>);
     impl Algorithm for Moody {
         fn update(
             &mut self,
             _: &mut ActorCritic,
             _: &Batch,
-            _: &mut UpdateContext<'_>,
+            ctx: &mut UpdateContext<'_>,
         ) -> Result<Report, AlgoError> {
-            Ok(Report { extra: vec![(self.0.remove(0), 1.0)], ..Report::new(Outcome::Applied) })
+            let name = self.0.remove(0);
+            ctx.log.scalar(&format!("moods/{name}"), f64::from(name.as_bytes()[0]) + 0.5);
+            ctx.log.histogram("moods/all", &[1.0, f64::NAN]);
+            Ok(Report { extra: vec![(name, 1.0)], ..Report::new(Outcome::Applied) })
         }
     }
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("progress.csv");
-    let mut trainer = trainer(Box::new(Moody(vec!["a", "b"])), 2).with_sink(Csv::create(&path).unwrap());
-    let error = trainer.run().unwrap_err().to_string();
-    assert!(error.contains("no column for \"train/b\""), "{error}");
-    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    let names = vec!["b", "a", "b", "c"];
+    trainer(Box::new(Moody(names)), 4).with_sink(Csv::create(&path).unwrap()).run().unwrap();
+    let table = fs::read_to_string(&path).unwrap();
+    let mut rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = rows.next().unwrap();
+    assert!(header.is_sorted(), "{header:?}");
+    let rows: Vec<_> = rows.collect();
+    for (tag, cells) in [
+        ("train/a", ["", "1", "", ""]),
+        ("train/b", ["1", "", "1", ""]),
+        ("train/c", ["", "", "", "1"]),
+        ("moods/a", ["", "97.5", "", ""]),
+        ("moods/b", ["98.5", "", "98.5", ""]),
+        ("moods/c", ["", "", "", "99.5"]),
+        ("time/total_timesteps", ["100", "200", "300", "400"]),
+    ] {
+        let column = header.iter().position(|column| *column == tag).unwrap();
+        let found: Vec<&str> = rows.iter().map(|row| row[column]).collect();
+        assert_eq!(found, cells, "{tag}");
+    }
     assert!(Csv::create(&path).err().unwrap().to_string().contains("progress.csv"));
+}
+
+/// Tags that a log cannot have end the run with an error that names them.
+#[test]
+fn tags_that_cannot_be_are_named() {
+    /// Logs a scalar, or a histogram, under one tag twice or once.
+    struct Logs(&'static str, usize, bool);
+    impl Algorithm for Logs {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            _: &Batch,
+            ctx: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            for _ in 0..self.1 {
+                ctx.log.scalar(self.0, 1.0);
+            }
+            if self.2 {
+                ctx.log.histogram(self.0, &[1.0f32]);
+            }
+            Ok(Report::new(Outcome::Applied))
+        }
+    }
+    for (tag, scalars, histogram, parts) in [
+        ("", 1, false, ["\"train/\"", "empty part"]),
+        ("a//b", 0, true, ["\"a//b\"", "empty part"]),
+        ("a,b", 1, false, ["\"train/a,b\"", "comma"]),
+        ("rollout/mine", 1, false, ["\"rollout/mine\"", "the run's own"]),
+        ("time/mine", 0, true, ["\"time/mine\"", "the run's own"]),
+        ("eval/mine", 1, false, ["\"eval/mine\"", "the run's own"]),
+        ("approx_kl", 1, false, ["\"train/approx_kl\"", "twice"]),
+        ("train/std", 1, false, ["\"train/std\"", "twice"]),
+        ("mine", 2, false, ["\"train/mine\"", "twice"]),
+        ("mine/x", 1, true, ["\"mine/x\"", "twice"]),
+    ] {
+        let error = trainer(Box::new(Logs(tag, scalars, histogram)), 1).run().unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{tag:?}: {error}");
+        assert!(error.starts_with("update 1 (from step 0): "), "{error}");
+    }
+    trainer(Box::new(Logs("mine", 1, false)), 1).run().unwrap();
+    trainer(Box::new(Logs("mine/x", 0, true)), 1).run().unwrap();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
+    ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
     to_settings,
 };
 use rl_env::rng::stream;
@@ -25,7 +25,11 @@ use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
 pub use self::warm_start::check_warm_start;
 use crate::evaluator::Evaluator;
+#[cfg(feature = "pictures")]
+use crate::films::Films;
+use crate::histograms::add_histograms;
 use crate::listeners::Listeners;
+use crate::tags::{check_metrics, check_update};
 use crate::tally::Tally;
 use crate::trainer::containment::catch;
 use crate::{
@@ -81,6 +85,10 @@ pub struct Trainer {
     /// What they left to be looked at, over the whole run.
     dumps: u64,
     watchers: Vec<Box<dyn Watcher>>,
+    /// Environment steps between histograms, where there are any.
+    histograms: Option<u64>,
+    #[cfg(feature = "pictures")]
+    films: Option<Films>,
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
@@ -119,9 +127,10 @@ impl Trainer {
             total_steps: config.total_steps,
             settings: to_settings(&config),
         };
+        let collector = Collector::in_parts(make_envs(env, &config, None)?, seed)?;
+        check_metrics(collector.metrics())?;
         Ok(Trainer {
             info,
-            collector: Collector::in_parts(make_envs(env, &config, None)?, seed)?,
             rng: stream(seed, "update", 0),
             batch: Batch::new(&agent),
             shards: Shards::new(),
@@ -132,7 +141,8 @@ impl Trainer {
             threshold: reward_threshold(env),
             worst_return: env.worst_return,
             reproducible: env.reproducible,
-            tally: Tally::new(),
+            tally: Tally::new(collector.metrics()),
+            collector,
             horizon: config.total_steps,
             checkpoints: None,
             snapshot: Arc::default(),
@@ -150,6 +160,9 @@ impl Trainer {
             non_finite: 0,
             dumps: 0,
             watchers: Vec::new(),
+            histograms: None,
+            #[cfg(feature = "pictures")]
+            films: None,
             verdict: None,
             config,
             agent,
@@ -199,6 +212,25 @@ impl Trainer {
     pub fn with_watcher(mut self, watcher: impl Watcher + 'static) -> Self {
         self.watchers.push(Box::new(watcher));
         self
+    }
+
+    /// Tells histograms of every tensor of parameters (`parameters/policy.…`, `parameters/critic.…`) and of the rollout's actions (`actions/0`, …) at the
+    /// first update after every `freq` environment steps, at least one: TensorBoard shows them.
+    pub fn with_histograms(mut self, freq: u64) -> Self {
+        self.histograms = Some(freq.max(1));
+        self
+    }
+
+    /// Tells a film of an episode after every evaluation of [`with_evaluation`](Self::with_evaluation), of at most 500 steps: TensorBoard shows it among the images.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NoPicture`] for an environment that draws none, [`TrainError::Env`] when it does not start. [`run`](Self::run) refuses an agent whose
+    /// policy has no description at the first film.
+    #[cfg(feature = "pictures")]
+    pub fn with_films(mut self, env: &EnvSpec) -> Result<Self, TrainError> {
+        self.films = Some(Films::new(env, self.info.seed)?);
+        Ok(self)
     }
 
     /// Ends the run once the flag is set: at once where it has checkpoints, for the unfinished iteration is computed again when it goes on; after
@@ -312,13 +344,13 @@ impl Trainer {
         })?;
         self.tally.rollout_done(self.batch.rollout.n_transitions());
         self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
-        let report = self.update()?;
+        let (report, log) = self.update()?;
         if self.is_stopped() && self.can_abandon() {
             // It may have ended early.
             return Err(TrainError::Stopped);
         }
         self.contain(&report)?;
-        self.emit(report)?;
+        self.emit(report, log)?;
         self.boundary(false)?;
         self.evaluate_if_due()
     }
@@ -343,30 +375,35 @@ impl Trainer {
         Ok(())
     }
 
-    fn update(&mut self) -> Result<Report, TrainError> {
+    fn update(&mut self) -> Result<(Report, Log), TrainError> {
         // As Stable-Baselines3, which counts the rollout that the update learns from as done.
         let progress = self.tally.step as f64 / self.horizon as f64;
         let never = AtomicBool::new(false);
         let stop = if self.can_abandon() { &*self.stop } else { &never };
         let (rng, progress_remaining) = (&mut self.rng, 1.0 - progress);
-        let mut ctx = UpdateContext { rng, progress_remaining, reducer: Reducer, stop };
-        Ok(self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?)
+        let log = Log::default();
+        let mut ctx = UpdateContext { rng, progress_remaining, reducer: Reducer, stop, log };
+        let report = self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?;
+        Ok((report, ctx.log))
     }
 
-    fn emit(&mut self, report: Report) -> Result<(), TrainError> {
+    fn emit(&mut self, report: Report, mut log: Log) -> Result<(), TrainError> {
+        let before = self.tally.step - self.batch.rollout.n_transitions() as u64;
+        if self.histograms.is_some_and(|freq| self.tally.step / freq > before / freq) {
+            add_histograms(&mut log, &self.agent, &self.batch.rollout);
+        }
         self.tally.updates += 1;
         self.tally.rejected += u64::from(report.outcome.is_rejected());
         let update = Update {
             step: self.tally.step,
             iteration: self.tally.updates,
             report,
+            log,
             std: self.agent.mean_std(),
             rollout: self.tally.rollout_stats(),
             timing: self.tally.timing(),
         };
-        if let Some(tag) = update.duplicate_tag() {
-            return Err(TrainError::DuplicateScalar(tag));
-        }
+        check_update(&update)?;
         self.sinks.tell(Event::Update(&update))?;
         judge(&mut self.watchers, Event::Update(&update), &mut self.verdict);
         Ok(())
@@ -395,13 +432,26 @@ impl Trainer {
         if reached && self.tally.threshold_reached.is_none() {
             self.tally.threshold_reached = Some((step, elapsed));
         }
-        self.tally.last_evaluation = is_over.then_some(evaluation);
+        self.tally.last_evaluation = is_over.then(|| evaluation.clone());
         let evaluation = &evaluation;
         let event = Event::Evaluation { step, evaluation };
         self.sinks.tell(event)?;
         judge(&mut self.watchers, event, &mut self.verdict);
+        #[cfg(feature = "pictures")]
+        self.film()?;
         // What it showed is part of the state.
         self.boundary(true)
+    }
+
+    /// Tells a film of the policy, where films are asked for.
+    #[cfg(feature = "pictures")]
+    fn film(&mut self) -> Result<(), TrainError> {
+        let Some(films) = &self.films else { return Ok(()) };
+        let begun = Instant::now();
+        let film = films.film(&self.agent, self.collector.observation_normalizer())?;
+        self.tally.evaluating += begun.elapsed();
+        self.sinks.tell(Event::Film { step: self.tally.step, film: &film })?;
+        Ok(())
     }
 
     /// Saves the policy in the middle of a run, which goes on where that fails, and says so in the end.
@@ -431,6 +481,10 @@ impl Trainer {
         let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
         self.hear_warnings();
         summary.warnings.clone_from(&self.warnings);
+        // Not noted: a run that goes on may still come to it.
+        summary.warnings.extend(self.tally.untold_metrics().map(|name| {
+            format!("the environment gave no value of {name:?} in any of {} episodes", self.tally.episodes)
+        }));
         let Some(dir) = &self.dir else { return told };
         let path = dir.file("summary.json");
         let json =
@@ -459,7 +513,8 @@ impl Trainer {
             steps_per_second: tally.timing().fps,
             episodes: tally.episodes,
             mean_return_100: tally.rollout_stats().ep_rew_mean,
-            eval: tally.last_evaluation,
+            mean_metrics_100: tally.known_metrics(),
+            eval: tally.last_evaluation.clone(),
             updates: tally.updates,
             rejected_updates: tally.rejected,
             threshold: self.threshold,

@@ -213,6 +213,7 @@ fn a_fault_ends_the_run_in_one_line_and_its_files_are_safe() {
             &["update 2", "environment 0, step 40", "ZeroDivisionError: the cable broke", "faulty.py"][..],
         ),
         ("nan", &["environment 0, step 40", "element 1 of the observation is NaN"]),
+        ("info", &["environment 0, step 40", "info['odd'] is 'perhaps', and no finite number or flag"]),
         ("killed", &["environments 0 to 1", "signal: 6"]),
         ("shape", &["environment 0, step 40", "the observation has shape [3]"]),
         ("hang", &["environments 0 to 1", "no answer to step in 2 s"]),
@@ -220,7 +221,8 @@ fn a_fault_ends_the_run_in_one_line_and_its_files_are_safe() {
         let kwargs = format!(r#"{{"fault":"{fault}","at":40}}"#);
         let out = format!("runs-{fault}");
         let train = ["train", "ppo", "gym:faulty:Faulty-v0", "--quiet", "--env-kwargs", &kwargs, "--no-eval"];
-        let train = [&train[..], &["--env-timeout", if fault == "hang" { "2" } else { "60" }]].concat();
+        let info = if fault == "info" { &["--env-info", "t,odd=mean"][..] } else { &[] };
+        let train = [&train[..], info, &["--env-timeout", if fault == "hang" { "2" } else { "60" }]].concat();
         let output = gym.run(&[&train[..], &["--out", &out], TINY].concat());
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{stderr}");
@@ -235,6 +237,37 @@ fn a_fault_ends_the_run_in_one_line_and_its_files_are_safe() {
         assert_eq!((&summary["status"], &summary["updates"]), (&"failed".into(), &1.into()));
         assert!(run.join("policy.safetensors").exists());
     }
+}
+
+/// Numbers and flags of `info` are logged as an environment's own metrics are, whichever way the worker hands them over; a key that is never there is named.
+#[test]
+fn what_info_tells_is_logged() {
+    let Some(gym) = Gym::new() else { return };
+    let wrapped = ["--env-wrapper", "faulty:Timed", "--env-info", "t,odd=mean,t10=sum,nowhere"];
+    let train = ["train", "ppo", "gym:faulty:Faulty-v0", "--quiet", "--eval-freq", "64"];
+    let run = gym.json(&[&train[..], &wrapped, TINY].concat());
+    // Episodes of 10 steps: the last t is 10 · episode, half of all steps are odd.
+    assert_eq!(run["mean_metrics_100"]["odd"], 0.5, "{run}");
+    assert_eq!(run["mean_metrics_100"]["t10"], 10.0);
+    assert_eq!(run["eval"]["metrics"]["odd"], 0.5);
+    assert!(run["mean_metrics_100"].get("nowhere").is_none());
+    let dir = run["run_dir"].as_str().unwrap();
+    let table = fs::read_to_string(gym.place.path().join(dir).join("progress.csv")).unwrap();
+    let header: Vec<&str> = table.lines().next().unwrap().split(',').collect();
+    for tag in ["rollout/t", "rollout/odd", "rollout/nowhere", "eval/t10"] {
+        assert!(header.contains(&tag), "{tag} in {header:?}");
+    }
+    let summary = fs::read_to_string(gym.place.path().join(dir).join("summary.json")).unwrap();
+    assert!(summary.contains("no value of \\\"nowhere\\\""), "{summary}");
+    let evaluated = gym.json(&["eval", dir, "--episodes", "3"]);
+    assert_eq!(evaluated["eval"]["metrics"]["odd"], 0.5);
+    let wrong = gym.run(&["train", "ppo", "gym:faulty:Faulty-v0", "--env-info", "t=max"]);
+    let stderr = String::from_utf8(wrong.stderr).unwrap();
+    assert!(wrong.status.code() == Some(2) && stderr.contains("none of last, mean and sum"), "{stderr}");
+    let builtin = gym.run(&["train", "ppo", "CartPole-v1", "--env-info", "t"]);
+    assert!(
+        String::from_utf8(builtin.stderr).unwrap().contains("--env-info is for environments of Python's")
+    );
 }
 
 /// The guide's environment with a mask is the file beside the other examples, and keeps its contract: it raises for a move that it masks.
