@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use rand::{Rng, RngCore};
-use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
+use rl_algo::{
+    ActorCritic, AlgoError, Algorithm, Batch, ConfigError, NetConfig, Outcome, Report, Setup, UpdateContext,
+};
 use rl_env::rng::stream;
 use rl_env::{
     ActionsRef, BoxSpace, Env, EnvError, EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Space, Step,
-    StepEnd, VecEnv,
+    StepEnd, SyncVecEnv, VecEnv,
 };
 use rl_nn::Actions;
 use rl_rollout::Rollout;
@@ -329,7 +331,159 @@ fn rollouts_of_whole_episodes() {
     assert_eq!(lengths.iter().sum::<usize>() as u64, summary.total_steps);
     assert_eq!(summary.episodes, 3 * lengths.len() as u64);
     assert!(lengths.iter().any(|len| *len != lengths[0]), "{lengths:?}");
-    // The same experience as by steps: only where it is cut differs.
     let several = TrainConfig { n_envs: 2, ..config };
     assert_eq!(several.validate().unwrap_err().key, "n_episodes");
+}
+
+/// Keeps every batch, and learns nothing.
+#[derive(Clone, Default)]
+struct Keeps(Arc<Mutex<Vec<Batch>>>);
+
+impl Algorithm for Keeps {
+    fn update(
+        &mut self,
+        _: &mut ActorCritic,
+        batch: &Batch,
+        _: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
+        self.0.lock().unwrap().push(batch.clone());
+        Ok(Report::new(Outcome::Applied))
+    }
+}
+
+/// Cut into episodes the experience is what it is cut into steps, normalisers included; and an episode that was cut at its limit, as all of Pendulum's are, goes on
+/// with the value of its last observation.
+#[test]
+fn rollouts_of_episodes_are_cut_elsewhere_and_nothing_else() {
+    let (gamma, lambda) = (0.9, 0.8);
+    for (env, normalize) in [("CartPole-v1", false), ("Pendulum-v1", false), ("Pendulum-v1", true)] {
+        let spec = rl_env::Registry::builtin().get(env).unwrap().clone();
+        let by_steps = TrainConfig {
+            n_steps: 50,
+            total_steps: 800,
+            gamma,
+            gae_lambda: lambda,
+            normalize_observation: normalize,
+            normalize_reward: normalize,
+            ..TrainConfig::default()
+        };
+        let of = |config: TrainConfig| {
+            let kept = Keeps::default();
+            let agent = new_agent(&spec, &NetConfig::default(), 0).unwrap();
+            Trainer::new(&spec, config, agent, Box::new(kept.clone()), 5).unwrap().run().unwrap();
+            std::mem::take(&mut *kept.0.lock().unwrap())
+        };
+        let (steps, episodes) =
+            (of(by_steps), of(TrainConfig { n_steps: 0, n_episodes: Some(2), ..by_steps }));
+        let all = |batches: &[Batch], of: fn(&Batch) -> &[f32]| -> Vec<f32> {
+            batches.iter().flat_map(|batch| of(batch).to_vec()).collect()
+        };
+        let parts: [fn(&Batch) -> &[f32]; 4] = [
+            |batch| &batch.rollout.observations,
+            |batch| &batch.rollout.rewards,
+            |batch| &batch.rollout.log_probs,
+            |batch| &batch.values,
+        ];
+        for part in parts {
+            let (cut, expected) = (all(&episodes, part), all(&steps, part));
+            let n = cut.len().min(expected.len());
+            assert!(n >= 800 && cut[..n] == expected[..n], "{env}");
+        }
+        for batch in &episodes {
+            let mut advantage = 0.0;
+            for t in (0..batch.len()).rev() {
+                let rollout = &batch.rollout;
+                let is_over = rollout.terminated[t] || rollout.truncated[t];
+                let next = match () {
+                    () if rollout.terminated[t] => 0.0,
+                    () if rollout.truncated[t] => f64::from(batch.final_values[t]),
+                    () => f64::from(batch.values[t + 1]),
+                };
+                assert_eq!(rollout.truncated[t], batch.final_values[t] != 0.0, "{env}, row {t}");
+                let delta = f64::from(rollout.rewards[t]) + gamma * next - f64::from(batch.values[t]);
+                advantage = if is_over { delta } else { delta + gamma * lambda * advantage };
+                let got = f64::from(batch.advantages[t]);
+                assert!(
+                    (got - advantage).abs() < 1e-4 * advantage.abs().max(1.0),
+                    "{env}, row {t}: {got}, not {advantage}"
+                );
+            }
+        }
+        let is_cut = episodes.iter().any(|batch| batch.rollout.truncated.iter().any(|cut| *cut));
+        assert_eq!(is_cut, env == "Pendulum-v1");
+    }
+}
+
+/// What an algorithm cannot work with is known before anything is collected, and mostly before any environment is made.
+#[test]
+fn an_algorithm_is_asked_about_its_setup() {
+    /// Refuses one setup.
+    struct Choosy(Setup);
+    impl Algorithm for Choosy {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            _: &Batch,
+            _: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            Ok(Report::new(Outcome::Applied))
+        }
+        fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
+            rl_algo::check_setting("setup", format!("{setup:?}"), "another one", *setup != self.0)
+        }
+    }
+    /// Lotteries whose vector may take steps of its own.
+    struct Resets(SyncVecEnv<Lottery>, Vec<bool>);
+    impl VecEnv for Resets {
+        fn n_envs(&self) -> usize {
+            self.0.n_envs()
+        }
+        fn observation_space(&self) -> &Space {
+            self.0.observation_space()
+        }
+        fn action_space(&self) -> &Space {
+            self.0.action_space()
+        }
+        fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError> {
+            self.0.reset(seed, purpose)
+        }
+        fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
+            self.0.step(actions)
+        }
+        fn observations(&self) -> &[f32] {
+            self.0.observations()
+        }
+        fn rewards(&self) -> &[f64] {
+            self.0.rewards()
+        }
+        fn ends(&self) -> &[StepEnd] {
+            self.0.ends()
+        }
+        fn final_observations(&self) -> &[f32] {
+            self.0.final_observations()
+        }
+        fn valid(&self) -> Option<&[bool]> {
+            Some(&self.1)
+        }
+    }
+    let (one, spaces) = (lottery(), (lottery().observation_space, lottery().action_space));
+    let silent = EnvSpec::from_vec("Resets-v0", spaces.0, spaces.1, |numbers| {
+        let envs = numbers.clone().map(|_| Lottery { left: 0 }).collect();
+        Ok(Box::new(Resets(SyncVecEnv::numbered_from(numbers.start, envs)?, vec![true; numbers.len()])))
+    });
+    let told = lottery().with_resets_in_steps();
+    let trunk = NetConfig { shared_layers: 1, ..NetConfig::default() };
+    let plain = Setup { rollout_len: 100, shares_trunk: false, every_row_counts: true };
+    for (env, net, setup) in [
+        (&one, NetConfig::default(), plain),
+        (&one, trunk, Setup { shares_trunk: true, ..plain }),
+        (&told, NetConfig::default(), Setup { every_row_counts: false, ..plain }),
+        (&silent, NetConfig::default(), Setup { every_row_counts: false, ..plain }),
+    ] {
+        let agent = || new_agent(env, &net, 0).unwrap();
+        let error = Trainer::new(env, config(1), agent(), Box::new(Choosy(setup)), 0).err().unwrap();
+        assert!(error.to_string().starts_with("setup = Setup"), "{error}");
+        let other = Setup { rollout_len: 101, ..setup };
+        assert!(Trainer::new(env, config(1), agent(), Box::new(Choosy(other)), 0).is_ok());
+    }
 }
