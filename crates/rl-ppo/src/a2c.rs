@@ -266,3 +266,38 @@ pub fn a2c_spec() -> AlgorithmSpec {
             of_the_loop.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_one_by_one() {
+        assert_eq!(A2cConfig::schema().differs_from(&A2cConfig::default()), None);
+        let valid = A2cConfig::default;
+        for (key, config) in [
+            ("learning_rate", A2cConfig { learning_rate: Schedule::custom(|left| left - 0.5), ..valid() }),
+            ("learning_rate", A2cConfig { learning_rate: f64::NAN.into(), ..valid() }),
+            ("ent_coef", A2cConfig { ent_coef: (-0.1).into(), ..valid() }),
+            ("vf_coef", A2cConfig { vf_coef: -0.1, ..valid() }),
+            ("max_grad_norm", A2cConfig { max_grad_norm: Some(0.0), ..valid() }),
+            ("max_grad_norm", A2cConfig { max_grad_norm: Some(f64::NAN), ..valid() }),
+            ("rms_prop_eps", A2cConfig { rms_prop_eps: 0.0, ..valid() }),
+        ] {
+            assert_eq!(config.validate().unwrap_err().key, key, "{config:?}");
+        }
+        let free =
+            A2cConfig { learning_rate: Schedule::custom(|left| left * left), max_grad_norm: None, ..valid() };
+        assert_eq!(free.validate(), Ok(()));
+    }
+
+    /// The loop's settings are not the algorithm's, and have its defaults by name.
+    #[test]
+    fn rollouts_are_the_loops() {
+        let spec = a2c_spec();
+        let elsewhere = serde_json::json!({"n_steps": 5, "gae_lambda": 1.0});
+        assert_eq!(serde_json::Value::from(spec.defaults_elsewhere.clone()), elsewhere);
+        assert!(spec.defaults_elsewhere.keys().all(|key| spec.schema.get(key).is_none()));
+        assert!(spec.make(&rl_algo::Settings::new()).is_ok());
+    }
+}
