@@ -93,7 +93,6 @@ fn each_switch_changes_what_it_should_and_nothing_else() {
             PpoConfig { vf_clip: VfClip::Clipped, ..overshooting.clone() },
             CRITIC.to_vec(),
         ),
-        ("vf_clip alone", &base, PpoConfig { vf_clip: VfClip::Clipped, ..b() }, vec![]),
         ("ent_coef", &base, PpoConfig { ent_coef: 0.1.into(), ..b() }, ACTOR.to_vec()),
         (
             "ent_coef as a schedule",
@@ -109,7 +108,6 @@ fn each_switch_changes_what_it_should_and_nothing_else() {
             PpoConfig { max_grad_norm_each: true, ..clipped_gradient.clone() },
             both.clone(),
         ),
-        ("max_grad_norm_each alone", &base, PpoConfig { max_grad_norm_each: true, ..b() }, vec![]),
         ("target_kl", &base, stopping.clone(), with(&["outcome", "n_updates"], &both)),
         ("target_kl, never reached", &base, PpoConfig { target_kl: Some(1e4), ..b() }, vec![]),
         (
@@ -118,7 +116,6 @@ fn each_switch_changes_what_it_should_and_nothing_else() {
             PpoConfig { kl_estimator: KlEstimator::Exact, ..stopping.clone() },
             vec![],
         ),
-        ("kl_estimator alone", &base, PpoConfig { kl_estimator: KlEstimator::K1, ..b() }, vec![]),
         ("desired_kl", &base, PpoConfig { desired_kl: Some(1e-4), ..b() }, with(&["learning_rate"], &both)),
         (
             "normalize_advantage batch",

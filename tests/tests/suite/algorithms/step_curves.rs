@@ -121,6 +121,37 @@ fn an_update_is_found_again() {
     }
 }
 
+/// The limit is the one of the update, whatever made it that; where what is drawn is not all that the algorithm looked at, the page says so.
+#[test]
+fn the_limit_is_that_of_the_update() {
+    let place = Place::new();
+    let short = ["--preset", "sb3", "--no-eval", "--set", "n_steps=256", "--total-steps", "768"];
+    let run = |algo: &str, more: &[&str]| {
+        let sets: Vec<&str> = more.iter().flat_map(|set| ["--set", *set]).collect();
+        place.train(algo, "CartPole-v1", &[&short[..], &sets].concat()).to_str().unwrap().to_owned()
+    };
+    let look = |run: &str, update: &str| place.json(&["inspect", run, "--update", update]);
+    let scheduled = run("trpo", &["max_kl=lin_0.03", "kl_direction=new_old", "ent_coef=0.01"]);
+    let found = look(&scheduled, "2");
+    close(found["max_kl"].as_f64().unwrap(), 0.01, 1e-9, "a third of 0.03 is left");
+    let remarks = found["remarks"].to_string();
+    assert!(remarks.contains("KL(new, old)") && remarks.contains("entropy bonus"), "{remarks}");
+    let page = fs::read_to_string(found["file"].as_str().unwrap()).unwrap();
+    assert!(page.contains("limit δ of KL(new, old)") && page.contains("without the entropy bonus"));
+    // The last update has no trust region: it moves nothing, and is no refusal.
+    let line = place.refuses(1, &["inspect", &scheduled, "--update", "3"]);
+    assert!(line.contains("update 3 moved the policy by nothing"), "{line}");
+    let summary = fs::read_to_string(Path::new(&scheduled).join("summary.json")).unwrap();
+    assert!(summary.contains("\"updates\": 3") && summary.contains("\"rejected_updates\": 0"), "{summary}");
+    let floored = look(&run("trpo", &["advantage_std_floor=100", "label=floor"]), "2");
+    let limit = floored["max_kl"].as_f64().unwrap();
+    assert!(limit > 0.0 && limit < 0.001 && floored["remarks"] == serde_json::json!([]), "{limit}");
+    let npg = look(&run("npg", &[]), "2");
+    assert!(fs::read_to_string(npg["file"].as_str().unwrap()).unwrap().contains("δ of the quadratic model"));
+    let ppo = look(&run("ppo", &["target_kl=0.5"]), "2");
+    assert!(ppo["max_kl"].is_null());
+}
+
 /// Every file of a directory with what is in it.
 fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
     let all = files(dir).into_iter().filter(|path| path.is_file());

@@ -125,6 +125,21 @@ fn later_settings_win() {
     assert!(config.contains("clip_range_vf = \"none\"\n") && config.contains("n_steps = 2048\n"), "{config}");
 }
 
+/// Rollouts of whole episodes are there for every algorithm, A2C's own default of `n_steps` notwithstanding.
+#[test]
+fn episodes_are_rollouts_of_every_algorithm() {
+    let place = Place::new();
+    let short = ["--preset", "sb3", "--total-steps", "100", "--n-envs", "1", "--no-eval"];
+    for algo in ["a2c", "ppo", "ppo-kl", "trpo", "npg"] {
+        let episodes = ["--set", "n_steps=none", "--set", "n_episodes=1"];
+        let dir = place.train(algo, "CartPole-v1", &[&short[..], &episodes].concat());
+        let config = fs::read_to_string(dir.join("config.toml")).unwrap();
+        assert!(config.contains("n_steps = \"none\"\n") && config.contains("n_episodes = 1\n"), "{config}");
+    }
+    let shown = String::from_utf8(place.run(&["show-config", "a2c", "Acrobot-v1"]).stdout).unwrap();
+    assert!(shown.contains("n_steps = 5 ") && shown.contains("gae_lambda = 1.0 "), "{shown}");
+}
+
 #[test]
 fn a_shown_config_is_a_config() {
     let place = Place::new();

@@ -374,4 +374,19 @@ fn what_cannot_be_used_is_one_line() {
     let stderr = String::from_utf8(refused.stderr).unwrap();
     assert_eq!((refused.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
     assert!(stderr.contains("did you mean 'CartPole-v1'"), "{stderr}");
+    // What is known of an environment counts before anything is collected in it.
+    let kwargs = r#"{"vectorization_mode":"sync","vector_kwargs":{"autoreset_mode":"NextStep"}}"#;
+    let refused = gym.run(
+        &[
+            &["train", "ppo", "gymvec:CartPole-v1", "--env-kwargs", kwargs][..],
+            &["--set", "recompute_advantage=true"],
+        ]
+        .concat(),
+    );
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!((refused.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    assert!(
+        stderr.contains("recompute_advantage = true: expected false for environments whose vector"),
+        "{stderr}"
+    );
 }

@@ -71,6 +71,24 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("train ppo CartPole-v1 --set normalize_advantage=3", &["normalize_advantage = 3", "true or false"]),
     ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch = [64, 0]", "integers from 1 to 65536"]),
     ("train ppo CartPole-v1 --set net_arch={pi=[64]}", &["net_arch = { pi = [64] }", "a table { pi = "]),
+    // What does not go together, or does nothing.
+    (
+        "train ppo CartPole-v1 --set shared_layers=1 --set max_grad_norm_each=true",
+        &["max_grad_norm_each = true", "false for an actor and a critic that share a trunk (shared_layers)"],
+    ),
+    (
+        "train ppo CartPole-v1 --set max_grad_norm=none --set max_grad_norm_each=true",
+        &["max_grad_norm_each = true: expected false", "no max_grad_norm"],
+    ),
+    ("train ppo CartPole-v1 --set vf_clip=clipped", &["vf_clip = clipped: expected max", "no clip_range_vf"]),
+    ("train ppo CartPole-v1 --set kl_estimator=k1", &["kl_estimator = k1: expected k3", "no target_kl"]),
+    (
+        "train ppo CartPole-v1 --set recompute_advantage=true --set n_epochs=1",
+        &["recompute_advantage = true: expected false", "n_epochs = 1"],
+    ),
+    ("train ppo CartPole-v1 --set adam_eps=0", &["adam_eps = 0: expected a positive number"]),
+    ("train a2c CartPole-v1 --set rms_prop_eps=0", &["rms_prop_eps = 0: expected a positive number"]),
+    ("train a2c CartPole-v1 --n-envs 1 --set n_episodes=1", &["n_steps = 5", "none where n_episodes says"]),
     ("train lazy CartPole-v1 --set ambition=much", &["ambition = \"much\"", "a number"]),
     ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
     ("train ppo CartPole-v1 --set normalize_observation=1", &["normalize_observation = 1", "true or false"]),

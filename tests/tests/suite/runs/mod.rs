@@ -3,5 +3,6 @@
 mod containment;
 mod determinism;
 mod ends;
+mod late_scalars;
 mod normalization;
 mod resume;

@@ -34,6 +34,8 @@ fn cases() -> Vec<Case> {
     let shared = NetConfig { shared_layers: 1, net_arch: [16, 16].into(), ..net.clone() };
     let state = NetConfig { log_std: LogStd::State, squash_output: true, ..net.clone() };
     let in_parts = TrainConfig { n_envs: 9, n_steps: 40, ..train };
+    // Rollouts as long as their two episodes are.
+    let episodes = TrainConfig { n_envs: 1, n_steps: 0, n_episodes: Some(2), ..normalized };
     vec![
         case("CartPole-v1", true, train, net.clone()),
         case("Pendulum-v1", false, normalized, gsde.clone()),
@@ -42,6 +44,8 @@ fn cases() -> Vec<Case> {
         case("Nim-v0", true, train, shared.clone()),
         case("Acrobot-v1", false, in_parts, shared),
         case("Pendulum-v1", false, in_parts, state),
+        case("Pendulum-v1", true, episodes, net.clone()),
+        case("CartPole-v1", true, episodes, net),
     ]
 }
 

@@ -1,8 +1,6 @@
 //! Scalars that are told for the first time in the middle of a run, by the algorithm and by the environment: a run that is killed at any event and goes on
 //! leaves what the undisturbed one does.
 
-#![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +8,6 @@ use std::path::{Path, PathBuf};
 use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
 use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, EnvState, Metric, Space, Step, StepEnd};
 use rl_nn::State;
-use rl_test_support as _;
 use rl_train::{
     CheckpointConfig, Csv, EvalConfig, Event, RunDir, Sink, SinkError, Summary, TensorBoard, TrainConfig,
     Trainer, new_agent, read_scalars,
