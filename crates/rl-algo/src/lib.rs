@@ -27,7 +27,7 @@ mod state;
 mod step_curves;
 
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
-pub use algorithm::{Algorithm, UpdateContext};
+pub use algorithm::{Algorithm, Setup, UpdateContext};
 pub use batch::{Batch, PolicyBatch};
 pub use critic::{CriticFit, CriticReport, CriticTargets, fit_critic};
 pub use design::{Design, bounding_for, design, distribution_for};

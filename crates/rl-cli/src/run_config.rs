@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rl_algo::{
-    Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, check_setting, from_settings, to_settings,
+    Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, Setup, check_setting, design, from_settings,
+    to_settings,
 };
 use rl_env::EnvSpec;
-use rl_train::{CheckpointConfig, EvalConfig, TrainConfig, check_agent};
+use rl_train::{CheckpointConfig, EvalConfig, TrainConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -108,8 +109,13 @@ impl RunConfig {
         check_setting("stop_at_reward", told, allowed, holds).map_err(usage)?;
         let allowed = "false for a run that is never evaluated";
         check_setting("film", run.film, allowed, !run.film || run.eval.is_some()).map_err(usage)?;
-        run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(usage)?;
-        check_agent(&run.env, &run.net).map_err(usage)?;
+        let design = design(&run.env.observation_space, &run.env.action_space, &run.net).map_err(usage)?;
+        let setup = Setup {
+            rollout_len: run.train.rollout_len(),
+            shares_trunk: design.shares_trunk(),
+            every_row_counts: !run.env.resets_in_steps,
+        };
+        run.make_algorithm()?.check_setup(&setup).map_err(usage)?;
         Ok(run)
     }
 

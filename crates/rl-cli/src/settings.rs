@@ -55,9 +55,10 @@ pub(crate) struct Section {
 }
 
 /// Every setting that a run of the algorithm has: the run's own, the loop's, the networks', the algorithm's. A key of the algorithm's that
-/// stands elsewhere too is one setting, whose default is the algorithm's.
+/// stands elsewhere too is one setting, whose default is the algorithm's; it may have defaults of the others' as well.
 pub(crate) fn sections(spec: &AlgorithmSpec) -> [Section; 4] {
-    let defaults = spec.schema.defaults();
+    let mut defaults = spec.schema.defaults();
+    defaults.extend(spec.defaults_elsewhere.clone());
     let others = [
         ("The run.", run_schema()),
         ("The training loop.", TrainConfig::schema()),

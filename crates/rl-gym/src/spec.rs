@@ -88,6 +88,9 @@ pub fn spec(name: &GymName, interpreter: &Interpreter) -> Result<EnvSpec, GymErr
         })
         // Python, NumPy and the simulators call what their own builds chose.
         .with_reproducible(Reproducible::ThisProcessor);
+    if !program.description.every_step_counts {
+        spec = spec.with_resets_in_steps();
+    }
     if !name.is_vector {
         let single = program.clone();
         spec = spec.with_make(move || Box::new(GymEnv::new(single.clone())));

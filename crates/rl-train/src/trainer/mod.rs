@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
+    ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, Setup, UpdateContext, bounding_for,
     to_settings,
 };
 use rl_env::rng::stream;
@@ -113,7 +113,12 @@ impl Trainer {
         seed: u64,
     ) -> Result<Self, TrainError> {
         config.validate()?;
-        algorithm.check_rollout(config.rollout_len())?;
+        let setup = Setup {
+            rollout_len: config.rollout_len(),
+            shares_trunk: agent.joint().is_some(),
+            every_row_counts: !env.resets_in_steps,
+        };
+        algorithm.check_setup(&setup)?;
         check_fit(agent.policy(), &env.observation_space, &env.action_space)?;
         let agent = match agent.policy().bounding {
             // One put together by hand: its samples are limited to the bounds of the space, where there are any.
@@ -127,7 +132,11 @@ impl Trainer {
             total_steps: config.total_steps,
             settings: to_settings(&config),
         };
-        let collector = Collector::in_parts(make_envs(env, &config, None)?, seed)?;
+        let envs = make_envs(env, &config, None)?;
+        // A vector that its environment's description says nothing of may know it by itself.
+        let every_row_counts = setup.every_row_counts && envs.iter().all(|envs| envs.valid().is_none());
+        algorithm.check_setup(&Setup { every_row_counts, ..setup })?;
+        let collector = Collector::in_parts(envs, seed)?;
         check_metrics(collector.metrics())?;
         Ok(Trainer {
             info,
