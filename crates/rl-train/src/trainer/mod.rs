@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, Setup, UpdateContext, bounding_for,
-    to_settings,
+    ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, Setup, UpdateContext,
+    bounding_for, to_settings,
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, Reproducible};
