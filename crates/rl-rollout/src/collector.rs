@@ -5,25 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{
-    EnvError, EnvState, EpisodeMetrics, Metric, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState,
-    check_metrics,
-};
+use rl_env::{EnvError, EnvState, Metric, ObservationNormalizer, Space, VecEnv, VecEnvState, check_metrics};
 use rl_nn::distribution::SampleRng;
 use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
 
-use crate::{Rollout, RolloutError};
-
-/// A finished episode.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Episode {
-    /// The sum of its raw rewards, as the environment gave them.
-    pub ret: f64,
-    /// Its number of steps.
-    pub len: u64,
-    /// Its metrics ([`VecEnv::metrics`]), NaN where no step gave a value; those of all its steps, also of one that its environment tells itself.
-    pub metrics: Vec<f64>,
-}
+use crate::episodes::Episodes;
+use crate::{Episode, Rollout, RolloutError};
 
 /// Steps environments with a stochastic policy and records what happens.
 ///
@@ -45,16 +32,6 @@ struct Part {
     bounded: Vec<f32>,
     /// What it did last; its number of steps is the one at which it failed, if it did.
     rollout: Rollout,
-}
-
-/// The episodes in flight, and those that ended.
-struct Episodes {
-    starts: Vec<bool>,
-    returns: Vec<f64>,
-    lens: Vec<u64>,
-    metrics: EpisodeMetrics,
-    /// With the step of their end.
-    finished: Vec<(usize, Episode)>,
 }
 
 impl Collector {
@@ -293,25 +270,15 @@ impl Part {
             .with("layers", env.save_layers())?
             .with("rngs", &noise.rngs)?
             .with("noise_age", noise.age)?
-            .with("starts", &episodes.starts)?
-            .with("lens", &episodes.lens)?
-            .with_array("noise", Data::F32(noise.state.clone()))
-            .with_array("returns", Data::F64(episodes.returns.clone()));
-        if env.metrics().is_empty() {
-            return Ok(state);
-        }
-        let (values, counts) = episodes.metrics.so_far();
-        Ok(state.with("metric_counts", counts)?.with_array("metrics", Data::F64(values.to_vec())))
+            .with_array("noise", Data::F32(noise.state.clone()));
+        Ok(episodes.add_to(state)?)
     }
 
     fn restore(&mut self, state: &State, seed: u64, resumes: Option<u64>) -> Result<bool, RolloutError> {
         let state = state.owned_by("Environments", 1)?;
         let n = self.env.n_envs();
         let rngs: Vec<SampleRng> = state.value("rngs")?;
-        let (starts, lens): (Vec<bool>, Vec<u64>) = (state.value("starts")?, state.value("lens")?);
-        let returns = state.f64s("returns")?;
-        let lengths = [rngs.len(), starts.len(), lens.len(), returns.len()];
-        if state.value::<usize>("first")? != self.first || lengths.iter().any(|len| *len != n) {
+        if state.value::<usize>("first")? != self.first || rngs.len() != n {
             return Err(
                 NnError::Saved(format!("the state is of {} environments, expected {n}", rngs.len())).into()
             );
@@ -319,31 +286,19 @@ impl Part {
         self.noise.rngs = rngs;
         self.noise.state = state.all_f32s("noise")?.to_vec();
         self.noise.age = state.value("noise_age")?;
-        self.episodes.finished.clear();
         let saved: Option<VecEnvState> = state.value("env")?;
         let exact = saved.is_some();
         match saved {
             Some(saved) => {
                 self.env.restore(&saved)?;
-                let episodes = &mut self.episodes;
-                (episodes.starts, episodes.returns, episodes.lens) = (starts, returns.to_vec(), lens);
-                if !self.env.metrics().is_empty() {
-                    let counts: Vec<u64> = state.value("metric_counts")?;
-                    if !episodes.metrics.go_on(state.f64s("metrics")?, &counts) {
-                        let message = "the state is of environments with other metrics";
-                        return Err(NnError::Saved(message.to_owned()).into());
-                    }
-                }
+                self.episodes.restore(state)?;
             }
             None => {
                 self.env.restore_layers(&state.value::<Vec<EnvState>>("layers")?)?;
                 if let Some(resumes) = resumes {
                     self.env.reset(seed, &format!("env/{resumes}"))?;
                 }
-                let episodes = &mut self.episodes;
-                (episodes.starts, episodes.returns, episodes.lens) =
-                    (vec![true; n], vec![0.0; n], vec![0; n]);
-                episodes.metrics.clear();
+                self.episodes = Episodes::new(&*self.env);
             }
         }
         Ok(exact)
@@ -356,13 +311,7 @@ impl Part {
         Ok(Part {
             first,
             noise: Noise::new((first..first + n).map(|i| stream(seed, "action", i as u64)).collect()),
-            episodes: Episodes {
-                starts: vec![true; n],
-                returns: vec![0.0; n],
-                lens: vec![0; n],
-                metrics: EpisodeMetrics::new(env.metrics(), n),
-                finished: Vec::new(),
-            },
+            episodes: Episodes::new(&*env),
             env,
             ws: Workspace::default(),
             bounded: Vec::new(),
@@ -457,46 +406,6 @@ impl Part {
     }
 }
 
-impl Episodes {
-    /// Records the rewards and ends of step `t`, which was just taken.
-    fn record(&mut self, t: usize, env: &dyn VecEnv, rollout: &mut Rollout) {
-        let (obs_len, n, k) = (env.observation_space().flat_len(), env.n_envs(), env.metrics().len());
-        let rewards = env.rewards().iter().zip(env.raw_rewards());
-        let (valid, told) = (env.valid(), env.told_episodes());
-        rollout.valid.extend_from_slice(valid.unwrap_or_default());
-        for (i, ((&reward, &raw_reward), &end)) in rewards.zip(env.ends()).enumerate() {
-            rollout.rewards.push(reward as f32);
-            rollout.terminated.push(end == StepEnd::Terminated);
-            rollout.truncated.push(end == StepEnd::Truncated);
-            if end == StepEnd::Truncated {
-                rollout.truncated_rows.push(t * n + i);
-                let last = &env.final_observations()[i * obs_len..(i + 1) * obs_len];
-                rollout.final_observations.extend_from_slice(last);
-            }
-            if valid.is_some_and(|valid| !valid[i]) {
-                // No transition: the next row is the first of its episode as well.
-                continue;
-            }
-            self.starts[i] = end.is_over();
-            self.returns[i] += raw_reward;
-            self.lens[i] += 1;
-            if k > 0 {
-                self.metrics.record(i, &env.metric_values()[i * k..(i + 1) * k]);
-            }
-            if let Some((ret, len)) = told.map(|told| told[i]).filter(|(_, len)| *len > 0) {
-                self.finished.push((t, Episode { ret, len, metrics: self.metrics.finish(i) }));
-            }
-            if end.is_over() {
-                if told.is_none() {
-                    let metrics = self.metrics.finish(i);
-                    self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i], metrics }));
-                }
-                self.returns[i] = 0.0;
-                self.lens[i] = 0;
-            }
-        }
-    }
-}
 /// Checks that a policy sees such observations and gives such actions.
 ///
 /// # Errors
