@@ -278,10 +278,7 @@ mod tests {
             line(18, "rl runs", None),
         ];
         assert_eq!(commands(PAGE).unwrap(), expected);
-        assert!(
-            commands("<!-- not run: -->\n```sh\nrl runs\n```\n")
-                .is_ok_and(|found| found[0].excluded.is_none())
-        );
+        assert!(commands("<!-- not run: -->\n```sh\nrl runs\n```\n").is_err());
         assert!(commands("<!-- not run:  -->\n```sh\nrl runs\n```\n").is_err());
         assert!(commands("```sh\nrl runs\n").is_err());
     }
