@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::browser;
+use crate::docs;
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
 use crate::template;
@@ -73,6 +74,7 @@ pub(crate) fn run() -> Result<()> {
             execute(&mut Command::new(workspace.target.join("release/examples").join(program)))
         })?;
     }
+    step("commands of the documentation", || docs::run(&workspace, python.as_deref()))?;
     step("a project of one's own", || template::check(&workspace))?;
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
