@@ -9,7 +9,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use rl_algo::{ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Report, UpdateContext};
+use rl_algo::{
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Report, Setup, UpdateContext,
+};
 use rl_cli::App;
 use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Frame, Space, Step, StepEnd};
 use rl_ppo::{Ppo, PpoConfig};
@@ -109,8 +111,8 @@ impl Algorithm for Relay {
         Ok(Report { extra: Vec::new(), ..runner.update(agent, batch, ctx)? })
     }
 
-    fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
-        self.ppo.check_rollout(rollout_len)
+    fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
+        self.ppo.check_setup(setup)
     }
 }
 

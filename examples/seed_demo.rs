@@ -18,7 +18,8 @@ use rl_env::rng::stream;
 use rl_env::{Env, EnvError, EnvRng, Space, Step, SyncVecEnv, TimeLimit};
 use rl_nn::distribution::Categorical;
 use rl_nn::{
-    Activation, Carry, Chain, Layout, Mlp, Network, NnError, PolicyModel, Shape as Sizes, Shards, States, Workspace,
+    Activation, Carry, Chain, Layout, Mlp, Network, NnError, PolicyModel, Shape as Sizes, Shards, States,
+    Workspace,
 };
 use rl_optim::{Adam, AdamParams};
 use rl_report::{Axis, Chart, Curve, Layer, Mark, Scale, Shape};
@@ -152,13 +153,17 @@ struct Outcome {
 
 fn demonstrate(seed: u64) -> anyhow::Result<Outcome> {
     let mut rng = stream(seed, "networks", 0);
-    let (actor, critic) = (Mlp::new(&[4, 128, 2], Activation::Relu)?, Mlp::new(&[4, 128, 1], Activation::Relu)?);
+    let (actor, critic) =
+        (Mlp::new(&[4, 128, 2], Activation::Relu)?, Mlp::new(&[4, 128, 1], Activation::Relu)?);
     let mut theta = vec![0.0_f32; Network::<f32>::n_params(&actor)];
     let mut critic_theta = vec![0.0_f32; Network::<f32>::n_params(&critic)];
     actor.init_uniform(&mut theta, &mut rng)?;
     critic.init_uniform(&mut critic_theta, &mut rng)?;
     let clamp = Clamp { shape: Sizes { n_inputs: 2, n_outputs: 2, layout: Layout::new() } };
-    let actor = Chain::new(vec![("actor".to_owned(), Arc::new(actor) as _), ("clamp".to_owned(), Arc::new(clamp) as _)])?;
+    let actor = Chain::new(vec![
+        ("actor".to_owned(), Arc::new(actor) as _),
+        ("clamp".to_owned(), Arc::new(clamp) as _),
+    ])?;
     let policy = PolicyModel::new(Arc::new(actor), Arc::new(Categorical { n: 2 }))?;
     let mut adam = Adam::new(critic_theta.len(), AdamParams { eps: 1e-8, ..AdamParams::default() });
     let settings = TrpoConfig {

@@ -3,7 +3,7 @@
     python tests/tensorboard_check.py target/release/rl
 
 Trains every algorithm briefly in a temporary directory, then checks: the core tags are there for each of them, steps and values equal
-progress.csv, and the HParams plugin lists every run with its settings. Needs `pip install tensorboard`. Exits non-zero on any failure.
+progress.csv, the HParams plugin lists every run with its settings, and histograms and films are whole where they are asked for. Needs `pip install tensorboard`. Exits non-zero on any failure.
 """
 
 import csv
@@ -38,9 +38,9 @@ SETTINGS = {
     "trpo": {"max_kl": 0.02, "cg_damping": 0.001, "accept_ratio": 0.0},
 }
 RUNS = [
-    ("ppo", "CartPole-v1", []),
+    ("ppo", "CartPole-v1", ["--histograms", "--film"]),
     ("trpo", "CartPole-v1", ["--set", "max_kl=0.02"]),
-    ("trpo", "Pendulum-v1", ["--set", "max_kl=0.02", "--set", "cg_damping=0.001"]),
+    ("trpo", "Pendulum-v1", ["--set", "max_kl=0.02", "--set", "cg_damping=0.001", "--histograms=4096"]),
 ]
 
 
@@ -91,6 +91,60 @@ def check_scalars(algo, env, run_dir):
     return len(in_tensorboard)
 
 
+def saved_tensors(run_dir):
+    """The names and sizes of the policy's tensors in the file that the run saved."""
+    with open(run_dir / "policy.safetensors", "rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    return {name: math.prod(about["shape"]) for name, about in header.items() if name.startswith("policy.")}
+
+
+def check_histograms(env, more, run_dir):
+    """Those that were asked for, whole and of the right sizes, at the updates they were asked for."""
+    events = event_accumulator.EventAccumulator(str(run_dir), size_guidance={event_accumulator.HISTOGRAMS: 0})
+    events.Reload()
+    tags = set(events.Tags()["histograms"])
+    asked = [flag for flag in more if flag.startswith("--histograms")]
+    sizes = {f"parameters/{name}": size for name, size in saved_tensors(run_dir).items()}
+    assert len(sizes) >= 6, f"{run_dir}: the saved policy has {sorted(sizes)}"
+    critic = {f"parameters/critic.{layer}.{part}" for layer in (0, 1, 2) for part in ("weight", "bias")}
+    expected = {*sizes, *critic, "actions/0"} if asked else set()
+    assert tags == expected, f"{run_dir}: histograms {sorted(tags)}, expected {sorted(expected)}"
+    updates = [int(row["time/total_timesteps"]) for row in rows(run_dir)]
+    freq = int(asked[0].partition("=")[2] or 1) if asked else 1
+    steps = [step for before, step in zip([0, *updates], updates) if step // freq > before // freq]
+    assert freq == 1 or len(steps) < len(updates), f"{run_dir}: {freq} steps are no more than an update"
+    for tag in tags:
+        found = events.Histograms(tag)
+        assert [histogram.step for histogram in found] == steps, f"{run_dir}: {tag} at {[h.step for h in found]}"
+        for step, histogram in ((event.step, event.histogram_value) for event in found):
+            limits, counts = histogram.bucket_limit, histogram.bucket
+            where = f"{run_dir}: {tag} at step {step}"
+            assert sum(counts) == histogram.num > 0 and len(limits) == len(counts), f"{where}: {counts} of {histogram.num}"
+            assert limits == sorted(limits) and limits[-1] == histogram.max >= histogram.min, f"{where}: {limits}"
+            mean = histogram.sum / histogram.num
+            assert histogram.min - 1e-9 <= mean <= histogram.max + 1e-9, f"{where}: mean {mean}"
+            assert histogram.num == sizes.get(tag, histogram.num), f"{where}: {histogram.num} of {sizes.get(tag)}"
+            if tag == "actions/0" and env == "CartPole-v1":
+                assert (histogram.min, histogram.max, counts[0] + counts[-1]) == (0, 1, histogram.num), where
+    return len(tags)
+
+
+def check_films(more, run_dir):
+    """One film an evaluation, as an image that moves."""
+    events = event_accumulator.EventAccumulator(str(run_dir), size_guidance={event_accumulator.IMAGES: 0})
+    events.Reload()
+    assert events.Tags()["images"] == (["eval/film"] if "--film" in more else []), f"{run_dir}: {events.Tags()['images']}"
+    films = events.Images("eval/film") if "--film" in more else []
+    evaluations = [int(row["time/total_timesteps"]) for row in rows(run_dir) if row["eval/mean_reward"]]
+    assert not films or [film.step for film in films] == evaluations, f"{run_dir}: films at {[f.step for f in films]}"
+    for film in films:
+        gif = film.encoded_image_string
+        width, height = struct.unpack("<HH", gif[6:10])
+        assert gif[:6] == b"GIF89a" and b"NETSCAPE2.0" in gif and (width, height) == (film.width, film.height)
+        assert gif.count(b"\x21\xf9\x04") > 5, f"{run_dir}: {gif.count(bytes([0x21, 0xF9, 4]))} pictures"
+    return len(films)
+
+
 def check_hparams(logdir, runs):
     """The HParams plugin's own listing: one group for every run, its settings, its metrics, its outcome."""
     multiplexer = plugin_event_multiplexer.EventMultiplexer()
@@ -139,7 +193,8 @@ def main():
         sys.exit(__doc__)
     with tempfile.TemporaryDirectory() as out:
         runs = [(run, train(sys.argv[1], *run, out)) for run in RUNS]
-        for (algo, env, _), run_dir in runs:
+        for (algo, env, more), run_dir in runs:
+            print(f"{algo} on {env}: {check_histograms(env, more, run_dir)} histograms are whole, {check_films(more, run_dir)} films move")
             print(f"{algo} on {env}: {check_scalars(algo, env, run_dir)} scalars equal progress.csv")
         print(f"HParams lists {check_hparams(Path(out), runs)} runs with their settings")
 

@@ -3,7 +3,7 @@
     python load_policy.py DIR            compares every DIR/*.safetensors with DIR/outputs.json
     python load_policy.py DIR --write    computes DIR/outputs.json, in float64    (needs: torch, numpy, safetensors)
 
-The policies were written by `POLICIES=write cargo test --release -p rl-tests --test saved_policies`; the committed outputs are PyTorch 2.15.0's.
+The policies were written by `POLICIES=write cargo test --release -p rl-tests --test suite saved_policies`; the committed outputs are PyTorch 2.15.0's.
 docs/guides/pytorch.md shows the part between the two lines of dashes.
 """
 import json, pathlib, sys

@@ -10,6 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::browser;
+use crate::docs;
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
 use crate::results;
@@ -54,7 +55,7 @@ pub(crate) fn run() -> Result<()> {
                 tests.args(["nextest", "run", "--release", "--workspace", "-E", which]);
             } else {
                 // Without nextest's filters, the fingerprints alone.
-                tests.args(["test", "--release", "--workspace", "--test", "fingerprints", "runs_leave"]);
+                tests.args(["test", "--release", "--workspace", "--test", "suite", "runs_leave"]);
             }
             execute(tests.env("RL_ISA", isa))
         })?;
@@ -74,6 +75,7 @@ pub(crate) fn run() -> Result<()> {
             execute(&mut Command::new(workspace.target.join("release/examples").join(program)))
         })?;
     }
+    step("commands of the documentation", || docs::run(&workspace, python.as_deref()))?;
     step("a project of one's own", || template::check(&workspace))?;
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
@@ -105,8 +107,8 @@ fn dependencies(workspace: &Workspace) -> Result<()> {
 
 /// What is tested with the portable kernels, which are slow where a fused multiply-add is a function call: whole short runs of both
 /// algorithms, golden numbers, and what the command line says. (Kernels are compared with every instruction set by their own tests.)
-const PORTABLE_TESTS: &str = "binary(instruction_set) | binary(golden_ppo) | binary(golden_trpo) | binary(golden_distributions) \
-     | (binary(fingerprints) & test(runs_leave))";
+const PORTABLE_TESTS: &str = "binary(suite) \
+     & test(/^(instruction_set|golden::(ppo|trpo|distributions))::|::runs_leave_the_committed_fingerprints$/)";
 
 /// The instruction sets that this machine has beside the one it uses by itself, as the command line takes them.
 fn other_instruction_sets(workspace: &Workspace) -> Result<Vec<&'static str>> {

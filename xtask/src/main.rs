@@ -1,5 +1,5 @@
-//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask bench`, `cargo xtask golden`, `cargo xtask results`,
-//! `cargo xtask torture`, `cargo xtask fuzz` and `cargo xtask new`.
+//! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask docs`, `cargo xtask bench`, `cargo xtask golden`,
+//! `cargo xtask results`, `cargo xtask torture`, `cargo xtask fuzz` and `cargo xtask new`.
 //!
 //! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and of our crates the statistics alone.
 
@@ -8,6 +8,7 @@
 mod bench;
 mod browser;
 mod ci;
+mod docs;
 mod fuzz;
 mod golden;
 mod gymnasium;
@@ -24,6 +25,7 @@ usage: cargo xtask COMMAND
 
   ci      everything that must hold before a change is accepted, cheapest first
   tidy    the rules on dependencies and sources alone
+  docs    the commands of README.md and the pages below docs, run with small budgets (after a build in release)
   bench   measures the parts and whole training runs, as a table and target/bench.json
             --save    also writes benches/results.json, what --check compares with
             --check   names what has become more than 10 % slower, relative to the processor's peak
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     let result = match args.as_slice() {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
+        ["docs"] => docs::run_with_gymnasium(),
         ["bench", flags @ ..] => match bench::Options::parse(flags) {
             Ok(options) => bench::run(&options),
             Err(what) => return misused(&what),
@@ -81,10 +84,10 @@ fn main() -> ExitCode {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
         }
-        ["ci" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
+        ["ci" | "docs" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
             return misused(&format!(
-                "unknown command `{unknown}`, expected ci, tidy, bench, golden, results, torture, fuzz or new DIR"
+                "unknown command `{unknown}`, expected ci, tidy, docs, bench, golden, results, torture, fuzz or new DIR"
             ));
         }
     };

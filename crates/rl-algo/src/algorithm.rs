@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::RngCore;
 use rl_nn::{NnError, State};
 
-use crate::{ActorCritic, AlgoError, Batch, Reducer, Report};
+use crate::{ActorCritic, AlgoError, Batch, Log, Reducer, Report};
 
 /// What an update may draw on beside the batch.
 pub struct UpdateContext<'a> {
     /// The generator of shuffles and samples.
     pub rng: &'a mut (dyn RngCore + Send),
-    /// The share of training that remains after the rollout this update learns from, 0 at the last: what schedules depend on.
+    /// The share of training that remains after the rollout this update learns from, as in Stable-Baselines3: what schedules depend on. At the last update of a run it
+    /// is 0, or less where the rollout overshot the budget, which counts as 0.
     pub progress_remaining: f64,
     /// Means over the batch.
     pub reducer: Reducer,
     /// Set when the run is to be stopped: an update may then end early, with any result, for it will be computed again.
     pub stop: &'a AtomicBool,
+    /// What is told of the update beside its [`Report`].
+    pub log: Log,
 }
 
 static NEVER: AtomicBool = AtomicBool::new(false);
@@ -24,13 +27,25 @@ static NEVER: AtomicBool = AtomicBool::new(false);
 impl<'a> UpdateContext<'a> {
     /// The context of an update by itself: the first of a training that nobody stops.
     pub fn new(rng: &'a mut (dyn RngCore + Send)) -> Self {
-        UpdateContext { rng, progress_remaining: 1.0, reducer: Reducer, stop: &NEVER }
+        UpdateContext { rng, progress_remaining: 1.0, reducer: Reducer, stop: &NEVER, log: Log::default() }
     }
 
     /// Whether the update need not be finished.
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// What an algorithm is to work with, as far as its settings may have to fit it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// Rows of a rollout: the most there may be, where it is of whole episodes.
+    pub rollout_len: usize,
+    /// Whether actor and critic share a trunk.
+    pub shares_trunk: bool,
+    /// Whether every row of a rollout is a transition; false where environments take a step of their own to reset
+    /// ([`VecEnv::valid`](rl_env::VecEnv::valid)), so that rows are left out.
+    pub every_row_counts: bool,
 }
 
 /// An on-policy algorithm.
@@ -69,12 +84,12 @@ pub trait Algorithm: Send {
         Err(NnError::Saved("this algorithm cannot be put back into a state".to_owned()).into())
     }
 
-    /// Checks the algorithm's settings against the size of a rollout, before anything runs.
+    /// Checks the algorithm's settings against what it is to work with, before anything runs.
     ///
     /// # Errors
     ///
     /// [`crate::ConfigError`] for an impossible combination, such as a minibatch larger than the rollout.
-    fn check_rollout(&self, _rollout_len: usize) -> Result<(), crate::ConfigError> {
+    fn check_setup(&self, _setup: &Setup) -> Result<(), crate::ConfigError> {
         Ok(())
     }
 }

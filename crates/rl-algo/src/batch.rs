@@ -167,8 +167,10 @@ impl Batch {
     ) -> Result<PolicyBatch<'a, f32>, NnError> {
         let masks = Some(&self.rollout.masks[..]).filter(|masks| !masks.is_empty());
         let states = States::new(&self.rollout.observations, agent.policy().network.n_inputs())?;
+        // Where rows were left out, nobody knows whose the others are.
+        let n_envs = if self.is_partial { 1 } else { self.rollout.n_envs };
         Ok(PolicyBatch {
-            observations: states.with_masks(masks)?,
+            observations: states.with_masks(masks)?.of_envs(n_envs),
             actions: self.rollout.actions.as_ref(),
             advantages,
             old_log_probs: &self.rollout.log_probs,

@@ -194,6 +194,11 @@ impl Design {
         trunk + self.policy.n_params() + self.distribution.n_globals() + self.value.n_params()
     }
 
+    /// Whether actor and critic share a trunk.
+    pub fn shares_trunk(&self) -> bool {
+        self.trunk.is_some()
+    }
+
     /// The policy as a function of its parameters, those of a shared trunk among them.
     ///
     /// # Errors

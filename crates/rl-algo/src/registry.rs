@@ -34,6 +34,8 @@ pub struct AlgorithmSpec {
     pub about: String,
     /// Its settings; a key that is not here is not one of them.
     pub schema: Schema,
+    /// What it has for defaults of settings that are not its own but the training loop's or the networks'.
+    pub defaults_elsewhere: Settings,
     /// Other names of its settings: (alias, name).
     pub aliases: Vec<(&'static str, &'static str)>,
     make: Arc<Make>,
@@ -80,6 +82,7 @@ impl AlgorithmSpec {
             about: about.to_owned(),
             schema,
             fault,
+            defaults_elsewhere: Settings::new(),
             aliases: Vec::new(),
             make: Arc::new(move |settings| Ok(Box::new(make(from_settings(settings)?)?))),
         }
@@ -93,6 +96,12 @@ impl AlgorithmSpec {
     /// The same with a schema that says what each value may be: that of its config struct ([`crate::Config::schema`]).
     pub fn with_schema(self, schema: Schema) -> Self {
         AlgorithmSpec { schema, ..self }
+    }
+
+    /// The same with other defaults of settings that are not its own: the training loop's, the networks'. The algorithm does not see them; whoever plans a run
+    /// by its name does.
+    pub fn with_defaults_elsewhere(self, defaults_elsewhere: Settings) -> Self {
+        AlgorithmSpec { defaults_elsewhere, ..self }
     }
 
     /// Makes the algorithm. A setting that is missing has the schema's default.

@@ -3,7 +3,7 @@
 /// How an update ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The parameters moved.
+    /// The parameters moved, as far as the settings let them: where a schedule ends at 0, the last update may move nothing.
     Applied,
     /// The parameters moved, and the update stopped before its last epoch.
     EarlyStopped,
@@ -25,9 +25,9 @@ impl Outcome {
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
-    /// Mean over states of KL(old‖new), in nats.
+    /// The mean divergence over states, in nats: KL(old‖new), unless the algorithm's settings bound another one (TRPO's `kl_direction` and `kl_reduction`), which it is then.
     pub approx_kl: Option<f64>,
-    /// The largest KL(old‖new) over states.
+    /// The largest of these divergences over states.
     pub kl_max: Option<f64>,
     /// Mean entropy of the new policy, in nats.
     pub entropy: Option<f64>,
@@ -41,7 +41,7 @@ pub struct Report {
     pub grad_norm: Option<f64>,
     /// The learning rate.
     pub learning_rate: Option<f64>,
-    /// The algorithm's own scalars, the same names at every update; NaN where one has no meaning this time.
+    /// The algorithm's own scalars, told below `train/` before those of its [`Log`](crate::Log); NaN where one has no meaning this time.
     pub extra: Vec<(&'static str, f64)>,
 }
 

@@ -158,7 +158,7 @@ pub(crate) struct CompareArgs {
     /// Compare finished runs instead: directories of runs, or that have some below them.
     #[arg(long, value_name = "DIR", num_args = 1.., conflicts_with_all = [
         "variants", "envs", "seeds", "until", "shard", "lean", "fresh", "preset", "config", "set", "seed", "total_steps", "n_envs",
-        "eval_freq", "no_eval", "label", "stop_at_reward", "max_hours", "init", "threads",
+        "eval_freq", "no_eval", "histograms", "film", "label", "stop_at_reward", "max_hours", "init", "threads",
     ])]
     pub(crate) runs: Vec<PathBuf>,
     #[command(flatten)]
@@ -192,6 +192,13 @@ pub(crate) struct SettingArgs {
     /// No evaluation at all.
     #[arg(long)]
     pub(crate) no_eval: bool,
+    /// Write histograms of parameters and actions into the event file, at every update or at the first after every so many environment steps.
+    #[arg(long, value_name = "STEPS", num_args = 0..=1, require_equals = true)]
+    #[allow(clippy::option_option, reason = "clap's form of a flag with a value that may be left out")]
+    pub(crate) histograms: Option<Option<String>>,
+    /// Leave a film of an episode in the event file at every evaluation, among TensorBoard's images; of at most 500 steps.
+    #[arg(long, conflicts_with = "no_eval")]
+    pub(crate) film: bool,
     /// End a run at the first evaluation whose mean return reaches this.
     #[arg(long, value_name = "X", conflicts_with = "no_eval", allow_negative_numbers = true)]
     pub(crate) stop_at_reward: Option<String>,
@@ -244,6 +251,9 @@ pub(crate) struct GymArgs {
     /// A wrapper around each, or `atari` for the usual preprocessing of Atari games. May be repeated, the innermost first.
     #[arg(long, value_name = "MODULE:FUNCTION")]
     pub(crate) env_wrapper: Vec<String>,
+    /// Keys of `info` to log, with numbers or flags, separated by commas: KEY for the last value of an episode, KEY=mean or KEY=sum for those of its steps.
+    #[arg(long, value_name = "KEY", value_delimiter = ',')]
+    pub(crate) env_info: Vec<String>,
     /// Processes that step them; results do not depend on it. [default: as many as pay]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) env_workers: Option<u64>,

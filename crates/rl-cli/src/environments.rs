@@ -51,6 +51,10 @@ fn find_one(known: &Known, id: &str, args: &GymArgs) -> Result<EnvSpec> {
         name.options.kwargs.extend(kwargs);
     }
     name.options.wrappers.extend(args.env_wrapper.iter().cloned());
+    // Of a saved policy the name has them already.
+    let new = args.env_info.iter().filter(|key| !name.options.info.contains(key));
+    let new: Vec<String> = new.cloned().collect();
+    name.options.info.extend(new);
     rl_gym::spec(&name, &args.interpreter()).map_err(told)
 }
 
@@ -83,7 +87,8 @@ impl GymArgs {
     /// The first of these options that was given and says what an environment is.
     fn given(&self) -> Option<&'static str> {
         let kwargs = self.env_kwargs.as_ref().map(|_| "--env-kwargs");
-        kwargs.or_else(|| (!self.env_wrapper.is_empty()).then_some("--env-wrapper"))
+        let wrapper = || (!self.env_wrapper.is_empty()).then_some("--env-wrapper");
+        kwargs.or_else(wrapper).or_else(|| (!self.env_info.is_empty()).then_some("--env-info"))
     }
 
     fn interpreter(&self) -> Interpreter {

@@ -1,10 +1,12 @@
 //! Text for people and documents for programs.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use rl_train::{Evaluation, shown};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 static PROGRAM: OnceLock<&'static str> = OnceLock::new();
 static COMMAND: OnceLock<String> = OnceLock::new();
@@ -59,7 +61,23 @@ pub(crate) fn tell(text: &str, json: bool) -> anyhow::Result<()> {
 pub(crate) fn evaluation(e: &Evaluation) -> String {
     let largest = e.max.abs().max(e.min.abs());
     let [mean, std, min, max] = [e.mean, e.std, e.min, e.max].map(|x| shown(x, largest));
-    format!("{} episodes: {mean} ± {std}, from {min} to {max}", e.episodes)
+    let metrics = metrics(&e.metrics);
+    format!("{} episodes: {mean} ± {std}, from {min} to {max}{metrics}", e.episodes)
+}
+
+/// An evaluation as `--json` prints it.
+pub(crate) fn evaluation_json(e: &Evaluation) -> Value {
+    let mut document =
+        json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max});
+    if !e.metrics.is_empty() {
+        document["metrics"] = json!(e.metrics);
+    }
+    document
+}
+
+/// What an environment measures, behind something else.
+pub(crate) fn metrics(means: &BTreeMap<String, f64>) -> String {
+    means.iter().map(|(name, mean)| format!(", {name} {}", shown(*mean, *mean))).collect()
 }
 
 /// Rows as lines, columns aligned to the left with two spaces between.

@@ -120,7 +120,17 @@ fn flags(args: &SettingArgs) -> Vec<Given> {
         source: Source::Flag(flag),
     };
     let no_eval = args.no_eval.then(|| text("eval_freq", NEVER, "--no-eval"));
+    let histograms = args.histograms.as_ref().map(|freq| Given {
+        key: "histogram_freq".to_owned(),
+        value: freq.as_ref().map_or(1.into(), |freq| parse_value(freq)),
+        source: Source::Flag("--histograms"),
+    });
+    let film = args.film.then(|| Given {
+        key: "film".to_owned(),
+        value: true.into(),
+        source: Source::Flag("--film"),
+    });
     let label = args.label.as_ref().map(|label| text("label", label, "--label"));
     let init = args.init.as_ref().map(|policy| text("init", policy, "--init"));
-    given.chain(no_eval).chain(label).chain(init).collect()
+    given.chain(no_eval).chain(histograms).chain(film).chain(label).chain(init).collect()
 }

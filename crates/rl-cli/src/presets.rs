@@ -286,6 +286,10 @@ mod tests {
         ] {
             assert_eq!(of("trpo", "Pendulum-v1", name, &critic), expected, "{name}");
         }
+        // run.py's VecNormalize, and the orthogonal weights of baselines' perceptrons.
+        let as_run = ["normalize_observation", "normalize_reward", "ortho_init"];
+        assert_eq!(of("trpo", "Pendulum-v1", "baselines", &as_run), json!([true, true, true]));
+        assert_eq!(of("trpo", "Pendulum-v1", "spinningup", &as_run), json!([false, false, false]));
         let direction = |env: &str, name: &str| of("trpo", env, name, &["kl_direction"])[0].clone();
         assert_eq!(direction("CartPole-v1", "spinningup"), "old_new");
         assert_eq!(direction("Pendulum-v1", "spinningup"), "new_old");

@@ -130,6 +130,12 @@ pub(crate) fn run(
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
         }
+        if config.film {
+            trainer = trainer.with_films(&config.env)?;
+        }
+        if let Some(freq) = config.histogram_freq {
+            trainer = trainer.with_histograms(freq);
+        }
         if let Some(reward) = config.stop_at_reward {
             trainer = trainer.with_watcher(RewardReached(reward));
         }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rl_algo::{
-    Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, check_setting, from_settings, to_settings,
+    Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, Setup, check_setting, design, from_settings,
+    to_settings,
 };
 use rl_env::EnvSpec;
-use rl_train::{CheckpointConfig, EvalConfig, TrainConfig, check_agent};
+use rl_train::{CheckpointConfig, EvalConfig, TrainConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -32,6 +33,10 @@ pub(crate) struct RunConfig {
     pub(crate) checkpoints: Option<CheckpointConfig>,
     /// `eval_freq` and `checkpoint_freq` as they were said.
     freqs: [Value; 2],
+    /// Environment steps between histograms.
+    pub(crate) histogram_freq: Option<u64>,
+    /// Whether evaluations leave films.
+    pub(crate) film: bool,
     /// The mean return of an evaluation at which it ends.
     pub(crate) stop_at_reward: Option<f64>,
     /// The hours after which it ends.
@@ -85,6 +90,8 @@ impl RunConfig {
             eval: evaluation(&values["eval_freq"], train.total_steps),
             freqs: ["eval_freq", "checkpoint_freq"].map(|key| values[key].clone()),
             checkpoints: checkpoints(&values["checkpoint_freq"], train.total_steps),
+            histogram_freq: values["histogram_freq"].as_u64(),
+            film: values["film"] == true,
             stop_at_reward: values["stop_at_reward"].as_f64(),
             max_hours: values["max_hours"].as_f64(),
             init: values["init"].as_str().map(str::to_owned),
@@ -100,8 +107,15 @@ impl RunConfig {
         let allowed = "none for a run that is never evaluated";
         let holds = run.stop_at_reward.is_none() || run.eval.is_some();
         check_setting("stop_at_reward", told, allowed, holds).map_err(usage)?;
-        run.make_algorithm()?.check_rollout(run.train.rollout_len()).map_err(usage)?;
-        check_agent(&run.env, &run.net).map_err(usage)?;
+        let allowed = "false for a run that is never evaluated";
+        check_setting("film", run.film, allowed, !run.film || run.eval.is_some()).map_err(usage)?;
+        let design = design(&run.env.observation_space, &run.env.action_space, &run.net).map_err(usage)?;
+        let setup = Setup {
+            rollout_len: run.train.rollout_len(),
+            shares_trunk: design.shares_trunk(),
+            every_row_counts: !run.env.resets_in_steps,
+        };
+        run.make_algorithm()?.check_setup(&setup).map_err(usage)?;
         Ok(run)
     }
 
@@ -133,6 +147,8 @@ impl RunConfig {
         // As it was said: tenths of the run are those of another budget when it goes on.
         values.insert("eval_freq".to_owned(), self.freqs[0].clone());
         values.insert("checkpoint_freq".to_owned(), self.freqs[1].clone());
+        values.insert("histogram_freq".to_owned(), self.histogram_freq.into());
+        values.insert("film".to_owned(), self.film.into());
         values.insert("stop_at_reward".to_owned(), self.stop_at_reward.into());
         values.insert("max_hours".to_owned(), self.max_hours.into());
         values.insert("init".to_owned(), self.init.clone().into());

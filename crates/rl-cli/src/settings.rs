@@ -55,9 +55,10 @@ pub(crate) struct Section {
 }
 
 /// Every setting that a run of the algorithm has: the run's own, the loop's, the networks', the algorithm's. A key of the algorithm's that
-/// stands elsewhere too is one setting, whose default is the algorithm's.
+/// stands elsewhere too is one setting, whose default is the algorithm's; it may have defaults of the others' as well.
 pub(crate) fn sections(spec: &AlgorithmSpec) -> [Section; 4] {
-    let defaults = spec.schema.defaults();
+    let mut defaults = spec.schema.defaults();
+    defaults.extend(spec.defaults_elsewhere.clone());
     let others = [
         ("The run.", run_schema()),
         ("The training loop.", TrainConfig::schema()),
@@ -82,6 +83,7 @@ fn run_schema() -> Schema {
     const LABEL: Kind = Kind::OneOf(&[Kind::None, Kind::Text]);
     const EVAL_FREQ: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::Choice(&[NEVER]), Kind::None]);
     const REWARD: Kind = Kind::OneOf(&[Kind::Real(Bounds::ANY), Kind::None]);
+    const COUNT: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::None]);
     const HOURS: Kind = Kind::OneOf(&[Kind::Real(Bounds::POSITIVE), Kind::None]);
     let settings = vec![
         Setting::new("seed", seed, "What everything random comes from."),
@@ -97,6 +99,13 @@ fn run_schema() -> Schema {
             "Environment steps between checkpoints, which ten minutes bring as well; none for a tenth of the run.",
         )
         .log(),
+        Setting::new(
+            "histogram_freq",
+            COUNT,
+            "Environment steps between histograms of parameters and actions in TensorBoard; none for no histograms.",
+        )
+        .log(),
+        Setting::new("film", Kind::Bool, "Whether every evaluation leaves a film of an episode in TensorBoard."),
         Setting::new(
             "stop_at_reward",
             REWARD,
@@ -115,8 +124,8 @@ fn run_schema() -> Schema {
         ),
     ];
     let defaults = json!({
-        "seed": 0, "eval_freq": null, "checkpoint_freq": null, "stop_at_reward": null, "max_hours": null, "init": null,
-        "label": null,
+        "seed": 0, "eval_freq": null, "checkpoint_freq": null, "histogram_freq": null, "film": false, "stop_at_reward": null, "max_hours": null,
+        "init": null, "label": null,
     });
     Schema::of(&defaults, "", settings)
 }

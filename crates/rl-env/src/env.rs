@@ -1,7 +1,7 @@
 //! The [`Env`] trait, what a step returns, and the erased form derived for every environment.
 
 use crate::render::Frame;
-use crate::{Action, ActionRef, EnvAction, EnvError, EnvRng, EnvState, Space};
+use crate::{Action, ActionRef, EnvAction, EnvError, EnvRng, EnvState, Metric, Space};
 
 /// How a step left the episode.
 ///
@@ -98,6 +98,20 @@ pub trait Env: Send {
         false
     }
 
+    /// What it measures of its steps beside rewards, such as whether a goal was reached; the same at every call. Of an episode it is what
+    /// [`Metric::reduction`] says, and a run logs the mean over episodes as `rollout/NAME` and `eval/NAME`.
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+
+    /// Writes the metrics of the last step, and leaves alone those that the step has no value of. Asked after every step where there are metrics, never
+    /// after a reset.
+    ///
+    /// # Shapes
+    ///
+    /// `values` has an element for each of [`metrics`](Env::metrics), NaN until it is written.
+    fn read_metrics(&self, _values: &mut [f64]) {}
+
     /// The exact state, from which [`restore`](Env::restore) continues to the bit; `None` when the environment cannot
     /// say (a resumed run then starts its episodes anew).
     fn save(&self) -> Option<EnvState> {
@@ -152,6 +166,12 @@ pub trait DynEnv: Send {
         let mut mask = vec![true; space.mask_len()];
         if self.action_mask(&mut mask) { space.sample_allowed(&mask, rng) } else { Ok(space.sample(rng)) }
     }
+    /// See [`Env::metrics`].
+    fn metrics(&self) -> Vec<Metric> {
+        Vec::new()
+    }
+    /// See [`Env::read_metrics`].
+    fn read_metrics(&self, _values: &mut [f64]) {}
     /// See [`Env::save`].
     fn save(&self) -> Option<EnvState> {
         None
@@ -187,6 +207,12 @@ impl<E: Env> DynEnv for E {
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         Env::action_mask(self, mask)
     }
+    fn metrics(&self) -> Vec<Metric> {
+        Env::metrics(self)
+    }
+    fn read_metrics(&self, values: &mut [f64]) {
+        Env::read_metrics(self, values);
+    }
     fn save(&self) -> Option<EnvState> {
         Env::save(self)
     }
@@ -213,6 +239,12 @@ impl DynEnv for Box<dyn DynEnv> {
     }
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         (**self).action_mask(mask)
+    }
+    fn metrics(&self) -> Vec<Metric> {
+        (**self).metrics()
+    }
+    fn read_metrics(&self, values: &mut [f64]) {
+        (**self).read_metrics(values);
     }
     fn save(&self) -> Option<EnvState> {
         (**self).save()

@@ -14,6 +14,7 @@ pub mod check;
 mod env;
 pub mod envs;
 mod error;
+mod metric;
 pub mod normalize;
 mod registry;
 pub mod render;
@@ -27,6 +28,7 @@ pub use action::{ActionRef, ActionsRef, EnvAction};
 pub use check::{CheckParams, Finding, Rule, check_env};
 pub use env::{DynEnv, Env, Step, StepEnd};
 pub use error::EnvError;
+pub use metric::{EpisodeMetrics, Metric, Reduction, metrics_fault, name_fault};
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer, RewardNormalizer};
 pub use registry::{EnvSpec, Registry};
 pub use render::Frame;
@@ -34,7 +36,9 @@ pub use rl_kernels::Reproducible;
 pub use rng::EnvRng;
 pub use space::{Action, BoxSpace, Space, SpacePart};
 pub use state::{EnvState, StateReader};
-pub use vec_env::{SyncVecEnv, VecEnv, VecEnvState, check_actions, check_masks, check_observations};
+pub use vec_env::{
+    SyncVecEnv, VecEnv, VecEnvState, check_actions, check_masks, check_metrics, check_observations,
+};
 pub use wrappers::TimeLimit;
 
 #[cfg(test)]

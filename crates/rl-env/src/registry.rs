@@ -28,6 +28,8 @@ pub struct EnvSpec {
     pub worst_return: Option<f64>,
     /// Where its transitions come out the same.
     pub reproducible: Reproducible,
+    /// Whether a vector of them takes a step of its own to reset, which is no transition ([`VecEnv::valid`]).
+    pub resets_in_steps: bool,
     make: Arc<Make>,
     make_vec: Arc<MakeVec>,
     /// Whether neighbours may be made as vectors of their own.
@@ -51,6 +53,7 @@ impl EnvSpec {
             reward_threshold: None,
             worst_return: None,
             reproducible: Reproducible::Everywhere,
+            resets_in_steps: false,
             // A vector refuses by itself what the guard refuses.
             make: Arc::new(move || Box::new(Guard::new(one()))),
             make_vec: Arc::new(move |numbers, threads| {
@@ -105,6 +108,7 @@ impl EnvSpec {
             reward_threshold: None,
             worst_return: None,
             reproducible: Reproducible::Everywhere,
+            resets_in_steps: false,
             make: Arc::new(move || {
                 let one = one.clone();
                 let (observation_space, action_space) = spaces.clone();
@@ -123,6 +127,11 @@ impl EnvSpec {
     /// The same, for an environment that calls what is not ours: other processes, the system's mathematics library, a simulator.
     pub fn with_reproducible(self, reproducible: Reproducible) -> Self {
         EnvSpec { reproducible, ..self }
+    }
+
+    /// The same, said to take a step of its own to reset, which is no transition ([`VecEnv::valid`]).
+    pub fn with_resets_in_steps(self) -> Self {
+        EnvSpec { resets_in_steps: true, ..self }
     }
 
     /// The same with a reward threshold.

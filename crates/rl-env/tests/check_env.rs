@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use rand::Rng;
 use rl_env::wrappers::{ClipAction, EpisodeStatistics, FrameStack, RescaleAction};
 use rl_env::{
-    BoxSpace, CheckParams, DynEnv, Env, EnvError, EnvRng, EnvState, Finding, Frame, Registry, Rule, Space,
-    Step, StepEnd, TimeLimit, check_env, envs,
+    BoxSpace, CheckParams, DynEnv, Env, EnvError, EnvRng, EnvState, Finding, Frame, Metric, Registry, Rule,
+    Space, Step, StepEnd, TimeLimit, check_env, envs,
 };
 use rl_test_support as _;
 
@@ -51,6 +51,11 @@ enum Fault {
     MaskIsNotWritten,
     MaskComesAndGoes,
     MaskTooLong,
+    Measures,
+    MetricInfinite,
+    MetricTwice,
+    MetricUnseeded,
+    MetricTooMany,
 }
 
 static CLOCK: AtomicU64 = AtomicU64::new(1);
@@ -155,6 +160,27 @@ impl Env for Walk {
             _ => return false,
         }
         true
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        match self.fault {
+            Fault::MetricTwice => vec![Metric::sum("x"), Metric::last("x")],
+            Fault::Measures | Fault::MetricInfinite | Fault::MetricUnseeded | Fault::MetricTooMany => {
+                vec![Metric::mean("x")]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        values[0] = match self.fault {
+            Fault::MetricInfinite if self.steps == 4 => f64::INFINITY,
+            Fault::MetricUnseeded => CLOCK.fetch_add(1, Ordering::Relaxed) as f64,
+            _ => self.x,
+        };
+        if self.fault == Fault::MetricTooMany {
+            values[1] = self.x;
+        }
     }
 
     fn save(&self) -> Option<EnvState> {
@@ -287,6 +313,15 @@ fn random_play_respects_masks_and_masks_are_sound() {
     finds(Fault::MaskTooLong, Rule::ActionMask, "action_mask panicked with 3 choices to write");
 }
 
+#[test]
+fn metrics_are_named_once_finite_and_seeded() {
+    assert_eq!(findings(Fault::Measures), []);
+    finds(Fault::MetricInfinite, Rule::Metrics, "(step 4): metric 0 is inf");
+    finds(Fault::MetricTwice, Rule::Metrics, "there are two metrics \"x\"");
+    finds(Fault::MetricUnseeded, Rule::Determinism, "metric 0 is");
+    finds(Fault::MetricTooMany, Rule::Metrics, "read_metrics panicked with 1 values to write");
+}
+
 /// What is found is the fault, and nothing that only follows from it.
 #[test]
 fn one_fault_is_one_finding() {
@@ -315,6 +350,10 @@ fn one_fault_is_one_finding() {
         Fault::MaskIsNotWritten,
         Fault::MaskComesAndGoes,
         Fault::MaskTooLong,
+        Fault::MetricInfinite,
+        Fault::MetricTwice,
+        Fault::MetricUnseeded,
+        Fault::MetricTooMany,
     ] {
         let findings = findings(fault);
         if findings.len() != 1 {

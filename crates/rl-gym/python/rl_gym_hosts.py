@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import sys
 import time
@@ -14,6 +15,8 @@ CONTINUES, TERMINATED, TRUNCATED = 0, 1, 2
 # What the measurement of a step's duration may take, in the process that only describes an environment.
 MEASURED_STEPS, MEASURED_SECONDS = 200, 0.2
 NEVER = sys.maxsize
+# What no environment tells.
+ABSENT: Any = object()
 # How many steps `PassiveEnvChecker` looks at.
 CHECKED_STEPS = 2
 
@@ -58,6 +61,7 @@ class Rows:
         self.masks = view("masks", np.uint8, m)
         self.has_masks = view("has_masks", np.uint8, 1)[:, 0]
         self.episodes = view("episodes", np.float64, 2)
+        self.metrics = view("metrics", np.float64, layout["metric_len"])
         shape = (o,) if shape is None else shape
         self.observation_rows = [row.reshape(shape) for row in self.observations]
         self.final_rows = [row.reshape(shape) for row in self.final_observations]
@@ -71,12 +75,26 @@ class Rows:
         self.action_rows = list(self.actions)
 
 
+def number(key: str, value: Any) -> float:
+    """A number or a flag of `info`."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating):
+        try:
+            if math.isfinite(x := float(value)):
+                return x
+        except OverflowError:
+            pass
+    raise Refusal("shape", f"info[{key!r}] is {repr(value)[:80]}, and no finite number or flag")
+
+
 class Singles:
     """Environments that are stepped one after the other and start their next episode at once."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.current = 0
         self.autoreset: bool = config["autoreset"]
+        self.info_keys: list[str] = config["info"]
         self.envs: list[Any] = []
         for self.current in range(config["n"]):
             self.envs.append(make_single(config))
@@ -135,6 +153,7 @@ class Singles:
         rows = self.rows
         rows.ends[:] = CONTINUES
         rows.rewards[:] = 0.0
+        rows.metrics[:] = np.nan
         for i, env in enumerate(self.envs):
             self.current = i
             if seeded:
@@ -159,7 +178,7 @@ class Singles:
         rows, deadlines, plain = self.rows, self.deadlines, np.ndarray
         write, shape = self.space_of_observations.write, self.space_of_observations.shape
         direct = self.space_of_observations.flat_format is not None
-        has_masks, statistics = self.has_masks, self.statistics
+        has_masks, statistics, info_keys = self.has_masks, self.statistics, self.info_keys
         self.taken = now = self.taken + 1
         # Whether some time limit falls on this step.
         due = now >= self.earliest
@@ -171,6 +190,8 @@ class Singles:
                 observation, reward, terminated, truncated, info = step(action)
                 if statistics:
                     self.note_episode(len(rewards), info)
+                if info_keys:
+                    self.note_metrics(len(rewards), info)
                 if terminated or truncated or (due and now >= deadlines[len(rewards)]):
                     i = len(rewards)
                     rows.ends[i] = TERMINATED if terminated else TRUNCATED
@@ -209,6 +230,10 @@ class Singles:
         episode = info.get("episode")
         self.rows.episodes[i] = (0.0, 0.0) if episode is None else (episode["r"], episode["l"])
 
+    def note_metrics(self, i: int, info: dict[str, Any]) -> None:
+        """Writes what is asked for of `info`, NaN for what is not there."""
+        self.rows.metrics[i] = [number(key, info[key]) if key in info else math.nan for key in self.info_keys]
+
     def note_mask(self, i: int, info: dict[str, Any]) -> None:
         mask = self.masks_of[i]() if self.masks_of else info.get("action_mask")
         self.rows.has_masks[i] = mask is not None
@@ -246,6 +271,7 @@ class Vector:
     def __init__(self, config: dict[str, Any]) -> None:
         self.current = 0
         self.n: int = config["n"]
+        self.info_keys: list[str] = config["info"]
         self.env = make_vector(config)
         if self.env.num_envs != self.n:
             raise Refusal("space", f"it holds {self.env.num_envs} environments, asked for were {self.n}")
@@ -275,6 +301,7 @@ class Vector:
         self.rows.valid[:] = 1
         self.rows.ends[:] = CONTINUES
         self.rows.rewards[:] = 0.0
+        self.rows.metrics[:] = np.nan
         seeds: Any = [int(seed) for seed in self.rows.seeds] if seeded else None
         if seeds is not None and not self.takes_seeds:
             seeds = seeds[0]
@@ -294,6 +321,7 @@ class Vector:
         rows.rewards[:] = rewards
         rows.ends[:] = np.where(terminated, TERMINATED, np.where(truncated, TRUNCATED, CONTINUES))
         over = np.logical_or(terminated, truncated)
+        self.note_metrics(infos, over)
         if self.mode == "next_step":
             # The step after an end only began the next episode: no transition.
             rows.valid[:] = ~self.over
@@ -335,6 +363,19 @@ class Vector:
             if over[i]:
                 self.space_of_observations.write(self.rows.final_rows[i], each[i])
 
+    def note_metrics(self, infos: dict[str, Any], over: Any) -> None:
+        """Writes what is asked for of `info`, NaN for what is not there."""
+        if not self.info_keys:
+            return
+        # Where the next episode has begun in the same step, what the last one told stands apart.
+        finals = infos.get("final_info") if self.mode == "same_step" else None
+        for self.current in range(self.n):
+            i = self.current
+            source = infos if finals is None or not over[i] else finals
+            for k, key in enumerate(self.info_keys):
+                value = value_of(source, key, i)
+                self.rows.metrics[i, k] = math.nan if value is ABSENT else number(key, value)
+
     def note_masks(self, infos: dict[str, Any]) -> None:
         masks = infos.get("action_mask")
         self.rows.has_masks[:] = masks is not None
@@ -354,3 +395,16 @@ class Vector:
 
     def close(self) -> None:
         self.env.close()
+
+
+def value_of(infos: Any, key: str, i: int) -> Any:
+    """What an environment of a vector told under a key.
+
+    The vector has an array for each key, and one that says who told it; or a list with one dictionary each.
+    """
+    if not isinstance(infos, dict):
+        return (infos[i] or {}).get(key, ABSENT)
+    told = infos.get(f"_{key}")
+    if key not in infos or (told is not None and not told[i]):
+        return ABSENT
+    return infos[key][i]

@@ -66,7 +66,7 @@ def config(**more: Any) -> dict[str, Any]:
         "n": 2,
         "autoreset": True,
     }
-    return {**basic, "render": False, "measure": False, **more}
+    return {**basic, "render": False, "measure": False, "info": [], **more}
 
 
 def attach(host: Singles | Vector) -> Any:
@@ -82,9 +82,11 @@ def attach(host: Singles | Vector) -> Any:
         else flat_len(actions)
     )
     m = 0 if "Box" in actions else flat_len(actions) * (2 if "MultiBinary" in actions else 1)
-    layout, size = {"n": n, "observation_len": o, "action_len": a, "mask_len": m}, 0
+    k = len(host.info_keys)
+    layout, size = {"n": n, "observation_len": o, "action_len": a, "mask_len": m, "metric_len": k}, 0
     sizes = {"seeds": 8 * n, "actions": 8 * n * a, "observations": 4 * n * o, "final_observations": 4 * n * o}
     sizes |= {"rewards": 8 * n, "ends": n, "valid": n, "masks": n * m, "has_masks": n, "episodes": 16 * n}
+    sizes |= {"metrics": 8 * n * k}
     for name, length in sizes.items():
         layout[name] = size
         size += -(-length // 64) * 64
@@ -362,6 +364,75 @@ def test_returns_of_whole_episodes_are_told(monkeypatch: pytest.MonkeyPatch) -> 
         assert rows.rewards.tolist() == [1.0, 1.0]
         told.append(rows.episodes[0].tolist())
     assert told == [[0, 0], [0, 0], [pytest.approx(0.6), 3], [0, 0]]
+
+
+class Telling(gym.Wrapper[Any, Any, Any, Any]):
+    """Tells how far it is at every step, and at the end whether it is there."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        observation, _ = self.env.reset(**kwargs)
+        return observation, {"far": -1.0, "there": "not yet"}
+
+    def step(self, action: Any) -> Any:
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        info: dict[str, Any] = {"far": np.float32(observation[0])}
+        if terminated:
+            info["there"] = np.bool_(True)
+        return observation, reward, terminated, truncated, info
+
+
+# Of three steps of an episode and one of the next: how far, and whether there; NaN where nothing is told.
+TOLD = [[1.0, None], [2.0, None], [3.0, 1.0], [1.0, None]]
+
+
+def told(row: Any) -> list[float | None]:
+    return [None if np.isnan(x) else float(x) for x in row]
+
+
+def test_numbers_and_flags_of_info_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rl_gym_making, "find", lambda name, what: Telling)
+    rows = attach(host := Singles(config(wrappers=["here:Telling"], info=["far", "there"])))
+    host.reset(seeded=True)
+    # What a reset tells is no step's.
+    assert np.isnan(rows.metrics).all()
+    seen = []
+    for _ in range(4):
+        host.step()
+        assert told(rows.metrics[0]) == told(rows.metrics[1])
+        seen.append(told(rows.metrics[1]))
+    assert seen == TOLD
+
+
+@pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])
+def test_vectors_of_others_tell_the_same_of_info(mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gym.register("Telling-v0", lambda **kwargs: Telling(Counting(**kwargs)), disable_env_checker=True)
+    kwargs = {"vectorization_mode": "sync", "vector_kwargs": {"autoreset_mode": mode}}
+    # Flags that come and go beside words in a reset are no array of anything: those are left out here.
+    monkeypatch.setattr(Telling, "reset", lambda self, **kwargs: (self.env.reset(**kwargs)[0], {"far": -1.0}))
+    rows = attach(host := Vector(config(id="Telling-v0", n=2, kwargs=kwargs, info=["far", "there"])))
+    host.reset(seeded=True)
+    assert np.isnan(rows.metrics).all()
+    seen = []
+    while len(seen) < 4:
+        host.step()
+        if rows.valid[1]:
+            seen.append(told(rows.metrics[1]))
+    gym.registry.pop("Telling-v0")
+    assert seen == TOLD
+
+
+@pytest.mark.parametrize("value", ["far", None, float("nan"), 10**400, [1.0], np.zeros(2), 1j])
+def test_what_is_no_number_in_info_is_refused(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Wrong(Telling):
+        def step(self, action: Any) -> Any:
+            return *self.env.step(action)[:4], {"far": value}
+
+    monkeypatch.setattr(rl_gym_making, "find", lambda name, what: Wrong)
+    attach(host := Singles(config(wrappers=["here:Wrong"], info=["far"])))
+    host.reset(seeded=True)
+    with pytest.raises(Refusal, match=r"info\['far'\] is .* no finite number or flag") as refused:
+        host.step()
+    assert (refused.value.kind, host.current) == ("shape", 0)
 
 
 @pytest.mark.parametrize("mode", ["SameStep", "NextStep", "Disabled"])

@@ -1,6 +1,6 @@
 //! What a worker says of the environments it holds.
 
-use rl_env::{BoxSpace, Space};
+use rl_env::{BoxSpace, Metric, Space};
 use serde::Deserialize;
 
 use crate::GymError;
@@ -20,6 +20,8 @@ pub(crate) struct Description {
     pub(crate) every_step_counts: bool,
     /// How long a step takes, where that was measured.
     pub(crate) step_seconds: Option<f64>,
+    /// What is told of `info` beside rewards, by the environment's name.
+    pub(crate) metrics: Vec<Metric>,
 }
 
 /// The same as it comes.
@@ -53,7 +55,8 @@ enum ToldSpace {
 }
 
 impl Description {
-    pub(crate) fn read(json: &[u8]) -> Result<Self, GymError> {
+    /// What a worker tells, and the metrics that it was asked for.
+    pub(crate) fn read(json: &[u8], metrics: &[Metric]) -> Result<Self, GymError> {
         let told: Told = serde_json::from_slice(json).map_err(|e| GymError::Protocol(e.to_string()))?;
         Ok(Description {
             observation_space: told.observation_space.space()?,
@@ -64,6 +67,7 @@ impl Description {
             statistics: told.statistics,
             every_step_counts: told.autoreset != "next_step",
             step_seconds: told.step_seconds,
+            metrics: metrics.to_vec(),
         })
     }
 }

@@ -8,13 +8,15 @@ use serde::Serialize;
 /// # Shapes
 ///
 /// `seeds` u64 `[n]`; `actions` i64 or f32 `[n, A]`; `observations`, `final_observations` f32 `[n, O]`; `rewards` f64 `[n]`; `ends`, `valid`,
-/// `has_masks` u8 `[n]`; `masks` u8 `[n, M]`; `episodes` f64 `[n, 2]`, return and length.
+/// `has_masks` u8 `[n]`; `masks` u8 `[n, M]`; `episodes` f64 `[n, 2]`, return and length; `metrics` f64 `[n, K]`,
+/// NaN for none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Layout {
     pub(crate) n: usize,
     pub(crate) observation_len: usize,
     pub(crate) action_len: usize,
     pub(crate) mask_len: usize,
+    pub(crate) metric_len: usize,
     pub(crate) seeds: usize,
     pub(crate) actions: usize,
     pub(crate) observations: usize,
@@ -25,6 +27,7 @@ pub(crate) struct Layout {
     pub(crate) masks: usize,
     pub(crate) has_masks: usize,
     pub(crate) episodes: usize,
+    pub(crate) metrics: usize,
     /// Bytes of what goes in.
     #[serde(skip)]
     pub(crate) input_size: usize,
@@ -34,7 +37,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn new(n: usize, observations: &Space, actions: &Space) -> Self {
+    pub(crate) fn new(n: usize, observations: &Space, actions: &Space, metric_len: usize) -> Self {
         let (o, a) = (observations.flat_len(), actions.action_len());
         let m = actions.mask_len();
         let mut size = 0;
@@ -47,11 +50,13 @@ impl Layout {
         let (observations, final_observations) = (place(4 * n * o), place(4 * n * o));
         let (rewards, ends, valid) = (place(8 * n), place(n), place(n));
         let (masks, has_masks, episodes) = (place(n * m), place(n), place(16 * n));
+        let metrics = place(8 * n * metric_len);
         Layout {
             n,
             observation_len: o,
             action_len: a,
             mask_len: m,
+            metric_len,
             seeds,
             actions,
             observations,
@@ -62,6 +67,7 @@ impl Layout {
             masks,
             has_masks,
             episodes,
+            metrics,
             input_size: observations,
             size,
         }

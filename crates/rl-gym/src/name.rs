@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rl_env::{Metric, metrics_fault};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -43,6 +44,39 @@ pub struct GymOptions {
     /// Wrappers put around it, the innermost first: `module:function`, or `atari` for the usual preprocessing of Atari games.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub wrappers: Vec<String>,
+    /// What is told of `info` beside rewards: keys of numbers or flags, `KEY` for an episode's last value, `KEY=mean` or `KEY=sum` for those of its steps.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub info: Vec<String>,
+}
+
+impl GymOptions {
+    /// What [`info`](Self::info) asks for.
+    ///
+    /// ```
+    /// use rl_env::Metric;
+    /// use rl_gym::GymOptions;
+    ///
+    /// let options = GymOptions { info: vec!["is_success".into(), "distance=mean".into()], ..GymOptions::default() };
+    /// assert_eq!(options.metrics()?, [Metric::last("is_success"), Metric::mean("distance")]);
+    /// # Ok::<(), String>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in words.
+    pub fn metrics(&self) -> Result<Vec<Metric>, String> {
+        let metric = |text: &String| match text.split_once('=').unwrap_or((text, "last")) {
+            (key, "last") => Ok(Metric::last(key)),
+            (key, "mean") => Ok(Metric::mean(key)),
+            (key, "sum") => Ok(Metric::sum(key)),
+            (_, other) => Err(format!("info {text:?}: {other:?} is none of last, mean and sum")),
+        };
+        let metrics: Vec<Metric> = self.info.iter().map(metric).collect::<Result<_, _>>()?;
+        match metrics_fault(&metrics) {
+            None => Ok(metrics),
+            Some(fault) => Err(format!("info: {fault}")),
+        }
+    }
 }
 
 const SINGLE: &str = "gym:";
@@ -117,12 +151,30 @@ mod tests {
             "gymvec:CartPole-v1",
             "gymvec:fast:make",
             r#"gym:Hopper-v5?{"kwargs":{"a":[1,2.5],"b":"x?y:z"},"wrappers":["mine:Scale","atari"]}"#,
+            r#"gym:Hopper-v5?{"info":["x_position","reward_ctrl=sum"]}"#,
         ] {
             let name: GymName = text.parse().unwrap();
             assert_eq!(name.to_string(), text);
         }
         let pong: GymName = "gym:ale_py:ALE/Pong-v5?{\"wrappers\":[\"atari\"]}".parse().unwrap();
         assert_eq!((pong.base(), pong.module.as_deref()), ("gym:ALE/Pong-v5".into(), Some("ale_py")));
+    }
+
+    #[test]
+    fn what_is_asked_of_info_is_a_key_and_how_it_becomes_the_episodes() {
+        let metrics = |info: &[&str]| {
+            GymOptions { info: info.iter().map(|key| (*key).to_owned()).collect(), ..GymOptions::default() }
+                .metrics()
+        };
+        assert_eq!(metrics(&["a=last", "b=sum"]).unwrap(), [Metric::last("a"), Metric::sum("b")]);
+        for (info, part) in [
+            (&["a=max"][..], "\"max\" is none of last, mean and sum"),
+            (&["a", "a=mean"], "two metrics \"a\""),
+            (&["=mean"], "\"\" cannot be called so"),
+        ] {
+            let error = metrics(info).unwrap_err();
+            assert!(error.contains(part), "{info:?}: {error}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use rl_env::{
-    ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, Step, StepEnd, check_actions,
+    ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Metric, Space, Step, StepEnd, check_actions,
     check_observations,
 };
 
@@ -21,13 +21,16 @@ pub(crate) struct GymEnv {
     worker: Option<RefCell<Worker>>,
     seeded_by: Option<EnvRng>,
     masks: Vec<bool>,
+    metric_values: Vec<f64>,
     over: bool,
     steps: u64,
 }
 
 impl GymEnv {
     pub(crate) fn new(program: Arc<Program>) -> Self {
-        GymEnv { program, worker: None, seeded_by: None, masks: Vec::new(), over: false, steps: 0 }
+        let metric_values = vec![f64::NAN; program.description.metrics.len()];
+        let (masks, over, steps) = (Vec::new(), false, 0);
+        GymEnv { program, worker: None, seeded_by: None, masks, metric_values, over, steps }
     }
 
     fn started(&mut self) -> Result<&mut Worker, EnvError> {
@@ -56,6 +59,7 @@ impl GymEnv {
         }
         let (layout, memory) = (worker.layout, &worker.memory);
         memory.read(layout.observations, bytemuck::cast_slice_mut(obs));
+        memory.read(layout.metrics, bytemuck::cast_slice_mut(&mut self.metric_values));
         let mut has_mask = [0];
         memory.read(layout.has_masks, &mut has_mask);
         self.masks.clear();
@@ -137,6 +141,14 @@ impl DynEnv for GymEnv {
         }
         mask.copy_from_slice(&self.masks);
         true
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.program.description.metrics.clone()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        values.copy_from_slice(&self.metric_values);
     }
 
     fn render(&self) -> Option<Frame> {

@@ -69,11 +69,13 @@ pub struct Registered {
 /// can use, and whatever the environment's own making raises.
 pub fn spec(name: &GymName, interpreter: &Interpreter) -> Result<EnvSpec, GymError> {
     let id = name.to_string();
+    let metrics = name.options.metrics();
+    let metrics = metrics.map_err(|reason| GymError::Name { name: id.clone(), reason })?;
     let task = Task { measure: interpreter.workers.is_none(), ..Task::make(name, 1) };
     let mut worker = Worker::start(interpreter, &id, 0, &task)?;
     let description = worker.described().map_err(|failure| failure.error)?;
     drop(worker);
-    let description = Arc::new(Description::read(&description)?);
+    let description = Arc::new(Description::read(&description, &metrics)?);
     let program = Arc::new(Program { interpreter: interpreter.clone(), name: name.clone(), id, description });
 
     let Description { observation_space, action_space, max_episode_steps, reward_threshold, .. } =
@@ -86,6 +88,9 @@ pub fn spec(name: &GymName, interpreter: &Interpreter) -> Result<EnvSpec, GymErr
         })
         // Python, NumPy and the simulators call what their own builds chose.
         .with_reproducible(Reproducible::ThisProcessor);
+    if !program.description.every_step_counts {
+        spec = spec.with_resets_in_steps();
+    }
     if !name.is_vector {
         let single = program.clone();
         spec = spec.with_make(move || Box::new(GymEnv::new(single.clone())));

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use rand::RngCore;
 use rl_env::rng::stream;
 use rl_env::{
-    ActionsRef, EnvError, Frame, Space, StepEnd, VecEnv, check_actions, check_masks, check_observations,
+    ActionsRef, EnvError, Frame, Metric, Space, StepEnd, VecEnv, check_actions, check_masks,
+    check_observations,
 };
 
 use crate::description::Description;
@@ -38,6 +39,8 @@ pub(crate) struct GymVec {
     mask_bytes: Vec<u8>,
     /// Return and length of the episodes that ended, as the environments tell them.
     episodes: Vec<(f64, u64)>,
+    /// What is told of `info`.
+    metric_values: Vec<f64>,
     steps: u64,
     started: bool,
 }
@@ -82,6 +85,7 @@ impl GymVec {
             masks: Vec::new(),
             mask_bytes: vec![0; n * action_space.mask_len()],
             episodes: vec![(0.0, 0); n],
+            metric_values: vec![f64::NAN; n * program.description.metrics.len()],
             steps: 0,
             started: false,
         })
@@ -114,6 +118,8 @@ impl GymVec {
             );
             memory.read(layout.rewards, bytemuck::cast_slice_mut(&mut self.rewards[rows.clone()]));
             memory.read(layout.ends, &mut self.end_bytes[rows.clone()]);
+            let values = rows.start * layout.metric_len..rows.end * layout.metric_len;
+            memory.read(layout.metrics, bytemuck::cast_slice_mut(&mut self.metric_values[values]));
             for (k, i) in rows.clone().enumerate() {
                 self.ends[i] = match self.end_bytes[i] {
                     0 => StepEnd::Continues,
@@ -244,6 +250,14 @@ impl VecEnv for GymVec {
         (!self.masks.is_empty()).then_some(&*self.masks)
     }
 
+    fn metrics(&self) -> &[Metric] {
+        &self.description.metrics
+    }
+
+    fn metric_values(&self) -> &[f64] {
+        &self.metric_values
+    }
+
     fn told_episodes(&self) -> Option<&[(f64, u64)]> {
         self.description.statistics.then_some(&*self.episodes)
     }
@@ -268,7 +282,7 @@ impl Drop for GymVec {
 
 /// Hears what a worker has made, which must be what was made when the environment was asked about, and agrees on memory.
 pub(crate) fn ready(worker: &mut Worker, expected: &Description, pipe_only: bool) -> Result<(), Failure> {
-    let made = Description::read(&worker.described()?)?;
+    let made = Description::read(&worker.described()?, &expected.metrics)?;
     for (what, made, expected) in [
         ("observation", &made.observation_space, &expected.observation_space),
         ("action", &made.action_space, &expected.action_space),

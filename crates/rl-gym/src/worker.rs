@@ -57,6 +57,8 @@ pub(crate) struct Task {
     pub(crate) kwargs: serde_json::Map<String, Value>,
     pub(crate) wrappers: Vec<String>,
     pub(crate) vector: bool,
+    /// The keys of `info` to tell.
+    pub(crate) info: Vec<String>,
     /// How many environments.
     pub(crate) n: usize,
     /// Whether they start their next episode by themselves.
@@ -77,12 +79,18 @@ impl Task {
             kwargs: name.options.kwargs.clone(),
             wrappers: name.options.wrappers.clone(),
             vector: name.is_vector,
+            info: name.options.info.iter().map(|key| key_of(key).to_owned()).collect(),
             n,
             autoreset: true,
             render: false,
             measure: false,
         }
     }
+}
+
+/// The key itself of what is asked for of `info`.
+fn key_of(asked: &str) -> &str {
+    asked.split_once('=').map_or(asked, |(key, _)| key)
 }
 
 /// What a worker can be told, beside its end, which is that of its standard input.
@@ -164,7 +172,7 @@ impl Worker {
             name: name.to_owned(),
             envs: first..first + task.n,
             timeout: interpreter.timeout,
-            layout: Layout::new(0, &rl_env::Space::MultiBinary(0), &rl_env::Space::MultiBinary(0)),
+            layout: Layout::new(0, &rl_env::Space::MultiBinary(0), &rl_env::Space::MultiBinary(0), 0),
             memory: Memory::local(0),
             doing: "start",
             python,
@@ -190,7 +198,8 @@ impl Worker {
     /// Settles on the memory that both sides see, or on the pipe where `pipe_only` or where there is none.
     pub(crate) fn attach(&mut self, description: &Description, pipe_only: bool) -> Result<(), Failure> {
         let n = self.envs.len();
-        self.layout = Layout::new(n, &description.observation_space, &description.action_space);
+        let Description { observation_space, action_space, metrics, .. } = description;
+        self.layout = Layout::new(n, observation_space, action_space, metrics.len());
         let size = self.layout.size;
         let shared = if pipe_only { None } else { Memory::shared(size) };
         self.memory = shared.unwrap_or_else(|| Memory::local(size));

@@ -13,6 +13,7 @@ pub struct States<'a, F> {
     obs: &'a [F],
     width: usize,
     masks: Option<&'a [bool]>,
+    n_envs: usize,
 }
 
 impl<'a, F> States<'a, F> {
@@ -24,7 +25,7 @@ impl<'a, F> States<'a, F> {
     pub fn new(obs: &'a [F], width: usize) -> Result<Self, NnError> {
         let rows = obs.len().checked_div(width).unwrap_or(0);
         NnError::check("the input", obs.len(), rows * width)?;
-        Ok(States { obs, width, masks: None })
+        Ok(States { obs, width, masks: None, n_envs: 1 })
     }
 
     /// The same with a mask for every row, in which `true` is what is allowed; `None` where every action always is.
@@ -41,6 +42,19 @@ impl<'a, F> States<'a, F> {
             if whole { len } else { len / self.rows() * self.rows() },
         )?;
         Ok(States { masks, ..self })
+    }
+
+    /// The same, known to be `[T, N]`: a row of each of `N` environments, then the next one of each. A number that does not divide the rows says nothing.
+    #[must_use]
+    pub fn of_envs(self, n_envs: usize) -> Self {
+        let fits = n_envs > 0 && self.rows().is_multiple_of(n_envs);
+        States { n_envs: if fits { n_envs } else { 1 }, ..self }
+    }
+
+    /// How many environments the rows are of, in turn; 1 where nothing is known of that.
+    #[inline]
+    pub fn n_envs(&self) -> usize {
+        self.n_envs
     }
 
     /// The observations, `[rows, width]`.
@@ -72,7 +86,7 @@ impl<'a, F> States<'a, F> {
         self.obs.len().checked_div(self.width).unwrap_or(0)
     }
 
-    /// The rows of a range.
+    /// The rows of a range, of which nothing is known but themselves.
     ///
     /// # Panics
     ///
@@ -83,6 +97,7 @@ impl<'a, F> States<'a, F> {
             obs: &self.obs[of(self.width)],
             width: self.width,
             masks: self.masks.map(|masks| &masks[of(self.mask_width())]),
+            n_envs: 1,
         }
     }
 
@@ -112,6 +127,7 @@ mod tests {
         assert_eq!(states.slice(2..5).rows(), 3);
         assert_eq!(States::<f32>::new(&[], 0).unwrap().cut(3).len(), 0);
         assert!(States::new(&obs, 4).is_err());
+        assert_eq!([0, 1, 3, 7, 8].map(|n| states.of_envs(n).n_envs()), [1, 1, 1, 7, 1]);
         let masks = [true; 21];
         assert!(states.with_masks(Some(&masks[1..])).is_err());
         let masked = states.with_masks(Some(&masks)).unwrap();

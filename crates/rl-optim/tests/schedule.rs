@@ -44,6 +44,26 @@ fn progress_beyond_the_end_counts_as_the_end() {
     assert!((linear.initial() - 0.5).abs() < 1e-15);
 }
 
+/// The share that is done comes as the share that remains, rounded: a step and a jump are not an update late for it, and no update early.
+#[test]
+fn a_moment_is_not_missed_by_rounding() {
+    let mut late = 0;
+    for n in [10, 7, 977] {
+        for k in 1..n {
+            let (done, before) = (f64::from(k) / f64::from(n), f64::from(k) / f64::from(n) - 1e-9);
+            late += u32::from(1.0 - (1.0 - done) < done);
+            for text in [format!("steps_1_{done}:2"), format!("piecewise_0:1_{done}:1_{done}:2_1:2")] {
+                let schedule: Schedule = text.parse().unwrap();
+                assert_eq!([before, done].map(|t| schedule.at(1.0 - t)), [1.0, 2.0], "{text}");
+                // The other schedule's moment within a warm-up's rest.
+                let warm: Schedule = format!("warmup_0.1_{text}").parse().unwrap();
+                assert_eq!(warm.at(1.0 - (0.1 + 0.9 * done)), 2.0, "{warm}");
+            }
+        }
+    }
+    assert!(late > 100, "the case must be able to fail");
+}
+
 /// Every kind: its text, and its value at the start, a quarter, the middle, three quarters and the end.
 #[test]
 fn every_kind_takes_the_values_of_its_equation() {

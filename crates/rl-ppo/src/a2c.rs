@@ -27,13 +27,12 @@ use crate::optimisers::Optimisers;
 use crate::{KlEstimator, Ledger, NormalizeAdvantage, Objective, Pair};
 
 /// A2C's settings; names and defaults are Stable-Baselines3's.
+///
+/// What rollouts A2C learns from is the training loop's to say. By name (on the command line, in a file) it has A2C's defaults; from Rust, give the loop
+/// [`A2cConfig::N_STEPS`] and [`A2cConfig::GAE_LAMBDA`] as `n_steps` and `gae_lambda` of `rl_train::TrainConfig`, whose own defaults are PPO's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct A2cConfig {
-    /// Steps of every environment in a rollout: the training loop's, with A2C's default.
-    pub n_steps: usize,
-    /// GAE's λ: the training loop's, with A2C's default.
-    pub gae_lambda: f64,
     /// The learning rate.
     pub learning_rate: Schedule,
     /// Weight of the entropy bonus.
@@ -53,8 +52,6 @@ pub struct A2cConfig {
 impl Default for A2cConfig {
     fn default() -> Self {
         A2cConfig {
-            n_steps: 5,
-            gae_lambda: 1.0,
             learning_rate: Schedule::Constant(7e-4),
             ent_coef: Schedule::Constant(0.0),
             vf_coef: 0.5,
@@ -69,11 +66,10 @@ impl Default for A2cConfig {
 impl Config for A2cConfig {
     fn schema() -> Schema {
         const WEIGHT: Kind = Kind::Real(Bounds::NON_NEGATIVE);
-        const NORM: Kind = Kind::OneOf(&[Kind::Real(Bounds::POSITIVE), Kind::None]);
+        const POSITIVE: Kind = Kind::Real(Bounds::POSITIVE);
+        const NORM: Kind = Kind::OneOf(&[POSITIVE, Kind::None]);
         const RATE: Kind = Kind::Schedule(Bounds::POSITIVE);
         let settings = vec![
-            Setting::new("n_steps", Kind::integer_from(1), "Steps of every environment in a rollout.").log(),
-            Setting::new("gae_lambda", Kind::Real(Bounds::closed(0.0, 1.0)), "The λ of GAE."),
             Setting::new("learning_rate", RATE, "The optimiser's learning rate.").log(),
             Setting::new("ent_coef", Kind::Schedule(Bounds::NON_NEGATIVE), "Weight of the entropy bonus.")
                 .log(),
@@ -86,27 +82,37 @@ impl Config for A2cConfig {
                 "Whether each rollout normalises its advantages.",
             ),
             Setting::new("use_rms_prop", Kind::Bool, "RMSprop with α = 0.99, or else Adam."),
-            Setting::new("rms_prop_eps", WEIGHT, "What the optimiser, either of them, adds to its divisor.")
-                .log(),
+            Setting::new(
+                "rms_prop_eps",
+                POSITIVE,
+                "What the optimiser, either of them, adds to its divisor.",
+            )
+            .log(),
         ];
         Schema::of(&A2cConfig::default(), "Stable-Baselines3", settings)
+    }
+
+    fn schedules(&mut self) -> Vec<(&'static str, &mut Schedule)> {
+        vec![("learning_rate", &mut self.learning_rate), ("ent_coef", &mut self.ent_coef)]
     }
 }
 
 impl A2cConfig {
+    /// Steps of every environment in a rollout, by default (Stable-Baselines3).
+    pub const N_STEPS: usize = 5;
+    /// GAE's λ by default (Stable-Baselines3): 1, n-step returns.
+    pub const GAE_LAMBDA: f64 = 1.0;
+
     /// Checks every setting.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] with the first that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        Bounds::POSITIVE.check_schedule("learning_rate", &self.learning_rate)?;
-        Bounds::NON_NEGATIVE.check_schedule("ent_coef", &self.ent_coef)?;
+        // Settings take a NaN for none.
         let max = self.max_grad_norm.unwrap_or(1.0);
         check_setting("max_grad_norm", max, "a positive number, or none", max.is_finite())?;
-        let constant = |schedule: &Schedule| Schedule::Constant(schedule.at(0.5));
-        let [learning_rate, ent_coef] = [&self.learning_rate, &self.ent_coef].map(constant);
-        A2cConfig { learning_rate, ent_coef, ..self.clone() }.check()
+        self.check()
     }
 
     /// The settings of the loss where `progress_remaining` is left.
@@ -250,9 +256,48 @@ impl Algorithm for A2c {
     }
 }
 
-/// A2C by name.
+/// A2C by name, with its defaults of the training loop.
 pub fn a2c_spec() -> AlgorithmSpec {
     let about = "Advantage actor-critic, one step a rollout (Mnih et al. 2016)";
+    let of_the_loop = [("n_steps", A2cConfig::N_STEPS.into()), ("gae_lambda", A2cConfig::GAE_LAMBDA.into())];
     AlgorithmSpec::new("a2c", about, |config: A2cConfig| Ok(A2c::new(config)?))
         .with_schema(A2cConfig::schema())
+        .with_defaults_elsewhere(
+            of_the_loop.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_checked_one_by_one() {
+        assert_eq!(A2cConfig::schema().differs_from(&A2cConfig::default()), None);
+        let valid = A2cConfig::default;
+        for (key, config) in [
+            ("learning_rate", A2cConfig { learning_rate: Schedule::custom(|left| left - 0.5), ..valid() }),
+            ("learning_rate", A2cConfig { learning_rate: f64::NAN.into(), ..valid() }),
+            ("ent_coef", A2cConfig { ent_coef: (-0.1).into(), ..valid() }),
+            ("vf_coef", A2cConfig { vf_coef: -0.1, ..valid() }),
+            ("max_grad_norm", A2cConfig { max_grad_norm: Some(0.0), ..valid() }),
+            ("max_grad_norm", A2cConfig { max_grad_norm: Some(f64::NAN), ..valid() }),
+            ("rms_prop_eps", A2cConfig { rms_prop_eps: 0.0, ..valid() }),
+        ] {
+            assert_eq!(config.validate().unwrap_err().key, key, "{config:?}");
+        }
+        let free =
+            A2cConfig { learning_rate: Schedule::custom(|left| left * left), max_grad_norm: None, ..valid() };
+        assert_eq!(free.validate(), Ok(()));
+    }
+
+    /// The loop's settings are not the algorithm's, and have its defaults by name.
+    #[test]
+    fn rollouts_are_the_loops() {
+        let spec = a2c_spec();
+        let elsewhere = serde_json::json!({"n_steps": 5, "gae_lambda": 1.0});
+        assert_eq!(serde_json::Value::from(spec.defaults_elsewhere.clone()), elsewhere);
+        assert!(spec.defaults_elsewhere.keys().all(|key| spec.schema.get(key).is_none()));
+        assert!(spec.make(&rl_algo::Settings::new()).is_ok());
+    }
 }

@@ -26,19 +26,20 @@ pub(crate) fn penalty(beta: f64, d: f64, d_targ: f64) -> f64 {
 /// The learning rate after a minibatch of divergence `kl`:
 ///
 /// ```text
-/// kl > 2 desired          max(1e-5, lr / 1.5)
-/// 0 < kl < desired / 2    min(1e-2, 1.5 lr)
+/// kl > 2 desired          max(lr / 1.5, 1e-5)
+/// 0 < kl < desired / 2    min(1.5 lr, 1e-2)
 /// ```
 ///
 /// # Source
 ///
 /// Rudin et al. (2022), "Learning to walk in minutes", and its code, legged_gym with rsl_rl (`schedule = "adaptive"`); rl_games' adaptive
-/// schedule is the same with the bounds 1e-6 and 1e-2.
+/// schedule is the same with the bounds 1e-6 and 1e-2. A rate that the user chose outside the bounds is not moved away from where the divergence says: beyond
+/// one of them it stays until the other direction is asked for.
 pub(crate) fn learning_rate(lr: f64, kl: f64, desired: f64) -> f64 {
     if kl > 2.0 * desired {
-        (lr / 1.5).max(1e-5)
+        (lr / 1.5).max(lr.min(1e-5))
     } else if kl > 0.0 && kl < desired / 2.0 {
-        (lr * 1.5).min(1e-2)
+        (lr * 1.5).min(lr.max(1e-2))
     } else {
         lr
     }
@@ -72,5 +73,11 @@ mod tests {
         }
         assert_eq!(learning_rate(1.1e-5, 1.0, 0.01), 1e-5);
         assert_eq!(learning_rate(9e-3, 1e-3, 0.01), 1e-2);
+        // Outside of them it goes the way it should, or stays: never the other way.
+        let (much, little) = (1.0, 1e-3);
+        assert_eq!(learning_rate(3e-6, much, 0.01), 3e-6);
+        assert_eq!(learning_rate(3e-6, little, 0.01), 4.5e-6);
+        assert_eq!(learning_rate(3e-2, little, 0.01), 3e-2);
+        assert_eq!(learning_rate(3e-2, much, 0.01), 2e-2);
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Outcome, PolicyChange, Report,
-    UpdateContext, check_setting,
+    Setup, UpdateContext,
 };
 use rl_nn::{Shards, State};
 use rl_rollout::Minibatches;
@@ -140,9 +140,8 @@ impl Algorithm for Ppo {
         Ok(())
     }
 
-    fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
-        let allowed = format!("at most n_steps · n_envs = {rollout_len}");
-        check_setting("batch_size", self.config.batch_size, &allowed, self.config.batch_size <= rollout_len)
+    fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
+        self.config.check_setup(setup)
     }
 }
 
@@ -159,7 +158,7 @@ impl Ppo {
         let loss_config =
             LossConfig { kl_coef: learnt.kl_coef.unwrap_or(0.0), ..config.loss(ctx.progress_remaining) };
         let mut learning_rate = config.first_learning_rate(ctx.progress_remaining, learnt.learning_rate);
-        config.check_agent(agent)?;
+        config.check_trunk(agent.joint().is_some())?;
         let mut estimates = Estimates::new(agent, batch, config.normalize_advantage)?;
         let mut minibatches = Minibatches::new(batch.len());
         let mut learners =

@@ -47,8 +47,10 @@ pub struct Inspection {
     pub curvature: f64,
     /// What a line search tried, with whether it was accepted; empty where there was none.
     pub candidates: Vec<(Place, bool)>,
-    /// The limit on the mean divergence that the algorithm sets itself.
-    pub limit: Option<f64>,
+    /// The limit on the mean divergence that the algorithm set itself at this update, and what it is called.
+    pub limit: Option<(f64, String)>,
+    /// Where what is drawn is not all that the algorithm looked at: sentences for the page.
+    pub remarks: Vec<String>,
 }
 
 impl Inspection {
@@ -64,12 +66,10 @@ impl Inspection {
         let kl = |t: f64| 0.5 * t * t * self.curvature;
         let mut divergence =
             self.chart("kl", "Mean KL(old, new)", "nats", |place| place.kl, Some(("quadratic model", &kl)));
-        if let Some(limit) = self.limit {
-            divergence.marks.insert(0, Mark::new(Shape::Level(limit), None, Layer::Fixed, "limit δ"));
-            let end = divergence.x.high;
-            let label =
-                Label { text: "limit δ".to_owned(), at: (end, limit), colour: None, layer: Layer::Fixed };
-            divergence.labels.push(label);
+        if let Some((limit, name)) = &self.limit {
+            divergence.marks.insert(0, Mark::new(Shape::Level(*limit), None, Layer::Fixed, name.clone()));
+            let at = (divergence.x.high, *limit);
+            divergence.labels.push(Label { text: name.clone(), at, colour: None, layer: Layer::Fixed });
         }
         let largest = self.chart("kl-max", "Largest KL of a state", "nats", |place| place.kl_max, None);
         let entropy = self.chart("entropy", "Entropy", "nats", |place| place.entropy, None);
@@ -109,7 +109,8 @@ impl Inspection {
         let search = if self.candidates.is_empty() { "" } else { " Dots are what the line search tried." };
         format!(
             "The policy along the straight line from the old parameters (0) to the new ones (1), over the update's own batch. Broken lines are the local \
-             models at the old parameters: the surrogate to first order, the divergence to second.{search}"
+             models at the old parameters: the surrogate to first order, the divergence to second.{search}{}",
+            self.remarks.iter().map(|remark| format!(" {remark}")).collect::<String>()
         )
     }
 
@@ -143,7 +144,7 @@ impl Inspection {
             .y
             .iter()
             .copied()
-            .chain(self.limit.filter(|_| id == "kl"))
+            .chain(self.limit.as_ref().map(|(limit, _)| *limit).filter(|_| id == "kl"))
             .chain([0.0].into_iter().filter(|_| id != "entropy"));
         let highest = truth.y.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let modelled = marks
@@ -201,11 +202,14 @@ mod tests {
             slope: 1.0,
             curvature: 0.02,
             candidates,
-            limit: Some(0.012),
+            limit: Some((0.012, "limit δ".into())),
+            remarks: vec!["Without the bonus.".into()],
             ..Inspection::default()
         };
         let page = inspection.page("rl");
-        for part in ["linear model", "quadratic model", "limit δ", "refused", "accepted"] {
+        for part in
+            ["linear model", "quadratic model", "limit δ", "refused", "accepted", "Without the bonus."]
+        {
             assert!(page.contains(part), "{part} is missing");
         }
         // Where the model is exact, both lines are the same one.

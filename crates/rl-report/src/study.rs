@@ -56,6 +56,15 @@ pub struct Reaching {
     pub runs: usize,
 }
 
+/// A limit that an algorithm sets itself.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Limit {
+    /// Always the same, in nats.
+    Constant(f64),
+    /// Another one as training proceeds.
+    Changing,
+}
+
 /// All runs of one algorithm with its settings.
 #[derive(Clone, Debug, Default)]
 pub struct Column {
@@ -65,8 +74,9 @@ pub struct Column {
     pub preset: String,
     /// A file that gives these runs again.
     pub config: String,
-    /// The limit on the mean KL of an update that it sets itself, in nats.
-    pub max_kl: Option<f64>,
+    /// The limit that it sets itself on the mean KL of every update, in nats; where runs tell of a `train/max_kl`, it is that one, update by update. `None` for an
+    /// algorithm that tests no limit.
+    pub max_kl: Option<Limit>,
     /// The interquartile mean of the final evaluations.
     pub iqm: Option<Estimate>,
     /// Their mean.

@@ -5,20 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 use rl_env::rng::stream;
-use rl_env::{EnvError, EnvState, ObservationNormalizer, Space, StepEnd, VecEnv, VecEnvState};
+use rl_env::{EnvError, EnvState, Metric, ObservationNormalizer, Space, VecEnv, VecEnvState, check_metrics};
 use rl_nn::distribution::SampleRng;
 use rl_nn::{Actions, ActionsRef, Data, Forward, NnError, Noise, PolicyModel, State, States, Workspace};
 
-use crate::{Rollout, RolloutError};
-
-/// A finished episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Episode {
-    /// The sum of its raw rewards, as the environment gave them.
-    pub ret: f64,
-    /// Its number of steps.
-    pub len: u64,
-}
+use crate::episodes::Episodes;
+use crate::{Episode, Rollout, RolloutError};
 
 /// Steps environments with a stochastic policy and records what happens.
 ///
@@ -42,21 +34,12 @@ struct Part {
     rollout: Rollout,
 }
 
-/// The episodes in flight, and those that ended.
-struct Episodes {
-    starts: Vec<bool>,
-    returns: Vec<f64>,
-    lens: Vec<u64>,
-    /// With the step of their end.
-    finished: Vec<(usize, Episode)>,
-}
-
 impl Collector {
     /// Starts an episode in every environment.
     ///
     /// # Errors
     ///
-    /// [`RolloutError::Env`] when an environment does not start.
+    /// [`RolloutError::Env`] when an environment does not start, or has metrics as [`check_metrics`](rl_env::check_metrics) refuses them.
     pub fn new(env: Box<dyn VecEnv>, seed: u64) -> Result<Self, RolloutError> {
         Collector::in_parts(vec![env], seed)
     }
@@ -69,7 +52,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// As [`new`](Self::new); [`EnvError::Contract`] for no part, parts with other spaces than the first, and several that normalise
+    /// As [`new`](Self::new); [`EnvError::Contract`] for no part, parts with other spaces or metrics than the first, and several that normalise
     /// observations, each with statistics of its own.
     pub fn in_parts(envs: Vec<Box<dyn VecEnv>>, seed: u64) -> Result<Self, RolloutError> {
         let contract = |what: String| Err(EnvError::Contract(what).into());
@@ -88,6 +71,9 @@ impl Collector {
                     && part.env.action_space() == env.action_space();
                 if !same {
                     return contract(format!("environment {first} has other spaces than environment 0"));
+                }
+                if part.env.metrics() != env.metrics() {
+                    return contract(format!("environment {first} has other metrics than environment 0"));
                 }
             }
             parts.push(part);
@@ -153,6 +139,11 @@ impl Collector {
     /// The statistics observations are normalised with, where they are.
     pub fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         self.parts.iter().find_map(|part| part.env.observation_normalizer())
+    }
+
+    /// What the environments measure of their steps beside rewards.
+    pub fn metrics(&self) -> &[Metric] {
+        self.parts.first().map_or(&[], |part| part.env.metrics())
     }
 
     /// Takes `n_steps` steps in every environment with `a ~ π_θ(·|s)`; episodes in flight go on from call to call.
@@ -279,21 +270,15 @@ impl Part {
             .with("layers", env.save_layers())?
             .with("rngs", &noise.rngs)?
             .with("noise_age", noise.age)?
-            .with("starts", &episodes.starts)?
-            .with("lens", &episodes.lens)?
-            .with_array("noise", Data::F32(noise.state.clone()))
-            .with_array("returns", Data::F64(episodes.returns.clone()));
-        Ok(state)
+            .with_array("noise", Data::F32(noise.state.clone()));
+        Ok(episodes.add_to(state)?)
     }
 
     fn restore(&mut self, state: &State, seed: u64, resumes: Option<u64>) -> Result<bool, RolloutError> {
         let state = state.owned_by("Environments", 1)?;
         let n = self.env.n_envs();
         let rngs: Vec<SampleRng> = state.value("rngs")?;
-        let (starts, lens): (Vec<bool>, Vec<u64>) = (state.value("starts")?, state.value("lens")?);
-        let returns = state.f64s("returns")?;
-        let lengths = [rngs.len(), starts.len(), lens.len(), returns.len()];
-        if state.value::<usize>("first")? != self.first || lengths.iter().any(|len| *len != n) {
+        if state.value::<usize>("first")? != self.first || rngs.len() != n {
             return Err(
                 NnError::Saved(format!("the state is of {} environments, expected {n}", rngs.len())).into()
             );
@@ -301,23 +286,19 @@ impl Part {
         self.noise.rngs = rngs;
         self.noise.state = state.all_f32s("noise")?.to_vec();
         self.noise.age = state.value("noise_age")?;
-        self.episodes.finished.clear();
         let saved: Option<VecEnvState> = state.value("env")?;
         let exact = saved.is_some();
         match saved {
             Some(saved) => {
                 self.env.restore(&saved)?;
-                let episodes = &mut self.episodes;
-                (episodes.starts, episodes.returns, episodes.lens) = (starts, returns.to_vec(), lens);
+                self.episodes.restore(state)?;
             }
             None => {
                 self.env.restore_layers(&state.value::<Vec<EnvState>>("layers")?)?;
                 if let Some(resumes) = resumes {
                     self.env.reset(seed, &format!("env/{resumes}"))?;
                 }
-                let episodes = &mut self.episodes;
-                (episodes.starts, episodes.returns, episodes.lens) =
-                    (vec![true; n], vec![0.0; n], vec![0; n]);
+                self.episodes = Episodes::new(&*self.env);
             }
         }
         Ok(exact)
@@ -326,15 +307,11 @@ impl Part {
     fn new(mut env: Box<dyn VecEnv>, first: usize, seed: u64) -> Result<Self, RolloutError> {
         env.reset(seed, "env")?;
         let n = env.n_envs();
+        check_metrics(&*env)?;
         Ok(Part {
             first,
             noise: Noise::new((first..first + n).map(|i| stream(seed, "action", i as u64)).collect()),
-            episodes: Episodes {
-                starts: vec![true; n],
-                returns: vec![0.0; n],
-                lens: vec![0; n],
-                finished: Vec::new(),
-            },
+            episodes: Episodes::new(&*env),
             env,
             ws: Workspace::default(),
             bounded: Vec::new(),
@@ -429,42 +406,6 @@ impl Part {
     }
 }
 
-impl Episodes {
-    /// Records the rewards and ends of step `t`, which was just taken.
-    fn record(&mut self, t: usize, env: &dyn VecEnv, rollout: &mut Rollout) {
-        let (obs_len, n) = (env.observation_space().flat_len(), env.n_envs());
-        let rewards = env.rewards().iter().zip(env.raw_rewards());
-        let (valid, told) = (env.valid(), env.told_episodes());
-        rollout.valid.extend_from_slice(valid.unwrap_or_default());
-        for (i, ((&reward, &raw_reward), &end)) in rewards.zip(env.ends()).enumerate() {
-            rollout.rewards.push(reward as f32);
-            rollout.terminated.push(end == StepEnd::Terminated);
-            rollout.truncated.push(end == StepEnd::Truncated);
-            if end == StepEnd::Truncated {
-                rollout.truncated_rows.push(t * n + i);
-                let last = &env.final_observations()[i * obs_len..(i + 1) * obs_len];
-                rollout.final_observations.extend_from_slice(last);
-            }
-            if valid.is_some_and(|valid| !valid[i]) {
-                // No transition: the next row is the first of its episode as well.
-                continue;
-            }
-            self.starts[i] = end.is_over();
-            self.returns[i] += raw_reward;
-            self.lens[i] += 1;
-            if let Some((ret, len)) = told.map(|told| told[i]).filter(|(_, len)| *len > 0) {
-                self.finished.push((t, Episode { ret, len }));
-            }
-            if end.is_over() {
-                if told.is_none() {
-                    self.finished.push((t, Episode { ret: self.returns[i], len: self.lens[i] }));
-                }
-                self.returns[i] = 0.0;
-                self.lens[i] = 0;
-            }
-        }
-    }
-}
 /// Checks that a policy sees such observations and gives such actions.
 ///
 /// # Errors

@@ -8,11 +8,13 @@
 //! This crate knows no algorithm: it records what happened, and nothing of what it is worth.
 
 mod collector;
+mod episodes;
 mod error;
 mod minibatches;
 mod rollout;
 
-pub use collector::{Collector, Episode, check_fit};
+pub use collector::{Collector, check_fit};
+pub use episodes::Episode;
 pub use error::RolloutError;
 pub use minibatches::Minibatches;
 pub use rollout::{Rollout, keep};

@@ -98,6 +98,14 @@ pub enum TrainError {
     /// Two of an update's scalars have the same name.
     #[error("the algorithm reports {0:?} twice, or under a name that every update has")]
     DuplicateScalar(String),
+    /// A name in a log that cannot be one, or that is not the algorithm's or the environment's to use.
+    #[error("nothing can be logged as {tag:?}: {reason}")]
+    Tag {
+        /// The tag.
+        tag: String,
+        /// Why not.
+        reason: String,
+    },
     /// The policy's parameters are no longer finite, or its observations too large.
     #[error("the policy gives environment {env} of the evaluation the non-finite output {output}")]
     NonFinitePolicy {
@@ -171,14 +179,6 @@ pub enum SinkError {
         path: PathBuf,
         /// Why not.
         source: io::Error,
-    },
-    /// A scalar that the first update did not have, so that there is no column for it.
-    #[error("{}: no column for {tag:?}, which the first update did not report", path.display())]
-    UnknownColumn {
-        /// The log.
-        path: PathBuf,
-        /// The scalar.
-        tag: String,
     },
     /// A log that is not the one that a checkpoint speaks of.
     #[error("{}: {reason}", path.display())]

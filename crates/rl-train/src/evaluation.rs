@@ -1,14 +1,16 @@
 //! How good a policy is: whole episodes in environments of its own.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rl_env::rng::stream;
-use rl_env::{ObservationNormalizer, VecEnv};
+use rl_env::{EpisodeMetrics, Metric, ObservationNormalizer, VecEnv, check_metrics};
 use rl_nn::{ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
 use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 use crate::config::MAX_EVAL_STEPS;
+use crate::tally::mean;
 
 /// Environments that an evaluation steps together.
 pub(crate) const N_EVAL_ENVS: usize = 20;
@@ -50,7 +52,7 @@ impl From<usize> for Episodes {
 }
 
 /// Returns and lengths of whole episodes.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The number of episodes.
     pub episodes: usize,
@@ -64,20 +66,35 @@ pub struct Evaluation {
     pub max: f64,
     /// Their mean length in steps.
     pub mean_length: f64,
+    /// The environment's metrics ([`Metric`]): the mean over those episodes that have a value, where there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// An episode of an evaluation.
+struct Finished {
+    ret: f64,
+    len: u64,
+    metrics: Vec<f64>,
 }
 
 impl Evaluation {
-    fn new(episodes: &[(f64, u64)]) -> Self {
+    fn new(episodes: &[Finished], metrics: &[Metric]) -> Self {
         let n = episodes.len() as f64;
-        let mean = episodes.iter().map(|(ret, _)| ret).sum::<f64>() / n;
-        let var = episodes.iter().map(|(ret, _)| (ret - mean) * (ret - mean)).sum::<f64>() / n;
+        let returns = || episodes.iter().map(|episode| episode.ret);
+        let average = returns().sum::<f64>() / n;
+        let var = returns().map(|ret| (ret - average) * (ret - average)).sum::<f64>() / n;
+        let of_metric = |(k, metric): (usize, &Metric)| {
+            Some((metric.name.clone(), mean(episodes.iter().map(|episode| episode.metrics[k]))?))
+        };
         Evaluation {
             episodes: episodes.len(),
-            mean,
+            mean: average,
             std: var.sqrt(),
-            min: episodes.iter().map(|(ret, _)| *ret).fold(f64::INFINITY, f64::min),
-            max: episodes.iter().map(|(ret, _)| *ret).fold(f64::NEG_INFINITY, f64::max),
-            mean_length: episodes.iter().map(|(_, len)| *len as f64).sum::<f64>() / n,
+            min: returns().fold(f64::INFINITY, f64::min),
+            max: returns().fold(f64::NEG_INFINITY, f64::max),
+            mean_length: episodes.iter().map(|episode| episode.len as f64).sum::<f64>() / n,
+            metrics: metrics.iter().enumerate().filter_map(of_metric).collect(),
         }
     }
 }
@@ -111,6 +128,8 @@ pub fn evaluate(
     let mut noise = Noise::kept((0..n).map(|i| stream(seed, "eval_action", i as u64)).collect());
     let mut running = vec![(0.0, 0u64); n];
     let mut finished = Vec::with_capacity(episodes);
+    let k = env.metrics().len();
+    let mut metrics = EpisodeMetrics::new(env.metrics(), n);
     let mut obs = vec![0.0; n * obs_len];
     let (mut ws, mut y) = (Workspace::default(), vec![0.0; n * policy.network.n_outputs()]);
     let (mut samples, mut log_probs) = (policy.distribution.new_actions(), vec![0.0; n]);
@@ -120,6 +139,7 @@ pub fn evaluate(
 
     env.set_training(false);
     env.reset(seed, "eval")?;
+    check_metrics(env)?;
     while quota.iter().any(|&q| q > 0) {
         if stop.load(Ordering::Relaxed) {
             return Err(TrainError::Stopped);
@@ -153,6 +173,7 @@ pub fn evaluate(
             }
             running[i].0 += reward;
             running[i].1 += 1;
+            metrics.record(i, &env.metric_values()[i * k..(i + 1) * k]);
             // One that is left goes on as the next one: the vector resets its environments by itself.
             let is_left = running[i].1 >= max_steps;
             let counted = (end.is_over() || is_left).then_some(running[i]);
@@ -161,16 +182,19 @@ pub fn evaluate(
                 // One that its environment never tells of is left as well.
                 Some(told) => Some(told[i]).filter(|(_, len)| *len > 0).or(is_left.then_some(running[i])),
             };
-            if let Some(episode) = episode.filter(|_| quota[i] > 0) {
-                quota[i] -= 1;
-                finished.push(episode);
+            if let Some((ret, len)) = episode {
+                let metrics = metrics.finish(i);
+                if quota[i] > 0 {
+                    quota[i] -= 1;
+                    finished.push(Finished { ret, len, metrics });
+                }
             }
             if end.is_over() && env.told_episodes().is_none() || episode.is_some() || is_left {
                 running[i] = (0.0, 0);
             }
         }
     }
-    Ok(Evaluation::new(&finished))
+    Ok(Evaluation::new(&finished, env.metrics()))
 }
 
 /// Refuses what a policy with non-finite parameters gives: the mode of a categorical distribution hides it.

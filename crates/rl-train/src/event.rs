@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use rl_algo::{Report, Settings, shown};
+use rl_algo::{Log, Report, Settings, shown};
 use rl_nn::State;
 use serde_json::Value;
 
@@ -30,8 +30,26 @@ pub enum Event<'a> {
         /// What came out.
         evaluation: &'a Evaluation,
     },
+    /// An episode of the policy that was just evaluated, where films are asked for ([`crate::Trainer::with_films`]).
+    Film {
+        /// Environment steps so far.
+        step: u64,
+        /// The film.
+        film: &'a Film,
+    },
     /// The run is over, for whatever reason: nothing follows.
     RunFinished(&'a Summary),
+}
+
+/// An episode in pictures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Film {
+    /// Its pictures' width in pixels,
+    pub width: u32,
+    /// and their height.
+    pub height: u32,
+    /// An animated GIF.
+    pub gif: Vec<u8>,
 }
 
 /// What is known of a run from its beginning.
@@ -95,6 +113,8 @@ pub struct Update {
     pub iteration: u64,
     /// What the algorithm says of it.
     pub report: Report,
+    /// What else the algorithm told, and histograms where they are asked for ([`crate::Trainer::with_histograms`]).
+    pub log: Log,
     /// The mean standard deviation of a Gaussian policy, after the update.
     pub std: Option<f64>,
     /// Recent episodes.
@@ -104,7 +124,7 @@ pub struct Update {
 }
 
 /// Means over the last 100 episodes that finished in training (the stochastic policy); `None` before the first.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RolloutStats {
     /// Mean return.
     pub ep_rew_mean: Option<f64>,
@@ -112,6 +132,8 @@ pub struct RolloutStats {
     pub ep_len_mean: Option<f64>,
     /// Episodes finished so far.
     pub episodes: u64,
+    /// The environment's metrics ([`rl_env::Metric`]): the mean over those of the 100 that have a value.
+    pub metrics: Vec<(String, Option<f64>)>,
 }
 
 /// Time since the run began, evaluations excluded.
@@ -130,7 +152,7 @@ pub(crate) const STEP_TAG: &str = "time/total_timesteps";
 pub(crate) const EVAL_TAGS: [&str; 2] = ["eval/mean_reward", "eval/mean_ep_length"];
 
 impl Event<'_> {
-    /// The scalars of the event as (tag, value), in a fixed order; NaN where a value has no meaning this time.
+    /// The scalars of the event as (tag, value); NaN where a value has no meaning this time. Those that every run has come first, in a fixed order.
     ///
     /// Tags follow Stable-Baselines3, so that curves overlay; the step they belong to is `step`.
     pub fn scalars(&self) -> Vec<(Cow<'static, str>, f64)> {
@@ -138,15 +160,19 @@ impl Event<'_> {
             Event::Update(update) => update.scalars(),
             Event::Evaluation { evaluation, .. } => {
                 let values = [evaluation.mean, evaluation.mean_length];
-                EVAL_TAGS.into_iter().map(Cow::Borrowed).zip(values).collect()
+                let metrics = evaluation.metrics.iter();
+                let metrics = metrics.map(|(name, mean)| (Cow::Owned(format!("eval/{name}")), *mean));
+                EVAL_TAGS.into_iter().map(Cow::Borrowed).zip(values).chain(metrics).collect()
             }
-            Event::RunStarted(_) | Event::RunResumed { .. } | Event::RunFinished(_) => Vec::new(),
+            Event::RunStarted(_) | Event::RunResumed { .. } | Event::Film { .. } | Event::RunFinished(_) => {
+                Vec::new()
+            }
         }
     }
 }
 
 impl Update {
-    fn scalars(&self) -> Vec<(Cow<'static, str>, f64)> {
+    pub(crate) fn scalars(&self) -> Vec<(Cow<'static, str>, f64)> {
         let or_nan = |x: Option<f64>| x.unwrap_or(f64::NAN);
         let report = &self.report;
         let core = [
@@ -168,14 +194,10 @@ impl Update {
         ];
         let core = core.into_iter().map(|(tag, value)| (Cow::Borrowed(tag), value));
         let own = report.extra.iter().map(|(name, value)| (Cow::Owned(format!("train/{name}")), *value));
-        core.chain(own).collect()
-    }
-
-    /// A tag that occurs twice, if any does.
-    pub(crate) fn duplicate_tag(&self) -> Option<String> {
-        let mut tags: Vec<_> = self.scalars().into_iter().map(|(tag, _)| tag).collect();
-        tags.sort();
-        tags.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_string())
+        let metrics = self.rollout.metrics.iter();
+        let metrics = metrics.map(|(name, mean)| (Cow::Owned(format!("rollout/{name}")), or_nan(*mean)));
+        let told = self.log.scalars().iter().map(|(tag, value)| (Cow::Owned(tag.clone()), *value));
+        core.chain(metrics).chain(own).chain(told).collect()
     }
 }
 

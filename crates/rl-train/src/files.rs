@@ -251,6 +251,11 @@ fn is_temporary(name: &str) -> bool {
 ///
 /// [`TrainError::Io`] when that fails; the temporary file is removed.
 pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> {
+    replace(path, contents).map_err(TrainError::io("write", path))
+}
+
+/// The same with the system's error.
+pub(crate) fn replace(path: &Path, contents: &[u8]) -> std::io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     // Two threads may write the same file.
     static WRITES: AtomicU64 = AtomicU64::new(0);
@@ -267,10 +272,9 @@ pub fn write_atomically(path: &Path, contents: &[u8]) -> Result<(), TrainError> 
         // Without this a crash of the system could undo the renaming.
         path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(Ok(()), sync)
     };
-    write().map_err(|e| {
+    write().inspect_err(|_| {
         // The error that matters is the first one.
         let _ = fs::remove_file(&temporary);
-        TrainError::io("write", path)(e)
     })
 }
 

@@ -38,6 +38,9 @@ mod event;
 mod event_file;
 mod failpoints;
 mod files;
+#[cfg(feature = "pictures")]
+mod films;
+mod histograms;
 mod listeners;
 mod log_file;
 mod numbers;
@@ -48,6 +51,7 @@ mod play;
 mod policy;
 mod sinks;
 mod summary;
+mod tags;
 mod tally;
 pub mod testing;
 mod threshold;
@@ -58,7 +62,7 @@ pub use checkpoint::{Checkpoint, CheckpointConfig, Rescue};
 pub use config::{EvalConfig, TrainConfig};
 pub use error::{SinkError, TrainError};
 pub use evaluation::{Acting, Actor, Episodes, Evaluation, evaluate};
-pub use event::{Event, RolloutStats, RunInfo, Sink, Timing, Update};
+pub use event::{Event, Film, RolloutStats, RunInfo, Sink, Timing, Update};
 pub use event_file::{EventFault, Scalar, read_scalars, scalars_in};
 #[cfg(feature = "failpoints")]
 pub use failpoints::watch_failpoints;
@@ -77,3 +81,8 @@ pub use watch::{EverySteps, MaxTime, NoImprovement, RewardReached, Verdict, Watc
 
 #[cfg(test)]
 use rl_test_support as _;
+
+/// Compiles and runs the guide's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guides/logging.md")]
+struct Guide;

@@ -69,8 +69,7 @@ impl LogFile {
     pub(crate) fn len(&self) -> Result<u64, SinkError> {
         let about = self.file.metadata().map_err(self.io())?;
         if is_removed(&about) {
-            let reason = "it was removed while the run went on".to_owned();
-            return Err(SinkError::Log { path: self.path.clone(), reason });
+            return Err(self.differs("it was removed while the run went on".to_owned()));
         }
         Ok(about.len())
     }
@@ -85,20 +84,47 @@ impl LogFile {
         self.file.sync_data().map_err(self.io())
     }
 
+    /// Refuses one that is shorter than it once was.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Log`].
+    pub(crate) fn has(&self, length: u64) -> Result<(), SinkError> {
+        let found = self.len()?;
+        if found >= length {
+            return Ok(());
+        }
+        Err(self.differs(format!("it has {found} bytes, and had {length} when the checkpoint was written")))
+    }
+
+    /// Has other contents from now on. Who reads it, or finds it after the process or the system broke down, sees the old or the new.
+    ///
+    /// # Errors
+    ///
+    /// [`SinkError::Io`] when that fails; it is then as before, unless it can no longer be opened.
+    pub(crate) fn replace(&mut self, contents: &[u8]) -> Result<(), SinkError> {
+        // One that was removed would come back with what was written before.
+        self.len()?;
+        crate::files::replace(&self.path, contents).map_err(self.io())?;
+        *self = LogFile { is_new: self.is_new, ..LogFile::append(&self.path)? };
+        Ok(())
+    }
+
     /// Cuts it back to a length that it once had.
     ///
     /// # Errors
     ///
     /// [`SinkError::Log`] where it is shorter, [`SinkError::Io`] when that fails.
     pub(crate) fn cut(&self, length: u64) -> Result<(), SinkError> {
-        let found = self.len()?;
-        if found < length {
-            let reason = format!("it has {found} bytes, and had {length} when the checkpoint was written");
-            return Err(SinkError::Log { path: self.path.clone(), reason });
-        }
+        self.has(length)?;
         failpoint("cut a log");
         self.file.set_len(length).map_err(self.io())?;
         self.sync()
+    }
+
+    /// The error of a log that is not what it should be.
+    pub(crate) fn differs(&self, reason: String) -> SinkError {
+        SinkError::Log { path: self.path.clone(), reason }
     }
 
     /// An error with the path.

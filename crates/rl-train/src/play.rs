@@ -1,7 +1,7 @@
 //! Episodes of a saved policy, to be looked at.
 
 use rl_env::rng::stream;
-use rl_env::{ActionRef, EnvSpec, Frame};
+use rl_env::{ActionRef, EnvSpec, EpisodeMetrics, Frame};
 use rl_nn::Actions;
 use rl_rollout::Episode;
 
@@ -40,7 +40,9 @@ pub fn play(
     for _ in 0..params.episodes.max(1) {
         envs.reset(&mut rng, &mut obs)?;
         show(envs.render().ok_or_else(no_picture)?, false)?;
-        let mut episode = Episode { ret: 0.0, len: 0 };
+        let names = envs.metrics();
+        let (mut metrics, mut of_step) = (EpisodeMetrics::new(&names, 1), vec![0.0; names.len()]);
+        let mut episode = Episode { ret: 0.0, len: 0, metrics: Vec::new() };
         let mut is_over = false;
         while !is_over {
             let allowed = envs.action_mask(&mut mask).then_some(&mask[..]);
@@ -50,10 +52,15 @@ pub fn play(
             };
             episode.ret += step.reward;
             episode.len += 1;
+            if !names.is_empty() {
+                of_step.fill(f64::NAN);
+                envs.read_metrics(&mut of_step);
+                metrics.record(0, &of_step);
+            }
             is_over = step.end.is_over() || episode.len >= params.max_steps;
             show(envs.render().ok_or_else(no_picture)?, is_over)?;
         }
-        played.push(episode);
+        played.push(Episode { metrics: metrics.finish(0), ..episode });
     }
     Ok(played)
 }

@@ -1,5 +1,6 @@
 //! A run in a few numbers.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -68,6 +69,9 @@ pub struct Summary {
     pub episodes: u64,
     /// Mean return of the last 100 of them.
     pub mean_return_100: Option<f64>,
+    /// The environment's metrics ([`rl_env::Metric`]) in the last 100 of them: the mean over those that have a value, where there are any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mean_metrics_100: BTreeMap<String, f64>,
     /// The evaluation at the end of the budget.
     pub eval: Option<Evaluation>,
     /// Updates of the agent.

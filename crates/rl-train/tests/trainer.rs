@@ -7,11 +7,13 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use rand::{Rng, RngCore};
-use rl_algo::{ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, UpdateContext};
+use rl_algo::{
+    ActorCritic, AlgoError, Algorithm, Batch, ConfigError, NetConfig, Outcome, Report, Setup, UpdateContext,
+};
 use rl_env::rng::stream;
 use rl_env::{
     ActionsRef, BoxSpace, Env, EnvError, EnvRng, EnvSpec, NormalizeObservation, NormalizeReward, Space, Step,
-    StepEnd, VecEnv,
+    StepEnd, SyncVecEnv, VecEnv,
 };
 use rl_nn::Actions;
 use rl_rollout::Rollout;
@@ -258,25 +260,85 @@ fn scalars_have_names_of_their_own() {
     let error = trainer(clash, 1).run().unwrap_err().to_string();
     assert!(error.contains("\"train/approx_kl\" twice"), "{error}");
 
-    /// Reports another scalar at every update.
+    /// Reports another scalar at every update, and logs one more.
     struct Moody(Vec<&'static str>);
     impl Algorithm for Moody {
         fn update(
             &mut self,
             _: &mut ActorCritic,
             _: &Batch,
-            _: &mut UpdateContext<'_>,
+            ctx: &mut UpdateContext<'_>,
         ) -> Result<Report, AlgoError> {
-            Ok(Report { extra: vec![(self.0.remove(0), 1.0)], ..Report::new(Outcome::Applied) })
+            let name = self.0.remove(0);
+            ctx.log.scalar(&format!("moods/{name}"), f64::from(name.as_bytes()[0]) + 0.5);
+            ctx.log.histogram("moods/all", &[1.0, f64::NAN]);
+            Ok(Report { extra: vec![(name, 1.0)], ..Report::new(Outcome::Applied) })
         }
     }
     let out = tempfile::tempdir().unwrap();
     let path = out.path().join("progress.csv");
-    let mut trainer = trainer(Box::new(Moody(vec!["a", "b"])), 2).with_sink(Csv::create(&path).unwrap());
-    let error = trainer.run().unwrap_err().to_string();
-    assert!(error.contains("no column for \"train/b\""), "{error}");
-    assert_eq!(fs::read_to_string(&path).unwrap().lines().count(), 3);
+    let names = vec!["b", "a", "b", "c"];
+    trainer(Box::new(Moody(names)), 4).with_sink(Csv::create(&path).unwrap()).run().unwrap();
+    let table = fs::read_to_string(&path).unwrap();
+    let mut rows = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = rows.next().unwrap();
+    assert!(header.is_sorted(), "{header:?}");
+    let rows: Vec<_> = rows.collect();
+    for (tag, cells) in [
+        ("train/a", ["", "1", "", ""]),
+        ("train/b", ["1", "", "1", ""]),
+        ("train/c", ["", "", "", "1"]),
+        ("moods/a", ["", "97.5", "", ""]),
+        ("moods/b", ["98.5", "", "98.5", ""]),
+        ("moods/c", ["", "", "", "99.5"]),
+        ("time/total_timesteps", ["100", "200", "300", "400"]),
+    ] {
+        let column = header.iter().position(|column| *column == tag).unwrap();
+        let found: Vec<&str> = rows.iter().map(|row| row[column]).collect();
+        assert_eq!(found, cells, "{tag}");
+    }
     assert!(Csv::create(&path).err().unwrap().to_string().contains("progress.csv"));
+}
+
+/// Tags that a log cannot have end the run with an error that names them.
+#[test]
+fn tags_that_cannot_be_are_named() {
+    /// Logs a scalar, or a histogram, under one tag twice or once.
+    struct Logs(&'static str, usize, bool);
+    impl Algorithm for Logs {
+        fn update(
+            &mut self,
+            _: &mut ActorCritic,
+            _: &Batch,
+            ctx: &mut UpdateContext<'_>,
+        ) -> Result<Report, AlgoError> {
+            for _ in 0..self.1 {
+                ctx.log.scalar(self.0, 1.0);
+            }
+            if self.2 {
+                ctx.log.histogram(self.0, &[1.0f32]);
+            }
+            Ok(Report::new(Outcome::Applied))
+        }
+    }
+    for (tag, scalars, histogram, parts) in [
+        ("", 1, false, ["\"train/\"", "empty part"]),
+        ("a//b", 0, true, ["\"a//b\"", "empty part"]),
+        ("a,b", 1, false, ["\"train/a,b\"", "comma"]),
+        ("rollout/mine", 1, false, ["\"rollout/mine\"", "the run's own"]),
+        ("time/mine", 0, true, ["\"time/mine\"", "the run's own"]),
+        ("eval/mine", 1, false, ["\"eval/mine\"", "the run's own"]),
+        ("approx_kl", 1, false, ["\"train/approx_kl\"", "twice"]),
+        ("train/std", 1, false, ["\"train/std\"", "twice"]),
+        ("mine", 2, false, ["\"train/mine\"", "twice"]),
+        ("mine/x", 1, true, ["\"mine/x\"", "twice"]),
+    ] {
+        let error = trainer(Box::new(Logs(tag, scalars, histogram)), 1).run().unwrap_err().to_string();
+        assert!(parts.iter().all(|part| error.contains(part)), "{tag:?}: {error}");
+        assert!(error.starts_with("update 1 (from step 0): "), "{error}");
+    }
+    trainer(Box::new(Logs("mine", 1, false)), 1).run().unwrap();
+    trainer(Box::new(Logs("mine/x", 0, true)), 1).run().unwrap();
 }
 
 #[test]
@@ -298,38 +360,76 @@ fn event_files_are_never_shared() {
     assert!(error.contains("nowhere"), "{error}");
 }
 
-/// Every rollout begins and ends with an episode, and is as long as its episodes are.
+/// What an algorithm cannot work with is known before anything is collected, and mostly before any environment is made.
 #[test]
-fn rollouts_of_whole_episodes() {
-    /// Looks at every batch, and learns nothing.
-    struct Looks(Arc<Mutex<Vec<usize>>>);
-    impl Algorithm for Looks {
+fn an_algorithm_is_asked_about_its_setup() {
+    /// Refuses one setup.
+    struct Choosy(Setup);
+    impl Algorithm for Choosy {
         fn update(
             &mut self,
             _: &mut ActorCritic,
-            batch: &Batch,
+            _: &Batch,
             _: &mut UpdateContext<'_>,
         ) -> Result<Report, AlgoError> {
-            let rollout = &batch.rollout;
-            let over = |t: usize| rollout.terminated[t] || rollout.truncated[t];
-            let ends = (0..batch.len()).filter(|&t| over(t)).count();
-            assert_eq!((rollout.n_envs, ends), (1, 3));
-            assert!(rollout.episode_starts[0] && over(batch.len() - 1));
-            self.0.lock().unwrap().push(batch.len());
             Ok(Report::new(Outcome::Applied))
         }
+        fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
+            rl_algo::check_setting("setup", format!("{setup:?}"), "another one", *setup != self.0)
+        }
     }
-    let env = rl_env::Registry::builtin().get("CartPole-v1").unwrap().clone();
-    let agent = new_agent(&env, &NetConfig::default(), 0).unwrap();
-    let config = TrainConfig { n_steps: 0, n_episodes: Some(3), total_steps: 500, ..TrainConfig::default() };
-    let seen = Arc::default();
-    let looks = Box::new(Looks(Arc::clone(&seen)));
-    let summary = Trainer::new(&env, config, agent, looks, 0).unwrap().run().unwrap();
-    let lengths = seen.lock().unwrap();
-    assert_eq!(lengths.iter().sum::<usize>() as u64, summary.total_steps);
-    assert_eq!(summary.episodes, 3 * lengths.len() as u64);
-    assert!(lengths.iter().any(|len| *len != lengths[0]), "{lengths:?}");
-    // The same experience as by steps: only where it is cut differs.
-    let several = TrainConfig { n_envs: 2, ..config };
-    assert_eq!(several.validate().unwrap_err().key, "n_episodes");
+    /// Lotteries whose vector may take steps of its own.
+    struct Resets(SyncVecEnv<Lottery>, Vec<bool>);
+    impl VecEnv for Resets {
+        fn n_envs(&self) -> usize {
+            self.0.n_envs()
+        }
+        fn observation_space(&self) -> &Space {
+            self.0.observation_space()
+        }
+        fn action_space(&self) -> &Space {
+            self.0.action_space()
+        }
+        fn reset(&mut self, seed: u64, purpose: &str) -> Result<(), EnvError> {
+            self.0.reset(seed, purpose)
+        }
+        fn step(&mut self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
+            self.0.step(actions)
+        }
+        fn observations(&self) -> &[f32] {
+            self.0.observations()
+        }
+        fn rewards(&self) -> &[f64] {
+            self.0.rewards()
+        }
+        fn ends(&self) -> &[StepEnd] {
+            self.0.ends()
+        }
+        fn final_observations(&self) -> &[f32] {
+            self.0.final_observations()
+        }
+        fn valid(&self) -> Option<&[bool]> {
+            Some(&self.1)
+        }
+    }
+    let (one, spaces) = (lottery(), (lottery().observation_space, lottery().action_space));
+    let silent = EnvSpec::from_vec("Resets-v0", spaces.0, spaces.1, |numbers| {
+        let envs = numbers.clone().map(|_| Lottery { left: 0 }).collect();
+        Ok(Box::new(Resets(SyncVecEnv::numbered_from(numbers.start, envs)?, vec![true; numbers.len()])))
+    });
+    let told = lottery().with_resets_in_steps();
+    let trunk = NetConfig { shared_layers: 1, ..NetConfig::default() };
+    let plain = Setup { rollout_len: 100, shares_trunk: false, every_row_counts: true };
+    for (env, net, setup) in [
+        (&one, NetConfig::default(), plain),
+        (&one, trunk, Setup { shares_trunk: true, ..plain }),
+        (&told, NetConfig::default(), Setup { every_row_counts: false, ..plain }),
+        (&silent, NetConfig::default(), Setup { every_row_counts: false, ..plain }),
+    ] {
+        let agent = || new_agent(env, &net, 0).unwrap();
+        let error = Trainer::new(env, config(1), agent(), Box::new(Choosy(setup)), 0).err().unwrap();
+        assert!(error.to_string().starts_with("setup = Setup"), "{error}");
+        let other = Setup { rollout_len: 101, ..setup };
+        assert!(Trainer::new(env, config(1), agent(), Box::new(Choosy(other)), 0).is_ok());
+    }
 }

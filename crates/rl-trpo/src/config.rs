@@ -85,6 +85,15 @@ const TOLERANCE_OR_NONE: Kind = Kind::OneOf(&[NON_NEGATIVE, Kind::None]);
 const RANGE_OR_NONE: Kind = Kind::OneOf(&[Kind::Schedule(Bounds::POSITIVE), Kind::None]);
 
 impl Config for TrpoConfig {
+    fn schedules(&mut self) -> Vec<(&'static str, &mut Schedule)> {
+        let always = [
+            ("max_kl", &mut self.max_kl),
+            ("ent_coef", &mut self.ent_coef),
+            ("learning_rate", &mut self.learning_rate),
+        ];
+        always.into_iter().chain(self.clip_range_vf.as_mut().map(|range| ("clip_range_vf", range))).collect()
+    }
+
     fn schema() -> Schema {
         let settings = vec![
             Setting::new(
@@ -197,7 +206,6 @@ impl TrpoConfig {
             ("advantage_std_floor", self.advantage_std_floor),
             ("cg_atol", self.cg_atol),
             ("cg_rtol", self.cg_rtol),
-            ("clip_range_vf", self.clip_range_vf.as_ref().map(|range| range.at(1.0))),
         ] {
             let value = value.unwrap_or(1.0);
             check_setting(key, value, "a number, or none", value.is_finite())?;
@@ -281,11 +289,31 @@ mod tests {
             ("clip_range_vf", TrpoConfig { clip_range_vf: Some((-1.0).into()), ..valid() }),
             ("learning_rate", TrpoConfig { learning_rate: Schedule::Linear(-1.0), ..valid() }),
             ("adam_eps", TrpoConfig { adam_eps: 0.0, ..valid() }),
+            ("max_kl", TrpoConfig { max_kl: Schedule::custom(|left| left - 0.5), ..valid() }),
+            ("max_kl", TrpoConfig { max_kl: f64::NAN.into(), ..valid() }),
+            ("clip_range_vf", TrpoConfig { clip_range_vf: Some(Schedule::custom(|_| f64::NAN)), ..valid() }),
         ] {
             assert_eq!(config.validate().unwrap_err().key, key);
         }
         let least = TrpoConfig { cg_damping: 0.0, accept_ratio: 0.0, n_critic_updates: 0, ..valid() };
         assert!(least.validate().is_ok());
+    }
+
+    /// What no settings hold is a schedule all the same, of TRPO and of NPG.
+    #[test]
+    fn schedules_may_be_functions() {
+        let square = || Schedule::custom(|left| 0.01 * left * left);
+        let config = TrpoConfig {
+            max_kl: square(),
+            ent_coef: square(),
+            learning_rate: square(),
+            clip_range_vf: Some("warmup_0.1_1".parse().unwrap()),
+            ..TrpoConfig::default()
+        };
+        assert!((config.step(0.5).max_kl - 0.0025).abs() < 1e-15);
+        assert!(crate::Trpo::new(config.clone()).is_ok());
+        let clipped = TrpoConfig { clip_range_vf: Some(square()), ..config };
+        assert!(crate::Npg::new(clipped).is_ok());
     }
 
     #[test]

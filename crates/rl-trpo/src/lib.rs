@@ -6,7 +6,7 @@
 //!
 //! # Invariant
 //!
-//! This crate knows neither environments nor PPO. A step that TRPO accepts satisfies mean KL ≤ `max_kl`; one
+//! This crate knows neither environments nor PPO. A step that TRPO accepts satisfies mean KL ≤ `max_kl`, in the direction and reduction of the settings; one
 //! that it does not accept leaves the policy's parameters as they were, bit for bit.
 
 mod config;

@@ -8,7 +8,8 @@
 //! model of the divergence is δ. The divergence itself is not bounded: only what is not finite is refused.
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Report, UpdateContext,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Report, Setup,
+    UpdateContext,
 };
 use rl_nn::State;
 
@@ -58,8 +59,8 @@ impl Algorithm for Npg {
         self.0.restore(agent, state)
     }
 
-    fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
-        self.0.check_rollout(rollout_len)
+    fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
+        self.0.check_setup(setup)
     }
 }
 

@@ -132,7 +132,7 @@ impl<F: Real> Objective<'_, F> {
     }
 }
 
-/// A share of a batch's states, evenly spread over its rows.
+/// A share of a batch's states, evenly spread over its steps and, in turn, over its environments.
 pub(crate) struct SomeStates<F> {
     obs: Vec<F>,
     masks: Option<Vec<bool>>,
@@ -143,7 +143,7 @@ impl<F: Real> SomeStates<F> {
     pub(crate) fn of(batch: &PolicyBatch<'_, F>, fraction: f64) -> Self {
         let (states, n) = (batch.observations, batch.observations.rows());
         let wanted = ((n as f64 * fraction).round() as usize).clamp(1, n.max(1)).min(n);
-        let rows: Vec<usize> = (0..wanted).map(|i| i * n / wanted).collect();
+        let rows = spread(wanted, n / states.n_envs(), states.n_envs());
         let mut obs = Vec::new();
         gather(states.obs(), states.width(), &rows, &mut obs);
         let masks = states.masks().map(|masks| {
@@ -157,5 +157,41 @@ impl<F: Real> SomeStates<F> {
     /// Them as a network sees them.
     pub(crate) fn states(&self, batch: &PolicyBatch<'_, F>) -> Result<States<'_, F>, NnError> {
         States::new(&self.obs, batch.observations.width())?.with_masks(self.masks.as_deref())
+    }
+}
+
+/// So many different rows of `[T, N]`: the i-th lies i/wanted of the way through the steps, in the environment whose turn it is. (Every k-th row instead
+/// would be of the same few environments wherever k and their number have a factor in common.)
+fn spread(wanted: usize, n_steps: usize, n_envs: usize) -> Vec<usize> {
+    // Those of one step are neighbours in turn, so that none is taken twice.
+    let row = |i: usize| i * n_steps * n_envs / wanted / n_envs * n_envs + i % n_envs;
+    (0..wanted).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_are_spread_over_steps_and_environments() {
+        assert_eq!(spread(5, 10, 1), [0, 2, 4, 6, 8]);
+        assert_eq!(spread(5, 5, 2), [0, 3, 4, 7, 8]);
+        assert_eq!(spread(6, 2, 3), [0, 1, 2, 3, 4, 5]);
+        for (n_steps, n_envs) in [(50, 2), (12, 8), (7, 5), (1, 6), (9, 1)] {
+            for wanted in 1..=n_steps * n_envs {
+                let rows = spread(wanted, n_steps, n_envs);
+                let different: BTreeSet<usize> = rows.iter().copied().collect();
+                assert!(different.len() == wanted && rows.iter().all(|row| *row < n_steps * n_envs));
+                for part in 0..n_envs {
+                    let here = rows.iter().filter(|row| *row % n_envs == part).count();
+                    assert!(here == wanted / n_envs || here == wanted.div_ceil(n_envs), "{rows:?}");
+                }
+                // Each lies where its share of the way is.
+                let place = |i: usize| i * n_steps / wanted;
+                assert!(rows.iter().enumerate().all(|(i, row)| row / n_envs == place(i)), "{rows:?}");
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! maximise  L(θ) = mean_b[ π_θ(a|s) / π_old(a|s) · A + c H(π_θ(·|s)) ]   subject to  mean_s KL(π_old ‖ π_θ) ≤ δ
+//!                                                                       or KL(π_θ ‖ π_old), as the settings say
 //!
 //! 1. linearise the policy at θ_old on all states
 //! 2. g = ∇L(θ_old)
@@ -15,20 +16,17 @@ use rl_algo::{AlgoError, LinearizedPolicy, Outcome, PolicyBatch, Reducer};
 use rl_nn::{PolicyModel, Real, Shards};
 use rl_optim::vector::{axpy, dot, norm};
 use rl_optim::{
-    Accepted, CgInfo, CgParams, CgWorkspace, Damped, LineSearchInfo, LineSearchParams, Trial,
+    Accepted, CgInfo, CgParams, CgStop, CgWorkspace, Damped, LineSearchInfo, LineSearchParams, Trial,
     backtracking_line_search, conjugate_gradient,
 };
 
 use crate::objective::{Candidate, Objective, Old, SomeStates};
 use crate::{KlDirection, KlReduction};
 
-/// Below this norm the gradient counts as zero and no step is tried.
-const MIN_GRAD_NORM: f64 = 1e-8;
-
 /// What a step depends on beside the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StepConfig {
-    /// δ, the radius of the trust region, in nats.
+    /// δ, the radius of the trust region, in nats; 0 for a step of length 0.
     pub max_kl: f64,
     /// Which divergence that is.
     pub kl_direction: KlDirection,
@@ -67,7 +65,7 @@ pub enum Search {
 pub struct PolicyStep {
     /// Whether the parameters moved.
     pub outcome: Outcome,
-    /// ‖θ − θ_old‖; 0 when rejected.
+    /// ‖θ − θ_old‖; 0 when rejected, and where the trust region has no size.
     pub step_size: f64,
     /// `L(θ) − L(θ_old)`; 0 when rejected.
     pub improvement: f64,
@@ -79,6 +77,8 @@ pub struct PolicyStep {
     pub kl_max: f64,
     /// Mean entropy of the resulting policy.
     pub entropy: f64,
+    /// Mean entropy of the policy before.
+    pub old_entropy: f64,
     /// ‖g‖
     pub grad_norm: f64,
     /// What conjugate gradient did; `None` when it did not run.
@@ -88,18 +88,35 @@ pub struct PolicyStep {
 }
 
 impl PolicyStep {
-    pub(crate) fn refused(outcome: Outcome, grad_norm: f64, entropy: f64) -> Self {
+    /// Before anything is known.
+    fn unmoved() -> Self {
         PolicyStep {
-            outcome,
+            outcome: Outcome::Applied,
             step_size: 0.0,
             improvement: 0.0,
             expected_improvement: 0.0,
             kl: 0.0,
             kl_max: 0.0,
-            entropy,
-            grad_norm,
+            entropy: f64::NAN,
+            old_entropy: f64::NAN,
+            grad_norm: f64::NAN,
             cg: None,
             line_search: None,
+        }
+    }
+
+    /// The same once somebody has put the parameters back: what it found on the way stays.
+    pub(crate) fn undone(self, outcome: Outcome) -> Self {
+        let full = self.line_search.as_ref().and_then(|search| search.trials.first());
+        PolicyStep {
+            outcome,
+            step_size: 0.0,
+            improvement: 0.0,
+            expected_improvement: full.map_or(self.expected_improvement, |full| full.expected_improvement),
+            kl: 0.0,
+            kl_max: 0.0,
+            entropy: self.old_entropy,
+            ..self
         }
     }
 }
@@ -132,7 +149,7 @@ pub fn policy_step<F: Real>(
 ) -> Result<PolicyStep, AlgoError> {
     let &StepConfig { kl_direction, kl_reduction, ent_coef, .. } = config;
     let objective = Objective { reducer, policy, batch, ent_coef, kl_direction, kl_reduction };
-    let mut told = PolicyStep::refused(Outcome::Applied, f64::NAN, f64::NAN);
+    let mut told = PolicyStep::unmoved();
     match ascend(&objective, theta, config, &mut told, shards) {
         Ok(to) => theta.copy_from_slice(&to),
         Err(Rejection::Refused(outcome)) => told.outcome = outcome,
@@ -156,8 +173,16 @@ fn ascend<F: Real>(
     let y_old = pi.params().y.to_vec();
     let (l_old, g) = objective.gradient(&mut pi)?;
     let old = Old { params: policy.params(&y_old, theta_old)?, objective: l_old };
-    (told.grad_norm, told.entropy) = (norm(&g), objective.entropy(old.params)?);
-    check_gradient(l_old, told.grad_norm, config.max_kl)?;
+    (told.grad_norm, told.old_entropy) = (norm(&g), objective.entropy(old.params)?);
+    told.entropy = told.old_entropy;
+    check_finite(l_old, told.grad_norm)?;
+    if config.max_kl <= 0.0 {
+        // Where a schedule ends: a region without size holds the old policy, and nothing else.
+        return Ok(theta_old.to_vec());
+    }
+    if told.grad_norm <= 0.0 {
+        return Err(rejected("the policy gradient is zero"));
+    }
 
     // 3
     let some = (config.fisher_fraction < 1.0).then(|| SomeStates::of(batch, config.fisher_fraction));
@@ -170,6 +195,9 @@ fn ascend<F: Real>(
     let mut damped = Damped { operator: &mut fisher, damping: config.damping };
     let cg = conjugate_gradient(&mut damped, &g, &mut x, &config.cg, &mut CgWorkspace::new())?;
     told.cg = Some(cg);
+    if cg.stop == CgStop::NonFinite {
+        return Err(non_finite("a Fisher-vector product"));
+    }
 
     // 4
     let beta = (2.0 * config.max_kl / positive(cg.quadratic_form)?).sqrt();
@@ -237,15 +265,9 @@ fn non_finite(what: &str) -> Rejection {
     Rejection::Refused(Outcome::NonFinite(what.to_owned()))
 }
 
-fn check_gradient(objective: f64, grad_norm: f64, max_kl: f64) -> Result<(), Rejection> {
-    if !(objective.is_finite() && grad_norm.is_finite()) {
-        return Err(non_finite("the policy gradient"));
-    }
-    if grad_norm < MIN_GRAD_NORM {
-        return Err(rejected("the policy gradient is zero"));
-    }
-    // Where a schedule ends.
-    if max_kl <= 0.0 { Err(rejected("the trust region has no size: max_kl is 0")) } else { Ok(()) }
+fn check_finite(objective: f64, grad_norm: f64) -> Result<(), Rejection> {
+    let is_finite = objective.is_finite() && grad_norm.is_finite();
+    if is_finite { Ok(()) } else { Err(non_finite("the policy gradient")) }
 }
 
 /// The curvature along the step, from which the step's length follows.

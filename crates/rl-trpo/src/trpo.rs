@@ -15,7 +15,8 @@
 
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, CriticReport,
-    Outcome, Parts, PolicyBatch, Report, UpdateContext, adam_state, check_setting, fit_critic, restore_adam,
+    Outcome, Parts, PolicyBatch, Report, Setup, UpdateContext, adam_state, check_setting, fit_critic,
+    restore_adam,
 };
 use rl_nn::{Shards, State, States};
 use rl_optim::{Adam, AdamParams};
@@ -97,8 +98,7 @@ impl Algorithm for Trpo {
 
         // 4
         if !critic.finite {
-            let what = Outcome::NonFinite("a parameter of the critic".into());
-            step = PolicyStep::refused(what, step.grad_norm, step.entropy);
+            step = step.undone(Outcome::NonFinite("a parameter of the critic".into()));
         }
         if let Outcome::NonFinite(_) = step.outcome {
             agent.theta_mut().copy_from_slice(&before.0);
@@ -106,9 +106,7 @@ impl Algorithm for Trpo {
         }
         let mut report = report(&step);
         report.extra.push(("critic_rejected", if critic.finite { 0.0 } else { 1.0 }));
-        if self.config.advantage_std_floor.is_some() {
-            report.extra.push(("max_kl", config.max_kl));
-        }
+        report.extra.push(("max_kl", config.max_kl));
         report.value_loss = Some(critic.value_loss);
         report.learning_rate = Some(fit.learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
@@ -136,10 +134,10 @@ impl Algorithm for Trpo {
         Ok(())
     }
 
-    fn check_rollout(&self, rollout_len: usize) -> Result<(), ConfigError> {
+    fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
         let Some(batch_size) = self.config.batch_size else { return Ok(()) };
-        let allowed = format!("at most n_steps · n_envs = {rollout_len}, or none");
-        check_setting("batch_size", batch_size, &allowed, batch_size <= rollout_len)
+        let allowed = format!("at most n_steps · n_envs = {}, or none", setup.rollout_len);
+        check_setting("batch_size", batch_size, &allowed, batch_size <= setup.rollout_len)
     }
 }
 

@@ -5,12 +5,16 @@
 #![allow(clippy::disallowed_methods, reason = "the system's functions as references")]
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use rand::Rng;
 use rl_algo::{LinearizedPolicy, Outcome, PolicyBatch, Reducer};
 use rl_env::rng::stream;
 use rl_nn::distribution::{Categorical, DiagGaussian};
-use rl_nn::{Actions, ActionsRef, Activation, DistParams, Distribution, Mlp, PolicyModel, Shards, States};
+use rl_nn::{
+    Actions, ActionsRef, Activation, Carry, DistParams, Distribution, Mlp, Network, NnError, PolicyModel,
+    Shape, Shards, States, Workspace,
+};
 use rl_optim::vector::{dot, norm};
 use rl_optim::{CgParams, CgStop, Damped, LinearOperator};
 use rl_rollout as _;
@@ -18,6 +22,7 @@ use rl_test_support as _;
 use rl_trpo::{KlDirection, PolicyStep, Search, StepConfig, TrpoConfig, policy_step};
 
 /// A policy and a batch whose ratios are 1.
+#[derive(Clone)]
 struct Case {
     policy: PolicyModel<f64>,
     theta: Vec<f64>,
@@ -267,6 +272,110 @@ fn a_fraction_of_the_states_is_spread_over_the_batch() {
     }
 }
 
+/// Of two environments in turn, half of the states are of both: those of the first alone would be every second row.
+#[test]
+fn a_fraction_of_the_states_is_of_every_environment() {
+    for case in Case::both() {
+        let config =
+            StepConfig { fisher_fraction: 0.5, cg: CgParams { atol: 1e-12, ..config().cg }, ..config() };
+        let batch =
+            PolicyBatch { observations: States::new(&case.obs, 2).unwrap().of_envs(2), ..case.batch() };
+        let mut theta = case.theta.clone();
+        policy_step(Reducer, &case.policy, &mut theta, &batch, &config, &mut Shards::new()).unwrap();
+        let moved: Vec<f64> = theta.iter().zip(&case.theta).map(|(new, old)| new - old).collect();
+        // (F + λI) s is along the gradient, with F that of these rows.
+        let chosen = (0..ROWS / 2).flat_map(|i| case.obs[2 * (2 * i + i % 2)..][..2].to_vec());
+        let product = Case { obs: chosen.collect(), ..case.clone() }.fisher_product(&moved, config.damping);
+        let gradient = case.moved(&along_the_gradient());
+        let cosine = dot(&product, &gradient) / (norm(&product) * norm(&gradient));
+        assert!(cosine > 1.0 - 1e-9, "{cosine}");
+    }
+}
+
+/// No gradient is too small to be followed: its direction is the same, and the length of the step as well.
+#[test]
+fn the_scale_of_the_advantages_is_none_of_the_steps() {
+    for mut case in Case::both() {
+        let config =
+            StepConfig { cg: CgParams { atol: f64::INFINITY, rtol: 1e-9, ..config().cg }, ..config() };
+        let large = case.moved(&config);
+        case.advantages.iter_mut().for_each(|a| *a *= 1e-12);
+        assert!(case.step(&config).0.grad_norm < 1e-12);
+        near(&case.moved(&config), &large, 1e-6);
+    }
+}
+
+/// A perceptron one of whose products is not finite.
+struct Poisoned {
+    mlp: Mlp,
+    /// The products that are still good.
+    left: AtomicUsize,
+}
+
+impl Network<f64> for Poisoned {
+    fn shape(&self) -> &Shape {
+        Network::<f64>::shape(&self.mlp)
+    }
+    fn prepare(&self, theta: &[f64], ws: &mut Workspace<f64>) -> Result<(), NnError> {
+        self.mlp.prepare(theta, ws)
+    }
+    fn forward(
+        &self,
+        theta: &[f64],
+        x: &States<'_, f64>,
+        carry: &mut Carry<f64>,
+        y: &mut [f64],
+        ws: &mut Workspace<f64>,
+    ) -> Result<(), NnError> {
+        self.mlp.forward(theta, x, carry, y, ws)
+    }
+    fn record(&self, theta: &[f64], x: &States<'_, f64>, ws: &mut Workspace<f64>) -> Result<(), NnError> {
+        self.mlp.record(theta, x, ws)
+    }
+    fn vjp(
+        &self,
+        theta: &[f64],
+        x: &States<'_, f64>,
+        ws: &mut Workspace<f64>,
+        dy: &[f64],
+        grad: &mut [f64],
+        dx: Option<&mut [f64]>,
+    ) -> Result<(), NnError> {
+        self.mlp.vjp(theta, x, ws, dy, grad, dx)
+    }
+    fn jvp(
+        &self,
+        theta: &[f64],
+        x: &States<'_, f64>,
+        ws: &mut Workspace<f64>,
+        v: &[f64],
+        dx: Option<&[f64]>,
+        dy: &mut [f64],
+    ) -> Result<(), NnError> {
+        self.mlp.jvp(theta, x, ws, v, dx, dy)?;
+        if self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
+            dy[0] = f64::NAN;
+        }
+        Ok(())
+    }
+}
+
+/// The first products were good, and there is a direction: it is not followed all the same.
+#[test]
+fn a_product_that_is_not_finite_refuses_the_step() {
+    for case in Case::both() {
+        for good in [0, 1, 3] {
+            let mlp = Mlp::new(&[2, 6, 3], Activation::Tanh).unwrap();
+            let network = Arc::new(Poisoned { mlp, left: good.into() });
+            let policy = PolicyModel::new(network, case.policy.distribution.clone()).unwrap();
+            let poisoned = Case { policy, ..case.clone() };
+            let (step, theta) = poisoned.step(&config());
+            assert_eq!(step.outcome, Outcome::NonFinite("a Fisher-vector product".to_owned()), "{good}");
+            assert_eq!((step.cg.unwrap().iters, theta), (good, case.theta.clone()));
+        }
+    }
+}
+
 impl Case {
     fn repeated_twice(&self) -> Case {
         let twice = |x: &[f64], width: usize| -> Vec<f64> {
@@ -316,8 +425,11 @@ fn what_cannot_be_stepped_along_leaves_the_policy_as_it_was() {
     let rejected = |reason: &str| Outcome::Rejected(reason.to_owned());
     for continuous in [false, true] {
         let case = Case::new(continuous);
-        let none = StepConfig { max_kl: 0.0, ..config() };
-        assert_eq!(refused(&case, &none), rejected("the trust region has no size: max_kl is 0"));
+        // A region without size holds the old policy: nothing is refused, and nothing moves.
+        for search in [config().search, Search::FullStep] {
+            let none = StepConfig { max_kl: 0.0, search, ..config() };
+            assert_eq!(refused(&case, &none), Outcome::Applied);
+        }
         let search = Search::Backtracking { coeff: 0.5, iters: 0, accept_ratio: 0.0 };
         let without_trials = StepConfig { search, ..config() };
         assert_eq!(refused(&case, &without_trials), rejected("no step of the line search was accepted"));

@@ -5,8 +5,8 @@
 
 use rand::SeedableRng;
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, CriticReport, NetConfig, Outcome, Parts, Reducer, Report, UpdateContext,
-    fit_critic,
+    ActorCritic, Algorithm, Batch, CriticReport, NetConfig, Outcome, Parts, Reducer, Report, Setup,
+    UpdateContext, fit_critic,
 };
 use rl_env::{EnvRng, Registry};
 use rl_nn::{Shards, States};
@@ -108,7 +108,7 @@ fn an_update_is_a_step_and_a_fit_on_normalised_advantages() {
         assert_eq!((extra("accepted"), extra("critic_rejected")), (Some(1.0), Some(0.0)));
         assert_eq!(extra("step_size"), Some(step.step_size));
         assert_eq!(extra("expected_gain"), Some(step.expected_improvement));
-        assert_eq!(extra("max_kl"), None);
+        assert_eq!(extra("max_kl"), Some(0.01));
     }
 }
 
@@ -186,10 +186,13 @@ fn schedules_follow_the_progress() {
     let (agent, report) = run(&mut Trpo::new(falling.clone()).unwrap(), &batch, 0.25);
     assert_eq!(agent.theta(), update(quarter, &batch).0.theta());
     assert_eq!(report.learning_rate, Some(1e-3));
-    // At the end nothing of the radius is left.
-    let (agent, report) = run(&mut Trpo::new(falling).unwrap(), &batch, 0.0);
-    assert!(matches!(report.outcome, Outcome::Rejected(_)));
-    assert_eq!(agent.policy_theta(), collected().0.policy_theta());
+    // At the end nothing of the radius is left: the step of length 0 is what the schedule asks for, and no refusal.
+    let (agent, report) = run(&mut Trpo::new(falling.clone()).unwrap(), &batch, 0.0);
+    assert_eq!((report.outcome, report.approx_kl), (Outcome::Applied, Some(0.0)));
+    assert!(report.extra.contains(&("max_kl", 0.0)) && report.extra.contains(&("step_size", 0.0)));
+    assert_eq!(agent.theta(), collected().0.theta());
+    let npg = run(&mut Npg::new(falling).unwrap(), &batch, -0.1).1;
+    assert_eq!(npg.outcome, Outcome::Applied);
 }
 
 /// Without a line search the step is as long as the radius says: a batch at half of the floor goes half as far.
@@ -203,8 +206,8 @@ fn the_floor_shortens_the_step_in_proportion() {
         let extra = |name| report.extra.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
         (extra("step_size").unwrap(), extra("max_kl"), agent.theta().to_vec())
     };
-    let (full, none, theta) = step(None);
-    assert_eq!(none, None);
+    let (full, max_kl, theta) = step(None);
+    assert_eq!(max_kl, Some(0.01));
     let (half, max_kl, _) = step(Some(2.0 * share));
     assert!((half / full - 0.5).abs() < 1e-6, "{half} {full}");
     assert!((max_kl.unwrap() - 0.0025).abs() < 1e-12);
@@ -222,6 +225,17 @@ fn a_fit_that_is_not_finite_undoes_the_update() {
     assert_eq!(report.outcome, Outcome::NonFinite("a parameter of the critic".to_owned()));
     assert_eq!(agent.theta(), before.theta());
     assert_eq!((report.approx_kl, report.surrogate_gain), (Some(0.0), Some(0.0)));
+    // The policy is the old one, and so is its entropy; what was found on the way to the step that was undone is told.
+    let (_, entire) = update(config(), &collected().1);
+    let unmoved = TrpoConfig { max_kl: Schedule::Linear(0.01), ..config() };
+    let still = run(&mut Trpo::new(unmoved).unwrap(), &collected().1, 0.0).1;
+    assert_eq!(report.entropy, still.entropy);
+    assert_ne!(report.entropy, entire.entropy);
+    let of = |report: &Report, name| report.extra.iter().find(|(key, _)| *key == name).unwrap().1;
+    for name in ["cg_residual", "cg_iters", "backtracks"] {
+        assert_eq!(of(&report, name), of(&entire, name), "{name}");
+    }
+    assert!(of(&report, "cg_iters") > 0.0 && of(&report, "expected_gain") >= of(&entire, "expected_gain"));
     assert!(report.extra.contains(&("critic_rejected", 1.0)));
     assert!(report.extra.contains(&("accepted", 0.0)));
     // Its next update is that of one which never saw the batch.
@@ -266,10 +280,8 @@ fn the_state_is_the_critics_optimiser() {
 #[test]
 fn a_minibatch_fits_into_a_rollout() {
     let check = |batch_size, len| {
-        Trpo::new(TrpoConfig { batch_size, ..config() })
-            .unwrap()
-            .check_rollout(len)
-            .map_err(|e| e.to_string())
+        let trpo = Trpo::new(TrpoConfig { batch_size, ..config() }).unwrap();
+        trpo.check_setup(&setup(len)).map_err(|e| e.to_string())
     };
     assert_eq!(check(Some(32), 32), Ok(()));
     assert_eq!(check(None, 1), Ok(()));
@@ -278,5 +290,9 @@ fn a_minibatch_fits_into_a_rollout() {
         "batch_size = 33: expected at most n_steps · n_envs = 32, or none"
     );
     let npg = Npg::new(TrpoConfig { batch_size: Some(33), ..TrpoConfig::default() }).unwrap();
-    assert!(npg.check_rollout(32).is_err() && npg.check_rollout(33).is_ok());
+    assert!(npg.check_setup(&setup(32)).is_err() && npg.check_setup(&setup(33)).is_ok());
+}
+
+fn setup(rollout_len: usize) -> Setup {
+    Setup { rollout_len, shares_trunk: false, every_row_counts: true }
 }

@@ -90,5 +90,10 @@ pub mod prelude {
     pub use rl_trpo::{Trpo, TrpoConfig};
 }
 
+/// Compiles the programs of the workspace's README.
+#[cfg(all(doctest, feature = "cli"))]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 #[cfg(test)]
 use rl_test_support as _;

@@ -46,7 +46,8 @@ pub(crate) struct Options {
 
 impl Options {
     /// The subset that CI runs: it is judged, and leaves no pages.
-    pub(crate) const QUICK: Options = Options { seeds: 5, first_seed: 0, env: Some("CartPole-v1"), quick: true };
+    pub(crate) const QUICK: Options =
+        Options { seeds: 5, first_seed: 0, env: Some("CartPole-v1"), quick: true };
 
     pub(crate) fn parse(flags: &[&str]) -> Result<Self, String> {
         let mut options = Options { seeds: 20, first_seed: 0, env: None, quick: false };
@@ -64,7 +65,8 @@ impl Options {
                 "--env" => {
                     let task = TASKS.iter().find(|task| task.env == *value);
                     let known = || TASKS.map(|task| task.env).join(", ");
-                    options.env = Some(task.ok_or_else(|| format!("--env {value}: expected one of {}", known()))?.env);
+                    options.env =
+                        Some(task.ok_or_else(|| format!("--env {value}: expected one of {}", known()))?.env);
                 }
                 unknown => return Err(format!("unexpected argument `{unknown}` of results")),
             }
@@ -88,7 +90,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let docs = workspace.root.join("docs").join("results");
     let mut measured = Vec::new();
     for task in TASKS.iter().filter(|task| options.env.is_none_or(|env| env == task.env)) {
-        let out = workspace.target.join("results").join(format!("from-seed-{}", options.first_seed)).join(task.env);
+        let out =
+            workspace.target.join("results").join(format!("from-seed-{}", options.first_seed)).join(task.env);
         let result = measure(&rl, task, options, &out)?;
         if options.quick {
             judge(task, &result)?;
@@ -127,7 +130,8 @@ fn measure(rl: &Path, task: &Task, options: &Options, out: &Path) -> Result<Valu
     execute(compare.arg("--out").arg(out))?;
     let path = out.join("compare.json");
     let file = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
-    let report: Value = serde_json::from_slice(&file).with_context(|| format!("reading {}", path.display()))?;
+    let report: Value =
+        serde_json::from_slice(&file).with_context(|| format!("reading {}", path.display()))?;
     let environment = &report["environments"][0];
     let columns = environment["algorithms"].as_array().context("the comparison has no algorithms")?;
     Ok(json!({
@@ -183,8 +187,16 @@ fn judge(task: &Task, result: &Value) -> Result<()> {
             "{algo} {}: mean {mean:.1} (goal {goal}), threshold after {best:.0} steps ({zoo:.0} with zoo)",
             task.env
         );
-        ensure!(mean >= goal, "{algo} with the preset best has a mean return of {mean:.1} in {}, expected {goal}", task.env);
-        ensure!(best < zoo, "{algo} with the preset best needs {best:.0} steps in {}, zoo {zoo:.0}", task.env);
+        ensure!(
+            mean >= goal,
+            "{algo} with the preset best has a mean return of {mean:.1} in {}, expected {goal}",
+            task.env
+        );
+        ensure!(
+            best < zoo,
+            "{algo} with the preset best needs {best:.0} steps in {}, zoo {zoo:.0}",
+            task.env
+        );
     }
     Ok(())
 }
@@ -200,7 +212,9 @@ mod tests {
         let some = Options { seeds: 8, first_seed: 30, env: Some("Acrobot-v1"), quick: false };
         assert_eq!(Options::parse(&["--seeds", "8", "--first-seed", "30", "--env", "Acrobot-v1"]), Ok(some));
         assert_eq!(Options::parse(&["--quick"]), Ok(Options::QUICK));
-        for wrong in [&["--seeds"][..], &["--seeds", "x"], &["--seeds", "4"], &["--env", "Catch-v0"], &["--fast", "1"]] {
+        for wrong in
+            [&["--seeds"][..], &["--seeds", "x"], &["--seeds", "4"], &["--env", "Catch-v0"], &["--fast", "1"]]
+        {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");
         }
     }

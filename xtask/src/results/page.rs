@@ -23,7 +23,8 @@ pub(super) struct Others {
 pub(super) fn others(csv: &str) -> Result<Vec<Others>> {
     let mut all: Vec<Others> = Vec::new();
     for (i, line) in csv.lines().enumerate().skip(1) {
-        let field = |k: usize| line.split(',').nth(k).with_context(|| format!("sb3.csv, line {}: too short", i + 1));
+        let field =
+            |k: usize| line.split(',').nth(k).with_context(|| format!("sb3.csv, line {}: too short", i + 1));
         let (system, algo, env) = (field(0)?, field(1)?, field(2)?);
         let steps = field(3)?.parse().with_context(|| format!("sb3.csv, line {}: steps", i + 1))?;
         let mean = field(5)?.parse().with_context(|| format!("sb3.csv, line {}: mean", i + 1))?;
@@ -53,7 +54,9 @@ pub(super) fn one_line_an_entry(value: &Value) -> Result<String> {
     fn write(value: &Value, depth: usize, text: &mut String) -> Result<()> {
         let indent = "  ".repeat(depth + 1);
         match value {
-            Value::Object(entries) if depth < 4 && entries.values().any(|v| v.is_object() || v.is_array()) => {
+            Value::Object(entries)
+                if depth < 4 && entries.values().any(|v| v.is_object() || v.is_array()) =>
+            {
                 text.push_str("{\n");
                 for (i, (key, value)) in entries.iter().enumerate() {
                     write!(text, "{indent}{}: ", serde_json::to_string(key)?)?;
@@ -120,7 +123,8 @@ pub(super) fn render(results: &[(&Task, Value)], others: &[Others]) -> Result<St
 }
 
 fn row(page: &mut String, column: &Value, steps: u64) -> Result<()> {
-    let finals: Vec<f64> = column["final_means"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
+    let finals: Vec<f64> =
+        column["final_means"].as_array().into_iter().flatten().filter_map(Value::as_f64).collect();
     let lowest = finals.iter().copied().fold(f64::INFINITY, f64::min);
     let number = |value: &Value| value.as_f64().map_or("–".to_owned(), |x| format!("{x:.1}"));
     let mean = &column["mean"];
@@ -192,7 +196,10 @@ mod tests {
         let value = json!({"env": "E", "columns": [{"algo": "ppo", "mean": {"value": 1.5}, "finals": [1, 2]}], "none": null});
         let text = one_line_an_entry(&value).expect("text");
         assert_eq!(serde_json::from_str::<Value>(&text).expect("JSON"), value);
-        assert!(text.lines().count() > 5 && text.lines().any(|line| line.trim() == "\"finals\": [1,2]"), "{text}");
+        assert!(
+            text.lines().count() > 5 && text.lines().any(|line| line.trim() == "\"finals\": [1,2]"),
+            "{text}"
+        );
     }
 
     #[test]

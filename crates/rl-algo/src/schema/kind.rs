@@ -50,8 +50,8 @@ impl Bounds {
         above && below && x.is_finite()
     }
 
-    /// Where a schedule leaves them. Before the very start and at the very end, where no value is used, it may touch an end that is not among them:
-    /// `lin_0.001` is positive.
+    /// Where a schedule leaves them. At the very start, before any update, and at the very end, of the last one, it may touch an end that is not among them:
+    /// `lin_0.001` counts as positive, and lets the last update change nothing.
     fn left_by(&self, schedule: &Schedule) -> Option<Moment> {
         let closure = Bounds { has_low: true, has_high: true, ..*self };
         let stays = |m: &Moment| if m.taken { self.contain(m.value) } else { closure.contain(m.value) };
@@ -182,6 +182,15 @@ impl Kind {
             Kind::OneOf(kinds) => kinds.iter().find_map(|kind| kind.read(value)),
             Kind::Any if value == "none" => Some(Value::Null),
             Kind::Any => Some(value.clone()),
+        }
+    }
+
+    /// The numbers that a schedule may take, where it may be one.
+    pub(super) fn of_schedule(&self) -> Option<Bounds> {
+        match self {
+            Kind::Schedule(bounds) => Some(*bounds),
+            Kind::OneOf(kinds) => kinds.iter().find_map(Kind::of_schedule),
+            _ => None,
         }
     }
 

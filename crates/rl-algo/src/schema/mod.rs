@@ -4,6 +4,7 @@ mod kind;
 
 use std::borrow::Cow;
 
+use rl_optim::Schedule;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -171,7 +172,7 @@ impl Schema {
 /// use rl_algo::{Bounds, Config, Kind, Schema, Setting};
 /// use serde::{Deserialize, Serialize};
 ///
-/// #[derive(Serialize, Deserialize)]
+/// #[derive(Clone, Serialize, Deserialize)]
 /// #[serde(default, deny_unknown_fields)]
 /// struct TemperedConfig { temperature: f64 }
 ///
@@ -189,9 +190,14 @@ impl Schema {
 /// let error = TemperedConfig { temperature: -1.0 }.check().unwrap_err();
 /// assert_eq!(error.to_string(), "temperature = -1.0: expected a positive number");
 /// ```
-pub trait Config: Default + Serialize + DeserializeOwned {
+pub trait Config: Clone + Default + Serialize + DeserializeOwned {
     /// What settings it has.
     fn schema() -> Schema;
+
+    /// Its schedules by key, so that those that are functions are checked as well: over their whole course, although no settings hold them.
+    fn schedules(&mut self) -> Vec<(&'static str, &mut Schedule)> {
+        Vec::new()
+    }
 
     /// Checks every setting by itself.
     ///
@@ -199,7 +205,15 @@ pub trait Config: Default + Serialize + DeserializeOwned {
     ///
     /// [`ConfigError`] with the first that is not allowed.
     fn check(&self) -> Result<(), ConfigError> {
-        Self::schema().check(&try_to_settings(self)?)
+        let (schema, mut written) = (Self::schema(), self.clone());
+        for (key, schedule) in written.schedules() {
+            let bounds = schema.get(key).and_then(|setting| setting.kind.of_schedule());
+            bounds.map_or(Ok(()), |bounds| bounds.check_schedule(key, schedule))?;
+            if schedule.is_custom() {
+                *schedule = Schedule::Constant(schedule.at(0.5));
+            }
+        }
+        schema.check(&try_to_settings(&written)?)
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
             "seed": policy.seed(),
             "total_steps": policy.steps(),
             "stochastic": args.stochastic,
-            "eval": {"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max},
+            "eval": output::evaluation_json(&e),
             "mean_length": e.mean_length,
         }))?;
     } else {

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rl_algo::{PolicyChange, Reducer, StepCurves, step_curves};
+use rl_algo::{PolicyChange, Reducer, Settings, StepCurves, step_curves};
 use rl_nn::Shards;
 use rl_report::{Inspection, Place};
 use rl_train::{Replay, Trainer, Update, new_agent, replay, write_new};
@@ -75,7 +75,13 @@ fn agrees(run_dir: &Path, update: &Update) -> Option<bool> {
 /// Looks at an update along its step.
 fn look(config: &RunConfig, replayed: &Replay) -> Result<(StepCurves, Inspection)> {
     let Replay { update, before, agent, batch, from } = replayed;
-    if update.report.outcome.is_rejected() {
+    let policy_len = agent.policy().n_params();
+    let outcome = &update.report.outcome;
+    // A schedule may end at a step of length 0.
+    if !outcome.is_rejected() && before[..policy_len] == *agent.policy_theta() {
+        bail!("update {} moved the policy by nothing, so there is no step to look along", update.iteration);
+    }
+    if outcome.is_rejected() {
         bail!(
             "update {} was refused ({:?}): the policy did not move, so there is no step to look along",
             update.iteration,
@@ -105,7 +111,6 @@ fn look(config: &RunConfig, replayed: &Replay) -> Result<(StepCurves, Inspection
     let on_way = fractions.len();
     fractions.extend(&tried);
 
-    let policy_len = agent.policy().n_params();
     let ends = (&before[..policy_len], agent.policy_theta());
     let policy_batch = batch.policy_batch(agent, &advantages)?;
     let curves = step_curves(Reducer, agent.policy(), ends, &policy_batch, &fractions, &mut Shards::new())?;
@@ -156,9 +161,49 @@ fn look(config: &RunConfig, replayed: &Replay) -> Result<(StepCurves, Inspection
             .enumerate()
             .map(|(i, place)| (*place, i + 1 == candidates.len()))
             .collect(),
-        limit: real("max_kl").map(|limit| limit * dims),
+        // The one of this update: a schedule, or a floor of the advantages, may have made it smaller.
+        limit: extra("max_kl").map(|limit| (limit * dims, limit_name(&settings))),
+        remarks: remarks(&settings),
     };
     Ok((curves, inspection))
+}
+
+/// What the limit is a limit of.
+fn limit_name(settings: &Settings) -> String {
+    let is_searched = settings.contains_key("backtrack_coeff");
+    match is_searched {
+        true if bounds_the_other(settings) => "limit δ of KL(new, old)",
+        true => "limit δ",
+        false => "δ of the quadratic model",
+    }
+    .to_owned()
+}
+
+fn bounds_the_other(settings: &Settings) -> bool {
+    settings.get("kl_direction").and_then(Value::as_str) == Some("new_old")
+}
+
+/// Where what is drawn is not all that the algorithm looked at.
+fn remarks(settings: &Settings) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if bounds_the_other(settings) {
+        remarks.push(
+            "The divergence that is drawn is KL(old, new); the algorithm bounds KL(new, old) (kl_direction), which is the same to second order only.".to_owned(),
+        );
+    }
+    if settings.get("kl_reduction").and_then(Value::as_str) == Some("mean_per_dim") {
+        remarks.push(
+            "The divergence that is drawn is the sum over the dimensions of the action; the algorithm bounds and reports their mean (kl_reduction), so its limit is drawn as \
+             many times as large."
+                .to_owned(),
+        );
+    }
+    if settings.get("ent_coef").is_some_and(|weight| weight.as_f64() != Some(0.0)) {
+        remarks.push(
+            "Gain and linear model are those of the surrogate alone, without the entropy bonus (ent_coef) that the algorithm's objective contains.".to_owned(),
+        );
+    }
+    remarks
 }
 
 fn place((fraction, change): &(f64, PolicyChange)) -> Place {
@@ -196,7 +241,8 @@ fn document(
         "slope": curves.slope,
         "curvature": curves.curvature,
         "step_size": curves.step_size,
-        "max_kl": inspection.limit,
+        "max_kl": inspection.limit.as_ref().map(|(limit, _)| limit),
+        "remarks": inspection.remarks,
         "places": inspection.places.iter().map(place).collect::<Vec<_>>(),
         "candidates": inspection.candidates.iter().map(candidate).collect::<Vec<_>>(),
     })

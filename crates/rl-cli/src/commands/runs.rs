@@ -131,7 +131,7 @@ impl Found {
     /// The mean and the step of the last evaluation: that at the end, where there was one.
     fn last_evaluation(&self) -> Option<(f64, u64)> {
         let at_end = match &self.state {
-            State::Ended(summary) => summary.eval.map(|e| (e.mean, summary.total_steps)),
+            State::Ended(summary) => summary.eval.as_ref().map(|e| (e.mean, summary.total_steps)),
             State::Running | State::Killed => None,
         };
         at_end.or_else(|| self.evaluation.as_ref().map(|point| (point.mean, point.step)))

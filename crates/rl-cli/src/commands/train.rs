@@ -83,10 +83,7 @@ fn begins_again(config: &RunConfig, dir: &RunDir) -> Result<bool> {
 
 /// A run as `--json` prints it.
 pub(super) fn document(s: &Summary, dir: Option<&Path>) -> Value {
-    let eval = s
-        .eval
-        .map(|e| json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max}));
-    json!({
+    let mut document = json!({
         "algo": s.algo,
         "env": s.env,
         "seed": s.seed,
@@ -97,11 +94,15 @@ pub(super) fn document(s: &Summary, dir: Option<&Path>) -> Value {
         "steps_per_second": s.steps_per_second,
         "episodes": s.episodes,
         "mean_return_100": s.mean_return_100,
-        "eval": eval,
+        "eval": s.eval.as_ref().map(output::evaluation_json),
         "updates": s.updates,
         "rejected_updates": s.rejected_updates,
         "run_dir": dir,
-    })
+    });
+    if !s.mean_metrics_100.is_empty() {
+        document["mean_metrics_100"] = json!(s.mean_metrics_100);
+    }
+    document
 }
 
 /// A run as people read it.
@@ -116,10 +117,11 @@ fn told(s: &Summary, dir: &RunDir) -> String {
         n => writeln!(text, " ({n} rejected)"),
     };
     if let Some(mean) = s.mean_return_100 {
-        let _ = writeln!(text, "last 100 training episodes: mean return {}", shown(mean, mean));
+        let metrics = output::metrics(&s.mean_metrics_100);
+        let _ = writeln!(text, "last 100 training episodes: mean return {}{metrics}", shown(mean, mean));
     }
-    if let Some(e) = s.eval {
-        let _ = writeln!(text, "evaluation, {}", output::evaluation(&e));
+    if let Some(e) = &s.eval {
+        let _ = writeln!(text, "evaluation, {}", output::evaluation(e));
     }
     if let (Some(threshold), Some(steps), Some(seconds)) =
         (s.threshold, s.steps_to_threshold, s.seconds_to_threshold)

@@ -24,6 +24,8 @@ pub enum Rule {
     InvalidAction,
     /// Masks are always given or never, written whole, and allow a choice in every dimension of the action.
     ActionMask,
+    /// Metrics have names of their own, the same at every call and for every copy, and no infinite values.
+    Metrics,
     /// Stepping after the end gives an error.
     StepAfterEnd,
     /// A restored environment continues to the bit.
@@ -51,6 +53,7 @@ impl fmt::Display for Rule {
             Rule::ActionIgnored => "action-ignored",
             Rule::InvalidAction => "invalid-action",
             Rule::ActionMask => "action-mask",
+            Rule::Metrics => "metrics",
             Rule::StepAfterEnd => "step-after-end",
             Rule::SaveRestore => "save-restore",
             Rule::Truncation => "truncation",

@@ -17,6 +17,8 @@ pub(super) struct Probe {
     space: Space,
     action_space: Space,
     obs: Vec<f32>,
+    /// Of the last step; NaN after a reset.
+    metrics: Vec<f64>,
     /// Which actions are allowed now; empty where all are.
     pub(super) mask: Vec<bool>,
     /// Whether the environment gives masks, from the first reset on.
@@ -28,6 +30,7 @@ pub(super) struct Probe {
 pub(super) struct Record {
     pub(super) obs: Vec<u32>,
     reward: u64,
+    metrics: Vec<u64>,
     pub(super) end: StepEnd,
     /// Whether this is a reset.
     pub(super) first: bool,
@@ -44,6 +47,10 @@ impl Record {
             let (a, b) = (f64::from_bits(self.reward), f64::from_bits(other.reward));
             return Some(format!("the reward is {a} once and {b} then"));
         }
+        if let Some(k) = self.metrics.iter().zip(&other.metrics).position(|(a, b)| a != b) {
+            let (a, b) = (f64::from_bits(self.metrics[k]), f64::from_bits(other.metrics[k]));
+            return Some(format!("metric {k} is {a} once and {b} then"));
+        }
         (self != other).then(|| format!("the episode: {:?} once and {:?} then", self.end, other.end))
     }
 }
@@ -59,7 +66,8 @@ impl Probe {
     pub(super) fn new(env: Box<dyn DynEnv>, seed: u64) -> Self {
         let (space, action_space) = (env.observation_space(), env.action_space());
         let (rng, obs) = (stream(seed, "check", 0), vec![0.0; space.flat_len()]);
-        Probe { rng, steps: 0, obs, space, action_space, mask: Vec::new(), masked: None, env }
+        let metrics = vec![f64::NAN; env.metrics().len()];
+        Probe { rng, steps: 0, obs, metrics, space, action_space, mask: Vec::new(), masked: None, env }
     }
 
     /// Resets; `None` where that failed, which is then a finding.
@@ -68,6 +76,7 @@ impl Probe {
         let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.obs);
         let outcome = catch(|| env.reset(rng, obs));
         self.settled("reset", outcome, findings)?;
+        self.metrics.fill(f64::NAN);
         self.inspect(0.0, findings);
         self.look_at_mask(findings);
         Some(self.record(0.0, StepEnd::Continues, true))
@@ -78,6 +87,7 @@ impl Probe {
         let outcome = self.try_step(self.allowed(action).as_ref());
         self.steps += 1;
         let step = self.settled("step", outcome, findings)?;
+        self.read_metrics(findings)?;
         self.inspect(step.reward, findings);
         if step.end.is_over() {
             // Nothing is asked for there.
@@ -86,6 +96,25 @@ impl Probe {
             self.look_at_mask(findings);
         }
         Some(self.record(step.reward, step.end, false))
+    }
+
+    /// Reads what the step measured; `None` where that failed, which is then a finding.
+    fn read_metrics(&mut self, findings: &mut Findings) -> Option<()> {
+        if self.metrics.is_empty() {
+            return Some(());
+        }
+        self.metrics.fill(f64::NAN);
+        let (env, metrics) = (&self.env, &mut self.metrics);
+        if let Err(panic) = catch(|| env.read_metrics(metrics)) {
+            let message =
+                format!("read_metrics panicked with {} values to write: {panic}", self.metrics.len());
+            findings.add(Rule::Metrics, self.steps, message);
+            return None;
+        }
+        if let Some(k) = self.metrics.iter().position(|x| x.is_infinite()) {
+            findings.add(Rule::Metrics, self.steps, format!("metric {k} is {}", self.metrics[k]));
+        }
+        Some(())
     }
 
     /// `action`, with every choice that is not allowed now replaced by one that is.
@@ -160,7 +189,9 @@ impl Probe {
     }
 
     fn record(&self, reward: f64, end: StepEnd, first: bool) -> Record {
-        Record { obs: self.obs.iter().map(|x| x.to_bits()).collect(), reward: reward.to_bits(), end, first }
+        let metrics = self.metrics.iter().map(|x| x.to_bits()).collect();
+        let obs = self.obs.iter().map(|x| x.to_bits()).collect();
+        Record { obs, reward: reward.to_bits(), metrics, end, first }
     }
 
     fn settled<T>(

@@ -1,5 +1,6 @@
 use super::finding::{Findings, Rule};
 use crate::DynEnv;
+use crate::metric::metrics_fault;
 
 /// Whether the spaces allow the environment to be stepped at all.
 pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings) -> bool {
@@ -31,6 +32,15 @@ pub(super) fn check(make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings)
             );
             sound = false;
         }
+    }
+    let metrics = a.metrics();
+    let fault = metrics_fault(&metrics).or_else(|| {
+        let is_other = metrics != a.metrics() || metrics != b.metrics();
+        is_other.then(|| "the metrics are others when asked again, or of a second copy".to_owned())
+    });
+    if let Some(fault) = fault {
+        findings.add(Rule::Metrics, 0, fault);
+        sound = false;
     }
     sound
 }

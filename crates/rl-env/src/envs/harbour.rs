@@ -1,7 +1,7 @@
 use rand::Rng;
 
 use super::{Phase, row};
-use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Space, Step};
+use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Metric, Space, Step};
 
 /// A boat in a square harbour is to enter the dock that it is told, one of four, and none of the others.
 ///
@@ -104,6 +104,16 @@ impl Env for Harbour {
             Some(_) => -1.0,
         };
         Ok(Step { reward, end: self.phase.after(entered.is_some()) })
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        vec![Metric::last("success"), Metric::mean("distance")]
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        let [x, y] = [0, 1].map(|axis| self.position[axis] - DOCKS[self.dock][axis]);
+        values[0] = if self.entered() == Some(self.dock) { 1.0 } else { 0.0 };
+        values[1] = (x * x + y * y).sqrt();
     }
 
     fn save(&self) -> Option<EnvState> {

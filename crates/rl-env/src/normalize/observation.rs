@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::moments::{INITIAL_COUNT, merge};
 use crate::vec_env::split_layer;
 use crate::{
-    ActionsRef, BoxSpace, EnvError, EnvState, Frame, Space, StateReader, StepEnd, VecEnv, VecEnvState,
+    ActionsRef, BoxSpace, EnvError, EnvState, Frame, Metric, Space, StateReader, StepEnd, VecEnv, VecEnvState,
 };
 
 /// Running mean and variance of every element of an observation; what a saved policy carries.
@@ -286,6 +286,14 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
 
     fn raw_rewards(&self) -> &[f64] {
         self.inner.raw_rewards()
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        self.inner.metrics()
+    }
+
+    fn metric_values(&self) -> &[f64] {
+        self.inner.metric_values()
     }
 
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::moments::{INITIAL_COUNT, merge};
 use super::observation::ObservationNormalizer;
 use crate::vec_env::split_layer;
-use crate::{ActionsRef, EnvError, EnvState, Frame, Space, StepEnd, VecEnv, VecEnvState};
+use crate::{ActionsRef, EnvError, EnvState, Frame, Metric, Space, StepEnd, VecEnv, VecEnvState};
 
 /// Running mean and variance of the discounted return, which rewards are divided by.
 ///
@@ -205,6 +205,14 @@ impl<V: VecEnv> VecEnv for NormalizeReward<V> {
 
     fn raw_rewards(&self) -> &[f64] {
         self.inner.raw_rewards()
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        self.inner.metrics()
+    }
+
+    fn metric_values(&self) -> &[f64] {
+        self.inner.metric_values()
     }
 
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {

@@ -1,5 +1,5 @@
 use super::checks::check_observations;
-use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, StepEnd};
+use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Metric, StepEnd};
 
 /// Neighbouring environments and their rows of every buffer.
 pub(super) struct Block<'a, E> {
@@ -16,6 +16,8 @@ pub(super) struct Block<'a, E> {
     pub(super) final_obs: &'a mut [f32],
     pub(super) rewards: &'a mut [f64],
     pub(super) ends: &'a mut [StepEnd],
+    pub(super) metrics: &'a [Metric],
+    pub(super) metric_values: &'a mut [f64],
 }
 
 impl<E: DynEnv> Block<'_, E> {
@@ -31,12 +33,20 @@ impl<E: DynEnv> Block<'_, E> {
 
     #[inline]
     fn step_each<'a>(self, actions: impl Iterator<Item = ActionRef<'a>>) -> Result<(), EnvError> {
-        let Block { number, o, step, envs, rngs, obs, final_obs, rewards, ends, .. } = self;
+        let Block {
+            number, o, step, envs, rngs, obs, final_obs, rewards, ends, metrics, metric_values, ..
+        } = self;
+        let k = metrics.len();
         let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
         let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));
         for (i, (((env, rng), action), (obs, (reward, end)))) in copies.zip(buffers).enumerate() {
             let taken = env.step(action, rng, obs).map_err(|e| e.at(number + i, step))?;
             (*reward, *end) = (taken.reward, taken.end);
+            if k > 0 {
+                let values = &mut metric_values[i * k..(i + 1) * k];
+                values.fill(f64::NAN);
+                env.read_metrics(values);
+            }
             if taken.end.is_over() {
                 let final_obs = &mut final_obs[i * o..(i + 1) * o];
                 final_obs.copy_from_slice(obs);
@@ -46,6 +56,10 @@ impl<E: DynEnv> Block<'_, E> {
         }
         if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {
             return Err(EnvError::Contract(format!("the reward is {}", rewards[i])).at(number + i, step));
+        }
+        if let Some(at) = metric_values.iter().position(|x| x.is_infinite()) {
+            let (name, x) = (&metrics[at % k].name, metric_values[at]);
+            return Err(EnvError::Contract(format!("the metric {name:?} is {x}")).at(number + at / k, step));
         }
         check_observations(obs, o, number, step)
     }

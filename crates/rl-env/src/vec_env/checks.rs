@@ -1,5 +1,7 @@
 //! What every vector of environments refuses, on its way in and on its way out.
 
+use super::VecEnv;
+use crate::metric::metrics_fault;
 use crate::{ActionRef, ActionsRef, EnvError, Space};
 
 /// Refuses actions of the wrong length or kind, indices out of range, and reals that are not finite.
@@ -99,6 +101,22 @@ pub fn check_masks(space: &Space, masks: &[bool], number: usize, step: u64) -> R
         .chunks(m)
         .enumerate()
         .try_for_each(|(i, mask)| space.check_mask(mask).map_err(|e| e.at(number + i, step)))
+}
+
+/// Refuses a vector whose metrics have no names of their own, or not one value each of every environment.
+///
+/// # Errors
+///
+/// [`EnvError::Contract`] and [`EnvError::WrongLength`].
+pub fn check_metrics(env: &dyn VecEnv) -> Result<(), EnvError> {
+    if let Some(fault) = metrics_fault(env.metrics()) {
+        return Err(EnvError::Contract(fault));
+    }
+    let (got, expected) = (env.metric_values().len(), env.n_envs() * env.metrics().len());
+    if got != expected {
+        return Err(EnvError::WrongLength { what: "the values of the metrics", got, expected });
+    }
+    Ok(())
 }
 
 /// Where the first NaN or infinity stands. The common pass has no early exit, so that it vectorises.

@@ -7,14 +7,14 @@ mod state;
 mod sync;
 
 pub(crate) use checks::check_action;
-pub use checks::{check_actions, check_masks, check_observations};
+pub use checks::{check_actions, check_masks, check_metrics, check_observations};
 pub(crate) use one::OneOf;
 pub use state::VecEnvState;
 pub(crate) use state::split_layer;
 pub use sync::SyncVecEnv;
 
 use crate::normalize::ObservationNormalizer;
-use crate::{ActionsRef, EnvError, EnvState, Frame, Space, StepEnd};
+use crate::{ActionsRef, EnvError, EnvState, Frame, Metric, Space, StepEnd};
 
 /// `N` environments behind one step. Buffers are struct-of-arrays and valid until the next call.
 ///
@@ -76,6 +76,14 @@ pub trait VecEnv: Send {
     /// an episode with a life: what is reported then is the game's own.
     fn told_episodes(&self) -> Option<&[(f64, u64)]> {
         None
+    }
+    /// What each environment measures of its steps beside rewards, `K` numbers; see [`Env::metrics`](crate::Env::metrics).
+    fn metrics(&self) -> &[Metric] {
+        &[]
+    }
+    /// The metrics of the last step, `[N, K]`; NaN where it gave no value.
+    fn metric_values(&self) -> &[f64] {
+        &[]
     }
     /// The statistics observations are normalised with, where they are: a saved policy needs them.
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
@@ -156,6 +164,12 @@ impl<V: VecEnv + ?Sized> VecEnv for Box<V> {
     }
     fn told_episodes(&self) -> Option<&[(f64, u64)]> {
         (**self).told_episodes()
+    }
+    fn metrics(&self) -> &[Metric] {
+        (**self).metrics()
+    }
+    fn metric_values(&self) -> &[f64] {
+        (**self).metric_values()
     }
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         (**self).observation_normalizer()

@@ -1,7 +1,7 @@
 use rand::RngCore;
 
 use super::VecEnv;
-use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, Step};
+use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Frame, Metric, Space, Step};
 
 /// A vector of one as an environment that stands alone: for environments that are only made as vectors.
 ///
@@ -68,6 +68,19 @@ impl DynEnv for OneOf {
                 true
             }
             _ => false,
+        }
+    }
+
+    /// Those of the vector, from the first reset on.
+    fn metrics(&self) -> Vec<Metric> {
+        self.vector.as_ref().map(|vector| vector.metrics().to_vec()).unwrap_or_default()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        if let Some(vector) = &self.vector
+            && vector.metric_values().len() == values.len()
+        {
+            values.copy_from_slice(vector.metric_values());
         }
     }
 

@@ -1,8 +1,9 @@
 use super::block::Block;
 use super::checks::{check_actions, check_masks, check_observations};
 use super::{VecEnv, VecEnvState};
+use crate::metric::metrics_fault;
 use crate::rng::stream;
-use crate::{ActionsRef, DynEnv, EnvError, EnvRng, Frame, Space, StepEnd};
+use crate::{ActionsRef, DynEnv, EnvError, EnvRng, Frame, Metric, Space, StepEnd};
 
 /// Steps its environments in index order, on the calling thread or in blocks on several.
 ///
@@ -30,6 +31,8 @@ pub struct SyncVecEnv<E> {
     final_obs: Vec<f32>,
     rewards: Vec<f64>,
     ends: Vec<StepEnd>,
+    metrics: Vec<Metric>,
+    metric_values: Vec<f64>,
     /// Empty where environments have no masks.
     masks: Vec<bool>,
     steps: u64,
@@ -42,7 +45,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Contract`] when there is none, their spaces differ, or have no elements.
+    /// [`EnvError::Contract`] when there is none, their spaces or metrics differ, spaces have no elements, or metrics no names of their own.
     pub fn new(envs: Vec<E>) -> Result<Self, EnvError> {
         SyncVecEnv::numbered_from(0, envs)
     }
@@ -67,7 +70,17 @@ impl<E: DynEnv> SyncVecEnv<E> {
                 return Err(EnvError::Contract(format!("the {what} space {space} {fault}")));
             }
         }
+        let metrics = first.metrics();
+        if let Some(fault) = metrics_fault(&metrics) {
+            return Err(EnvError::Contract(fault));
+        }
         for (i, env) in envs.iter().enumerate() {
+            if env.metrics() != metrics {
+                let i = number + i;
+                return Err(EnvError::Contract(format!(
+                    "environment {i} has other metrics than environment {number}"
+                )));
+            }
             if env.observation_space() != observation_space || env.action_space() != action_space {
                 let i = number + i;
                 return Err(EnvError::Contract(format!(
@@ -86,6 +99,8 @@ impl<E: DynEnv> SyncVecEnv<E> {
             final_obs: vec![0.0; n * o],
             rewards: vec![0.0; n],
             ends: vec![StepEnd::Continues; n],
+            metric_values: vec![f64::NAN; n * metrics.len()],
+            metrics,
             masks: Vec::new(),
             steps: 0,
             started: false,
@@ -146,25 +161,33 @@ impl<E: DynEnv> SyncVecEnv<E> {
     fn blocks(&mut self, blocks: usize) -> impl Iterator<Item = Block<'_, E>> {
         let (o, a) = (self.observation_space.flat_len(), self.action_space.action_len());
         let size = self.envs.len().div_ceil(blocks);
-        let (step, number) = (self.steps, self.number);
+        let (step, number, metrics) = (self.steps, self.number, &*self.metrics);
+        let mut values_left = &mut *self.metric_values;
         self.envs
             .chunks_mut(size)
             .zip(self.rngs.chunks_mut(size))
             .zip(self.obs.chunks_mut(size * o).zip(self.final_obs.chunks_mut(size * o)))
             .zip(self.rewards.chunks_mut(size).zip(self.ends.chunks_mut(size)))
             .enumerate()
-            .map(move |(k, (((envs, rngs), (obs, final_obs)), (rewards, ends)))| Block {
-                first: k * size,
-                number: number + k * size,
-                o,
-                a,
-                step,
-                envs,
-                rngs,
-                obs,
-                final_obs,
-                rewards,
-                ends,
+            .map(move |(k, (((envs, rngs), (obs, final_obs)), (rewards, ends)))| {
+                let (metric_values, others) =
+                    std::mem::take(&mut values_left).split_at_mut(envs.len() * metrics.len());
+                values_left = others;
+                Block {
+                    first: k * size,
+                    number: number + k * size,
+                    o,
+                    a,
+                    step,
+                    envs,
+                    rngs,
+                    obs,
+                    final_obs,
+                    rewards,
+                    ends,
+                    metrics,
+                    metric_values,
+                }
             })
     }
 }
@@ -237,6 +260,14 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
 
     fn final_observations(&self) -> &[f32] {
         &self.final_obs
+    }
+
+    fn metrics(&self) -> &[Metric] {
+        &self.metrics
+    }
+
+    fn metric_values(&self) -> &[f64] {
+        &self.metric_values
     }
 
     fn action_masks(&self) -> Option<&[bool]> {

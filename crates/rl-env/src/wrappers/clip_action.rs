@@ -1,6 +1,7 @@
 use crate::space::clip;
 use crate::{
-    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Space, Step, space::box_of,
+    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step,
+    space::box_of,
 };
 
 /// Takes any reals as an action and clips them to the bounds of the wrapped environment's action box.
@@ -64,6 +65,14 @@ impl<E: Env> Env for ClipAction<E> {
             *to = clip(*from, low, high);
         }
         self.env.step(E::Action::from_ref(ActionRef::Continuous(&self.clipped))?, rng, obs)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.env.metrics()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        self.env.read_metrics(values);
     }
 
     fn save(&self) -> Option<EnvState> {

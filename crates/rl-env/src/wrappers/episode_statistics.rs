@@ -1,4 +1,4 @@
-use crate::{Env, EnvError, EnvRng, EnvState, Frame, Space, Step, StepEnd};
+use crate::{Env, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step, StepEnd};
 
 /// An episode that has ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +82,14 @@ impl<E: Env> Env for EpisodeStatistics<E> {
 
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         self.env.action_mask(mask)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.env.metrics()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        self.env.read_metrics(values);
     }
 
     fn save(&self) -> Option<EnvState> {

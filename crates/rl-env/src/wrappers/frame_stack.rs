@@ -1,4 +1,4 @@
-use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Frame, Space, Step};
+use crate::{BoxSpace, Env, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step};
 
 /// Shows the last `k` observations at once, the oldest first, along a new first axis; an episode starts with `k` copies
 /// of its first observation.
@@ -82,6 +82,14 @@ impl<E: Env> Env for FrameStack<E> {
 
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         self.env.action_mask(mask)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.env.metrics()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        self.env.read_metrics(values);
     }
 
     fn save(&self) -> Option<EnvState> {

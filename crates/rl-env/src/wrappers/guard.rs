@@ -1,6 +1,6 @@
 use crate::envs::Phase;
 use crate::vec_env::check_action;
-use crate::{ActionRef, DynEnv, EnvError, EnvRng, EnvState, Frame, Space, Step};
+use crate::{ActionRef, DynEnv, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step};
 
 /// Refuses a step before the first reset or after the end of an episode, and an action outside the action space, whatever the
 /// environment itself would do; the registry adds it to an environment that stands alone.
@@ -66,6 +66,14 @@ impl<E: DynEnv> DynEnv for Guard<E> {
 
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         self.env.action_mask(mask)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.env.metrics()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        self.env.read_metrics(values);
     }
 
     fn save(&self) -> Option<EnvState> {

@@ -1,6 +1,7 @@
 use crate::space::clip;
 use crate::{
-    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Space, Step, space::box_of,
+    ActionRef, BoxSpace, Env, EnvAction, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step,
+    space::box_of,
 };
 
 /// Takes actions in `[low, high]` and maps them affinely to the bounds of the wrapped environment's action box.
@@ -77,6 +78,14 @@ impl<E: Env> Env for RescaleAction<E> {
             *to = clip(x as f32, to_low, to_high);
         }
         self.env.step(E::Action::from_ref(ActionRef::Continuous(&self.rescaled))?, rng, obs)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.env.metrics()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        self.env.read_metrics(values);
     }
 
     fn save(&self) -> Option<EnvState> {

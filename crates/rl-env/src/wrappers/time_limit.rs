@@ -1,4 +1,4 @@
-use crate::{Env, EnvError, EnvRng, EnvState, Frame, Space, Step, StepEnd};
+use crate::{Env, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step, StepEnd};
 
 /// Truncates an episode after `max_episode_steps` steps; a termination on that very step stays a termination. Refuses to
 /// step an episode that has ended, and to start one where the limit is 0: no step could be taken in it.
@@ -65,6 +65,14 @@ impl<E: Env> Env for TimeLimit<E> {
 
     fn action_mask(&self, mask: &mut [bool]) -> bool {
         self.env.action_mask(mask)
+    }
+
+    fn metrics(&self) -> Vec<Metric> {
+        self.env.metrics()
+    }
+
+    fn read_metrics(&self, values: &mut [f64]) {
+        self.env.read_metrics(values);
     }
 
     fn save(&self) -> Option<EnvState> {

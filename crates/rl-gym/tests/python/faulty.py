@@ -37,12 +37,15 @@ class Faulty(gym.Env[Any, Any]):
     def step(self, action: Any) -> Any:
         self.t += 1
         observation, reward = self.observation(), 1.0
+        info: dict[str, Any] = {"t": self.t, "odd": self.t % 2 == 1}
         if self.t >= self.at:
             match self.fault:
                 case "exception":
                     raise ZeroDivisionError("the cable broke")
                 case "exit":
                     raise SystemExit(3)
+                case "info":
+                    info["odd"] = "perhaps"
                 case "nan":
                     observation[1] = np.nan
                 case "reward":
@@ -56,7 +59,7 @@ class Faulty(gym.Env[Any, Any]):
                 case "hang_in_c":
                     # Holds the interpreter's lock, so that no other thread of Python runs.
                     ctypes.PyDLL(None).pause()
-        return observation, reward, False, False, {}
+        return observation, reward, False, False, info
 
     def observation(self) -> Any:
         return np.full(2, self.t, np.float32)
@@ -137,6 +140,19 @@ class Doubled(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> Any:
         observation, reward, terminated, truncated, info = self.env.step(action)
         return observation, 2.0 * float(reward), terminated, truncated, info
+
+
+class Timed(gym.Wrapper[Any, Any, Any, Any]):
+    """Ends an episode after ten steps, each of which counts as one in `info`."""
+
+    def reset(self, **kwargs: Any) -> Any:
+        self.left = 10
+        return self.env.reset(**kwargs)
+
+    def step(self, action: Any) -> Any:
+        observation, reward, _, truncated, info = self.env.step(action)
+        self.left -= 1
+        return observation, reward, self.left == 0, truncated, {**info, "t10": np.ones(1)}
 
 
 gym.register("Faulty-v0", lambda **kwargs: Faulty(**kwargs), disable_env_checker=True)

@@ -12,7 +12,8 @@ pub struct Moment {
     pub done: f64,
     /// The value.
     pub value: f64,
-    /// Whether it is taken between the very start and the very end, where alone a schedule is used. `lin_0.001` is never 0.
+    /// Whether it is taken between the very start and the very end. No update is made at the start, for the rollout it learns from counts as done; the last one is made
+    /// at the end, where `lin_0.001` is 0.
     pub taken: bool,
 }
 

@@ -127,7 +127,8 @@ impl Schedule {
     /// The value where `progress_remaining` (1 at the start, 0 at the end) is left.
     ///
     /// Progress outside `[0, 1]` counts as its nearer end: the last rollout may overshoot the budget, and a negative
-    /// learning rate would climb (Stable-Baselines3 does not clamp).
+    /// learning rate would climb (Stable-Baselines3 does not clamp). A step or a jump counts from its moment on, however the subtraction
+    /// `1 − t` was rounded.
     #[must_use]
     pub fn at(&self, progress_remaining: f64) -> f64 {
         let p = progress_remaining.clamp(0.0, 1.0);
@@ -135,9 +136,11 @@ impl Schedule {
             Self::Constant(value) => *value,
             Self::Linear(initial) => initial * p,
             Self::Between { curve, from, to } => between(*curve, *from, *to, p),
-            Self::Steps { first, then } => {
-                then.iter().rev().find(|(from, _)| 1.0 - p >= *from).map_or(*first, |(_, value)| *value)
-            }
+            Self::Steps { first, then } => then
+                .iter()
+                .rev()
+                .find(|(from, _)| is_reached(*from, 1.0 - p))
+                .map_or(*first, |(_, value)| *value),
             Self::Piecewise(points) => on_lines(points, 1.0 - p),
             Self::WarmUp { share, then } => {
                 let t = 1.0 - p;
@@ -168,9 +171,15 @@ fn between(curve: Curve, from: f64, to: f64, p: f64) -> f64 {
     }
 }
 
+/// Whether a moment has come at `t`, which lost its last bits where it was formed: 1 − (1 − 0.1) is less than 0.1. The allowance is less than a step of any
+/// run of up to 10¹² steps.
+fn is_reached(moment: f64, t: f64) -> bool {
+    moment <= t + 1e-12
+}
+
 /// The value at `t` on straight lines through points in order; at a jump the later one.
 fn on_lines(points: &[(f64, f64)], t: f64) -> f64 {
-    let after = points.iter().position(|(at, _)| *at > t).unwrap_or(points.len());
+    let after = points.iter().position(|(at, _)| !is_reached(*at, t)).unwrap_or(points.len());
     match (after.checked_sub(1).and_then(|i| points.get(i)), points.get(after)) {
         (Some((t0, y0)), Some((t1, y1))) => y0 + (y1 - y0) * ((t - t0) / (t1 - t0)),
         (Some((_, y)), None) | (None, Some((_, y))) => *y,

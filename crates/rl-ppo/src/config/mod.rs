@@ -2,7 +2,7 @@
 
 mod schema;
 
-use rl_algo::{ActorCritic, Bounds, Config, ConfigError, check_setting};
+use rl_algo::{Config, ConfigError, Setup, check_setting};
 use rl_optim::{AdamParams, Schedule};
 use serde::{Deserialize, Serialize};
 
@@ -166,14 +166,7 @@ impl PpoConfig {
     ///
     /// [`ConfigError`] with the first that cannot be used.
     pub fn validate(&self) -> Result<(), ConfigError> {
-        // Settings hold neither a function, which could not be written, nor a NaN, which would pass for none.
-        let mut written = self.clone();
-        for (key, bounds, schedule) in written.schedules() {
-            bounds.check_schedule(key, schedule)?;
-            if schedule.is_custom() {
-                *schedule = Schedule::Constant(schedule.at(0.5));
-            }
-        }
+        // Settings take a NaN for none.
         for (key, value) in [
             ("dual_clip", self.dual_clip),
             ("kl_coef", self.kl_coef),
@@ -185,7 +178,7 @@ impl PpoConfig {
             let value = value.unwrap_or(1.0);
             check_setting(key, value, "a number, or none", value.is_finite())?;
         }
-        written.check()?;
+        self.check()?;
         self.check_together()
     }
 
@@ -201,22 +194,22 @@ impl PpoConfig {
         check_setting("kl_target", target, allowed, self.kl_coef.is_some() || self.kl_target.is_none())?;
         let allowed = "a number, from which desired_kl adapts it";
         let holds = self.desired_kl.is_none() || self.learning_rate.constant().is_some();
-        check_setting("learning_rate", &self.learning_rate, allowed, holds)
+        check_setting("learning_rate", &self.learning_rate, allowed, holds)?;
+        self.check_idle()
     }
 
-    /// Every schedule that there is, with what its values may be.
-    fn schedules(&mut self) -> impl Iterator<Item = (&'static str, Bounds, &mut Schedule)> {
-        let always = [
-            ("learning_rate", Bounds::POSITIVE, &mut self.learning_rate),
-            ("ent_coef", Bounds::NON_NEGATIVE, &mut self.ent_coef),
-        ];
-        let perhaps = [
-            ("clip_range", &mut self.clip_range),
-            ("clip_range_high", &mut self.clip_range_high),
-            ("clip_range_vf", &mut self.clip_range_vf),
-        ];
-        let there = perhaps.into_iter().filter_map(|(key, s)| Some((key, Bounds::POSITIVE, s.as_mut()?)));
-        always.into_iter().chain(there)
+    /// Refuses what somebody set and nothing would read.
+    fn check_idle(&self) -> Result<(), ConfigError> {
+        let holds = !self.max_grad_norm_each || self.max_grad_norm.is_some();
+        check_setting("max_grad_norm_each", true, "false, as there is no max_grad_norm to clip to", holds)?;
+        let holds = self.vf_clip == VfClip::Max || self.clip_range_vf.is_some();
+        check_setting("vf_clip", "clipped", "max, the default, as there is no clip_range_vf", holds)?;
+        let holds = self.kl_estimator == KlEstimator::K3 || self.target_kl.is_some();
+        let allowed = "k3, the default, as there is no target_kl to compare with";
+        let estimator = if self.kl_estimator == KlEstimator::K1 { "k1" } else { "exact" };
+        check_setting("kl_estimator", estimator, allowed, holds)?;
+        let allowed = "false, as with n_epochs = 1 no second epoch begins with other advantages";
+        check_setting("recompute_advantage", true, allowed, !self.recompute_advantage || self.n_epochs > 1)
     }
 
     /// The settings of the loss where `progress_remaining` is left, with β as [`kl_coef`](Self::kl_coef) begins.
@@ -256,10 +249,21 @@ impl PpoConfig {
         }
     }
 
+    /// Checks what concerns the rollouts and the agent's networks.
+    pub(crate) fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
+        let allowed = format!("at most n_steps · n_envs = {}", setup.rollout_len);
+        check_setting("batch_size", self.batch_size, &allowed, self.batch_size <= setup.rollout_len)?;
+        self.check_trunk(setup.shares_trunk)?;
+        let allowed = "false for environments whose vector takes a step of its own to reset: such rows are left out, and then nobody knows what followed what";
+        let holds = !self.recompute_advantage || setup.every_row_counts;
+        check_setting("recompute_advantage", self.recompute_advantage, allowed, holds)
+    }
+
     /// Checks what concerns the agent's networks.
-    pub(crate) fn check_agent(&self, agent: &ActorCritic) -> Result<(), ConfigError> {
-        let allowed = "false for an actor and a critic that share a trunk, and so have one gradient";
-        let holds = !self.max_grad_norm_each || agent.joint().is_none();
+    pub(crate) fn check_trunk(&self, shares_trunk: bool) -> Result<(), ConfigError> {
+        let allowed =
+            "false for an actor and a critic that share a trunk (shared_layers), and so have one gradient";
+        let holds = !self.max_grad_norm_each || !shares_trunk;
         check_setting("max_grad_norm_each", self.max_grad_norm_each, allowed, holds)
     }
 

@@ -1,6 +1,7 @@
 //! PPO's settings, one by one.
 
 use rl_algo::{Bounds, Config, Kind, Schema, Setting};
+use rl_optim::Schedule;
 
 use super::PpoConfig;
 
@@ -17,6 +18,17 @@ const NORMALIZE: Kind = Kind::OneOf(&[Kind::Bool, Kind::Choice(&["batch"])]);
 const SB3: &str = "Stable-Baselines3";
 
 impl Config for PpoConfig {
+    fn schedules(&mut self) -> Vec<(&'static str, &mut Schedule)> {
+        let always = [("learning_rate", &mut self.learning_rate), ("ent_coef", &mut self.ent_coef)];
+        let perhaps = [
+            ("clip_range", &mut self.clip_range),
+            ("clip_range_high", &mut self.clip_range_high),
+            ("clip_range_vf", &mut self.clip_range_vf),
+        ];
+        let there = perhaps.into_iter().filter_map(|(key, schedule)| Some((key, schedule.as_mut()?)));
+        always.into_iter().chain(there).collect()
+    }
+
     fn schema() -> Schema {
         let settings = vec![
             Setting::new("learning_rate", SCHEDULE, "Adam's learning rate; the first one where desired_kl is set.").log(),
@@ -111,7 +123,7 @@ impl Config for PpoConfig {
             .from_source("Schulman et al. 2017"),
             Setting::new("adam_beta1", DECAY, "Adam's decay of the first moment.").from_source("Kingma and Ba 2015"),
             Setting::new("adam_beta2", DECAY, "Adam's decay of the second moment.").from_source("Kingma and Ba 2015"),
-            Setting::new("adam_eps", WEIGHT, "What Adam adds to its divisor.").log(),
+            Setting::new("adam_eps", POSITIVE, "What Adam adds to its divisor.").log(),
             Setting::new("weight_decay", WEIGHT, "AdamW's decoupled decay of all parameters (Loshchilov and Hutter 2019).")
                 .log(),
         ];

@@ -53,6 +53,13 @@ fn what_cannot_be_used_is_refused() {
         ("adam_beta1", PpoConfig { adam_beta1: 1.0, ..valid() }),
         ("adam_beta2", PpoConfig { adam_beta2: -0.1, ..valid() }),
         ("adam_eps", PpoConfig { adam_eps: nan, ..valid() }),
+        ("adam_eps", PpoConfig { adam_eps: 0.0, ..valid() }),
+        // What would do nothing.
+        ("max_grad_norm_each", PpoConfig { max_grad_norm_each: true, max_grad_norm: None, ..valid() }),
+        ("vf_clip", PpoConfig { vf_clip: VfClip::Clipped, ..valid() }),
+        ("kl_estimator", PpoConfig { kl_estimator: KlEstimator::K1, ..valid() }),
+        ("kl_estimator", PpoConfig { kl_estimator: KlEstimator::Exact, ..valid() }),
+        ("recompute_advantage", PpoConfig { recompute_advantage: true, n_epochs: 1, ..valid() }),
         ("weight_decay", PpoConfig { weight_decay: -1.0, ..valid() }),
     ] {
         assert_eq!(config.validate().unwrap_err().key, key, "{config:?}");
@@ -66,6 +73,20 @@ fn what_cannot_be_used_is_refused() {
         ..valid()
     };
     free.validate().unwrap();
+}
+
+#[test]
+fn what_does_not_fit_the_agent_or_its_rollouts_is_refused() {
+    let fitting = Setup { rollout_len: 64, shares_trunk: true, every_row_counts: false };
+    let check = |config: PpoConfig, setup| config.check_setup(&setup).map_err(|e| e.key);
+    let each = || PpoConfig { max_grad_norm_each: true, ..PpoConfig::default() };
+    let again = || PpoConfig { recompute_advantage: true, ..PpoConfig::default() };
+    assert_eq!(check(PpoConfig::default(), fitting), Ok(()));
+    assert_eq!(check(PpoConfig::default(), Setup { rollout_len: 63, ..fitting }), Err("batch_size".into()));
+    assert_eq!(check(each(), fitting), Err("max_grad_norm_each".into()));
+    assert_eq!(check(each(), Setup { shares_trunk: false, ..fitting }), Ok(()));
+    assert_eq!(check(again(), fitting), Err("recompute_advantage".into()));
+    assert_eq!(check(again(), Setup { every_row_counts: true, ..fitting }), Ok(()));
 }
 
 #[test]

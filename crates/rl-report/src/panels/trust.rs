@@ -3,7 +3,7 @@
 use crate::chart::{Chart, Label, Layer, Mark, Shape};
 use crate::curve::{Curve, with_quantiles};
 use crate::scale::{Axis, Scale};
-use crate::study::{Column, Task};
+use crate::study::{Column, Limit, Task};
 
 /// Points of a line.
 const POINTS: usize = 120;
@@ -90,7 +90,8 @@ pub(super) fn charts(task: &Task, number: &dyn Fn(&str) -> usize) -> Vec<Chart> 
 }
 
 fn chart(task: &Task, quantity: &Quantity, horizon: f64, number: &dyn Fn(&str) -> usize) -> Option<Chart> {
-    let (mut marks, mut labels, mut silent, mut limits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut marks, mut labels, mut silent) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut limits, mut limit_marks) = (Vec::new(), Vec::new());
     for column in &task.columns {
         let colour = number(&column.name);
         let told = summary(column, quantity.tag, quantity.factor, quantity.scale);
@@ -112,7 +113,19 @@ fn chart(task: &Task, quantity: &Quantity, horizon: f64, number: &dyn Fn(&str) -
         }
         if let Some(limit) = column.max_kl.filter(|_| quantity.id == "kl-mean") {
             let name = format!("{}, limit", column.name);
-            limits.push((limit, Mark::new(Shape::Level(limit), Some(colour), Layer::Fixed, name)));
+            let mark = |shape| Mark::new(shape, Some(colour), Layer::Fixed, name);
+            match (summary(column, "train/max_kl", 1.0, quantity.scale), limit) {
+                // Where a schedule, or the advantages, make it another one from update to update.
+                (Some(told), _) if !is_level(&told.middle) => {
+                    limits.extend(&told.middle.y);
+                    limit_marks.push(mark(Shape::Dashes(told.middle)));
+                }
+                (_, Limit::Constant(limit)) => {
+                    limits.push(limit);
+                    limit_marks.push(mark(Shape::Level(limit)));
+                }
+                (_, Limit::Changing) => {}
+            }
         }
     }
     let points: Vec<(f64, f64)> = marks.iter().flat_map(Mark::extent).collect();
@@ -124,14 +137,14 @@ fn chart(task: &Task, quantity: &Quantity, horizon: f64, number: &dyn Fn(&str) -
         notes.push("Broken: what the linear model promised.".to_owned());
     }
     if !limits.is_empty() {
-        notes.push("Dotted: the limit that the algorithm sets itself.".to_owned());
+        notes.push("Dotted: the limit that the algorithm sets itself; broken where it changes.".to_owned());
     }
     if !silent.is_empty() {
         notes.push(format!("Not reported by {}.", silent.join(", ")));
     }
-    let values = points.iter().map(|(_, y)| *y).chain(limits.iter().map(|(limit, _)| *limit));
+    let values = points.iter().map(|(_, y)| *y).chain(limits);
     let y = Axis::over(quantity.unit, values, quantity.scale, 0.05);
-    marks.splice(0..0, limits.into_iter().map(|(_, mark)| mark));
+    marks.splice(0..0, limit_marks);
     Some(Chart {
         id: format!("trust-{}", quantity.id),
         title: quantity.title.to_owned(),
@@ -142,6 +155,11 @@ fn chart(task: &Task, quantity: &Quantity, horizon: f64, number: &dyn Fn(&str) -
         labels,
         height: 170.0,
     })
+}
+
+/// Whether a curve has one value throughout.
+fn is_level(curve: &Curve) -> bool {
+    curve.y.windows(2).all(|pair| pair[0].to_bits() == pair[1].to_bits())
 }
 
 /// The median over a column's runs, and where 80 % of them lie.
@@ -166,6 +184,32 @@ fn summary(column: &Column, tag: &str, factor: f64, scale: Scale) -> Option<crat
 mod tests {
     use super::*;
     use crate::study::Run;
+
+    /// The limit of an algorithm that tests one is drawn: as a level, or as it was from update to update; of one that tests none nothing is.
+    #[test]
+    fn limits_are_those_of_the_updates() {
+        let curve = |values: [f64; 3]| Curve::new([1.0, 2.0, 3.0].into_iter().zip(values));
+        let shapes = |max_kl: Option<Limit>, told: Option<[f64; 3]>| {
+            let mut scalars = vec![("train/approx_kl".to_owned(), curve([0.01, 0.02, 0.01]))];
+            scalars.extend(told.map(|told| ("train/max_kl".to_owned(), curve(told))));
+            let run = Run { scalars, clock: curve([1.0, 2.0, 3.0]), ..Run::default() };
+            let column = Column { name: "trpo".to_owned(), runs: vec![run], max_kl, ..Column::default() };
+            let task = Task { columns: vec![column], ..Task::default() };
+            let marks = charts(&task, &|_| 0).remove(0).marks;
+            let limits = marks.into_iter().filter(|mark| mark.name == "trpo, limit");
+            limits.map(|mark| mark.shape).collect::<Vec<_>>()
+        };
+        let constant = Some(Limit::Constant(0.02));
+        assert!(matches!(shapes(constant, None)[..], [Shape::Level(0.02)]));
+        assert!(matches!(shapes(constant, Some([0.02; 3]))[..], [Shape::Level(0.02)]));
+        let falling = [0.02, 0.015, 0.01];
+        for limit in [constant, Some(Limit::Changing)] {
+            let [Shape::Dashes(drawn)] = &shapes(limit, Some(falling))[..] else { panic!("no curve") };
+            assert_eq!(drawn.y, falling);
+        }
+        assert!(shapes(Some(Limit::Changing), None).is_empty());
+        assert!(shapes(None, Some(falling)).is_empty());
+    }
 
     #[test]
     fn who_reports_nothing_is_named() {

@@ -6,14 +6,16 @@ use std::path::Path;
 
 use rl_nn::{Data, State};
 
+use super::columns::{columns_in, with_columns};
 use crate::event::{EVAL_TAGS, STEP_TAG};
 use crate::log_file::LogFile;
 use crate::{Event, Sink, SinkError};
 
 /// Writes one row for every update, with the evaluation at the same step in it.
 ///
-/// The columns are those of the first update and of evaluations; `time/total_timesteps` is the step. Numbers are the
-/// shortest that read back as the same `f64`; a value without meaning is an empty cell. A row is on disk when the next begins.
+/// The columns are sorted by name; `time/total_timesteps` is the step. A scalar that is told for the first time later on gets a column of its own: the
+/// file is written anew beside itself and renamed, the rows before have empty cells there. Numbers are the shortest that read back as the same `f64`; a
+/// value without meaning is an empty cell. A row is on disk when the next begins.
 pub struct Csv {
     writer: csv::Writer<BufWriter<LogFile>>,
     columns: Vec<Cow<'static, str>>,
@@ -40,8 +42,7 @@ impl Csv {
     }
 
     fn over(file: LogFile) -> Self {
-        let writer = csv::Writer::from_writer(BufWriter::new(file));
-        Csv { writer, columns: Vec::new(), row: None }
+        Csv { writer: csv::Writer::from_writer(BufWriter::new(file)), columns: Vec::new(), row: None }
     }
 
     fn file(&self) -> &LogFile {
@@ -58,24 +59,38 @@ impl Csv {
         Some(*self.row.as_ref()?.get(column)? as u64)
     }
 
-    fn set(&mut self, tag: &str, value: f64) -> Result<(), SinkError> {
-        let (Some(column), Some(row)) = (self.columns.iter().position(|c| c == tag), &mut self.row) else {
-            return Err(SinkError::UnknownColumn {
-                path: self.file().path().to_owned(),
-                tag: tag.to_owned(),
-            });
-        };
-        row[column] = value;
-        Ok(())
+    /// Sees to it that there is a column for every scalar, in the file and in the row not yet written.
+    fn widen(&mut self, scalars: &[(Cow<'static, str>, f64)]) -> Result<(), SinkError> {
+        let is_new = |tag: &str| self.columns.iter().all(|column| column != tag);
+        let new: Vec<_> = scalars.iter().map(|(tag, _)| tag).filter(|tag| is_new(tag)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let had_header = !self.columns.is_empty();
+        let always = if had_header { &[][..] } else { &EVAL_TAGS };
+        let before = self.columns.clone();
+        self.columns.extend(new.into_iter().chain(always.iter().copied().map(Cow::Borrowed)));
+        self.columns.sort();
+        self.columns.dedup();
+        if !had_header {
+            let header = self.columns.iter().map(|column| column.as_bytes());
+            return self.writer.write_record(header).map_err(|e| self.file().io()(e.into()));
+        }
+        if let Some(row) = &mut self.row {
+            let cell = |column| Some(row[before.iter().position(|c| c == column)?]);
+            *row = self.columns.iter().map(|column| cell(column).unwrap_or(f64::NAN)).collect();
+        }
+        self.flush()?;
+        let wider = with_columns(self.file().path(), &self.columns)?;
+        self.replace(&wider)
     }
 
-    fn write_header(&mut self, scalars: &[(Cow<'static, str>, f64)]) -> Result<(), SinkError> {
-        self.columns =
-            scalars.iter().map(|(tag, _)| tag.clone()).chain(EVAL_TAGS.map(Cow::Borrowed)).collect();
-        self.columns.sort();
-        self.writer
-            .write_record(self.columns.iter().map(|c| c.as_bytes()))
-            .map_err(|e| self.file().io()(e.into()))
+    /// Has other contents in the file from now on; everything before is in it.
+    fn replace(&mut self, contents: &[u8]) -> Result<(), SinkError> {
+        let mut file = self.file().again()?;
+        file.replace(contents)?;
+        self.writer = csv::Writer::from_writer(BufWriter::new(file));
+        Ok(())
     }
 
     fn write_row(&mut self) -> Result<(), SinkError> {
@@ -90,7 +105,7 @@ impl Sink for Csv {
     fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
         let scalars = event.scalars();
         match event {
-            Event::RunStarted(_) | Event::RunResumed { .. } => return Ok(()),
+            Event::RunStarted(_) | Event::RunResumed { .. } | Event::Film { .. } => return Ok(()),
             Event::RunFinished(_) => {
                 self.write_row()?;
                 self.flush()?;
@@ -98,16 +113,20 @@ impl Sink for Csv {
             }
             Event::Update(_) => {
                 self.write_row()?;
-                if self.columns.is_empty() {
-                    self.write_header(&scalars)?;
-                }
+                self.widen(&scalars)?;
                 self.row = Some(vec![f64::NAN; self.columns.len()]);
             }
             // Of a step that has no row here: the file went without some, and goes on with the next update.
             Event::Evaluation { step, .. } if self.step_of_row() != Some(step) => return Ok(()),
-            Event::Evaluation { .. } => {}
+            Event::Evaluation { .. } => self.widen(&scalars)?,
         }
-        scalars.iter().try_for_each(|(tag, value)| self.set(tag, *value))
+        for (tag, value) in &scalars {
+            let column = self.columns.iter().position(|column| column == tag);
+            if let (Some(column), Some(row)) = (column, &mut self.row) {
+                row[column] = *value;
+            }
+        }
+        Ok(())
     }
 
     /// The length of the file, the columns, and the row that is not written yet.
@@ -123,18 +142,33 @@ impl Sink for Csv {
         Ok(Some(state))
     }
 
+    /// Rows and columns that came after the state are cut off: where the file has got wider since, it is written anew as it was.
     fn restore(&mut self, state: &State) -> Result<(), SinkError> {
         let state = state.owned_by("Csv", 1)?;
         if self.file().is_new() {
             return Ok(());
         }
-        let columns: Vec<String> = state.value("columns")?;
-        let row = state.f64s("row")?.to_vec();
-        self.file().cut(state.value("length")?)?;
+        let columns: Vec<Cow<'static, str>> = state.value("columns")?;
+        let (row, length) = (state.f64s("row")?.to_vec(), state.value::<u64>("length")?);
+        self.file().has(length)?;
+        if columns.is_empty() || columns_in(self.file().path())? == columns {
+            self.file().cut(length)?;
+        } else {
+            let narrower = with_columns(self.file().path(), &columns)?;
+            let kept = usize::try_from(length).ok().and_then(|length| narrower.get(..length));
+            match kept.filter(|kept| kept.ends_with(b"\n")) {
+                Some(kept) => self.replace(kept)?,
+                None => {
+                    let reason = "its rows are not those that were there when the checkpoint was written";
+                    return Err(self.file().differs(reason.to_owned()));
+                }
+            }
+        }
         self.row = state.value::<bool>("has_row")?.then_some(row).filter(|row| row.len() == columns.len());
-        self.columns = columns.into_iter().map(Cow::Owned).collect();
+        self.columns = columns;
         Ok(())
     }
+
     fn sync(&mut self) -> Result<(), SinkError> {
         self.flush()?;
         self.file().sync()

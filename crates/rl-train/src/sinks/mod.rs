@@ -1,5 +1,6 @@
 //! Where events go.
 
+mod columns;
 mod csv;
 mod hparams;
 mod progress;

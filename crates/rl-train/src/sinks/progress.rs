@@ -120,7 +120,7 @@ impl Sink for Progress {
                 Ok(())
             }
             Event::Update(update) => self.update(update),
-            Event::Evaluation { .. } => Ok(()),
+            Event::Evaluation { .. } | Event::Film { .. } => Ok(()),
             Event::RunFinished(summary) => self.finish(summary),
         };
         told.map_err(|source| SinkError::Io { path: PathBuf::from("the progress"), source })

@@ -6,16 +6,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use protobuf::{Message, RepeatedField};
 use tensorboard_proto::event::Event as Record;
-use tensorboard_proto::summary::{Summary, Summary_Value};
+use tensorboard_proto::summary::{HistogramProto, Summary, Summary_Image, Summary_Value};
 use tensorboard_rs::record_writer::RecordWriter;
 
+use rl_algo::Histogram;
 use rl_nn::State;
 
 use super::hparams;
 use crate::log_file::LogFile;
-use crate::{Event, Sink, SinkError};
+use crate::{Event, Film, Sink, SinkError};
 
-/// Writes scalars with environment steps as their step, and the settings for the HParams plugin.
+/// Writes scalars, histograms and films with environment steps as their step, and the settings for the HParams plugin.
 ///
 /// Values are stored as `f32`, which is TensorBoard's own precision; one without meaning is left out. The file is flushed after every event.
 pub struct TensorBoard {
@@ -99,14 +100,20 @@ impl Sink for TensorBoard {
             scalar.set_simple_value(value as f32);
             scalar
         });
+        let histograms = match event {
+            Event::Update(update) => update.log.histograms(),
+            _ => &[],
+        };
+        let values = scalars.chain(histograms.iter().map(|(tag, of)| histogram(tag, of))).collect();
         match event {
             Event::RunStarted(info) => {
                 let session = hparams::session_start(info, seconds_since_1970())?;
                 self.write_values(0, vec![session, hparams::settings_text(info)])?
             }
             Event::RunResumed { .. } => {}
-            Event::Update(update) => self.write_values(update.step, scalars.collect())?,
-            Event::Evaluation { step, .. } => self.write_values(step, scalars.collect())?,
+            Event::Update(update) => self.write_values(update.step, values)?,
+            Event::Evaluation { step, .. } => self.write_values(step, values)?,
+            Event::Film { step, film } => self.write_values(step, vec![image("eval/film", film)])?,
             Event::RunFinished(summary) => {
                 let end = hparams::session_end(summary.status, seconds_since_1970())?;
                 self.write_values(summary.total_steps, vec![end])?;
@@ -138,6 +145,35 @@ impl Sink for TensorBoard {
     fn is_vital(&self) -> bool {
         false
     }
+}
+
+/// A histogram as its message: the right ends of its buckets, and how many are in each.
+fn histogram(tag: &str, of: &Histogram) -> Summary_Value {
+    let mut message = HistogramProto::new();
+    message.set_min(of.min);
+    message.set_max(of.max);
+    message.set_num(of.n() as f64);
+    message.set_sum(of.sum);
+    message.set_sum_squares(of.sum_squares);
+    message.set_bucket_limit((0..of.counts.len()).map(|bucket| of.limit(bucket)).collect());
+    message.set_bucket(of.counts.iter().map(|n| *n as f64).collect());
+    let mut value = Summary_Value::new();
+    value.set_tag(tag.to_owned());
+    value.set_histo(message);
+    value
+}
+
+/// A film as an image of three colours, which TensorBoard hands to the browser as it is.
+fn image(tag: &str, film: &Film) -> Summary_Value {
+    let mut message = Summary_Image::new();
+    message.set_width(i32::try_from(film.width).unwrap_or(i32::MAX));
+    message.set_height(i32::try_from(film.height).unwrap_or(i32::MAX));
+    message.set_colorspace(3);
+    message.set_encoded_image_string(film.gif.clone());
+    let mut value = Summary_Value::new();
+    value.set_tag(tag.to_owned());
+    value.set_image(message);
+    value
 }
 
 /// What TensorBoard knows event files by.

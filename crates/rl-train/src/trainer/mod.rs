@@ -1,19 +1,19 @@
 //! The training loop.
 
 mod containment;
+mod evaluating;
 mod replay;
 mod resume;
 mod setup;
 mod warm_start;
 
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rl_algo::{
-    ActorCritic, Algorithm, Batch, NetConfig, Reducer, Report, Settings, UpdateContext, bounding_for,
-    to_settings,
+    ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, Setup, UpdateContext,
+    bounding_for, to_settings,
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, Reproducible};
@@ -25,12 +25,16 @@ use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
 pub use self::warm_start::check_warm_start;
 use crate::evaluator::Evaluator;
+#[cfg(feature = "pictures")]
+use crate::films::Films;
+use crate::histograms::add_histograms;
 use crate::listeners::Listeners;
+use crate::tags::{check_metrics, check_update};
 use crate::tally::Tally;
 use crate::trainer::containment::catch;
 use crate::{
-    Actor, CheckpointConfig, EvalConfig, Event, Policy, RunDir, RunInfo, Sink, Status, Summary, TrainConfig,
-    TrainError, Update, Verdict, Watcher, reward_threshold,
+    CheckpointConfig, EvalConfig, Event, RunDir, RunInfo, Sink, Status, Summary, TrainConfig, TrainError,
+    Update, Verdict, Watcher, reward_threshold,
 };
 
 /// Trains an agent with an algorithm in an environment.
@@ -81,6 +85,10 @@ pub struct Trainer {
     /// What they left to be looked at, over the whole run.
     dumps: u64,
     watchers: Vec<Box<dyn Watcher>>,
+    /// Environment steps between histograms, where there are any.
+    histograms: Option<u64>,
+    #[cfg(feature = "pictures")]
+    films: Option<Films>,
     /// Why a watcher ended the run.
     verdict: Option<String>,
 }
@@ -105,7 +113,12 @@ impl Trainer {
         seed: u64,
     ) -> Result<Self, TrainError> {
         config.validate()?;
-        algorithm.check_rollout(config.rollout_len())?;
+        let setup = Setup {
+            rollout_len: config.rollout_len(),
+            shares_trunk: agent.joint().is_some(),
+            every_row_counts: !env.resets_in_steps,
+        };
+        algorithm.check_setup(&setup)?;
         check_fit(agent.policy(), &env.observation_space, &env.action_space)?;
         let agent = match agent.policy().bounding {
             // One put together by hand: its samples are limited to the bounds of the space, where there are any.
@@ -119,9 +132,14 @@ impl Trainer {
             total_steps: config.total_steps,
             settings: to_settings(&config),
         };
+        let envs = make_envs(env, &config, None)?;
+        // A vector that its environment's description says nothing of may know it by itself.
+        let every_row_counts = setup.every_row_counts && envs.iter().all(|envs| envs.valid().is_none());
+        algorithm.check_setup(&Setup { every_row_counts, ..setup })?;
+        let collector = Collector::in_parts(envs, seed)?;
+        check_metrics(collector.metrics())?;
         Ok(Trainer {
             info,
-            collector: Collector::in_parts(make_envs(env, &config, None)?, seed)?,
             rng: stream(seed, "update", 0),
             batch: Batch::new(&agent),
             shards: Shards::new(),
@@ -132,7 +150,8 @@ impl Trainer {
             threshold: reward_threshold(env),
             worst_return: env.worst_return,
             reproducible: env.reproducible,
-            tally: Tally::new(),
+            tally: Tally::new(collector.metrics()),
+            collector,
             horizon: config.total_steps,
             checkpoints: None,
             snapshot: Arc::default(),
@@ -150,6 +169,9 @@ impl Trainer {
             non_finite: 0,
             dumps: 0,
             watchers: Vec::new(),
+            histograms: None,
+            #[cfg(feature = "pictures")]
+            films: None,
             verdict: None,
             config,
             agent,
@@ -199,6 +221,25 @@ impl Trainer {
     pub fn with_watcher(mut self, watcher: impl Watcher + 'static) -> Self {
         self.watchers.push(Box::new(watcher));
         self
+    }
+
+    /// Tells histograms of every tensor of parameters (`parameters/policy.…`, `parameters/critic.…`) and of the rollout's actions (`actions/0`, …) at the
+    /// first update after every `freq` environment steps, at least one: TensorBoard shows them.
+    pub fn with_histograms(mut self, freq: u64) -> Self {
+        self.histograms = Some(freq.max(1));
+        self
+    }
+
+    /// Tells a film of an episode after every evaluation of [`with_evaluation`](Self::with_evaluation), of at most 500 steps: TensorBoard shows it among the images.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::NoPicture`] for an environment that draws none, [`TrainError::Env`] when it does not start. [`run`](Self::run) refuses an agent whose
+    /// policy has no description at the first film.
+    #[cfg(feature = "pictures")]
+    pub fn with_films(mut self, env: &EnvSpec) -> Result<Self, TrainError> {
+        self.films = Some(Films::new(env, self.info.seed)?);
+        Ok(self)
     }
 
     /// Ends the run once the flag is set: at once where it has checkpoints, for the unfinished iteration is computed again when it goes on; after
@@ -312,13 +353,13 @@ impl Trainer {
         })?;
         self.tally.rollout_done(self.batch.rollout.n_transitions());
         self.batch.estimate_advantages(&self.agent, gamma, gae_lambda, &mut self.shards)?;
-        let report = self.update()?;
+        let (report, log) = self.update()?;
         if self.is_stopped() && self.can_abandon() {
             // It may have ended early.
             return Err(TrainError::Stopped);
         }
         self.contain(&report)?;
-        self.emit(report)?;
+        self.emit(report, log)?;
         self.boundary(false)?;
         self.evaluate_if_due()
     }
@@ -343,83 +384,38 @@ impl Trainer {
         Ok(())
     }
 
-    fn update(&mut self) -> Result<Report, TrainError> {
+    fn update(&mut self) -> Result<(Report, Log), TrainError> {
         // As Stable-Baselines3, which counts the rollout that the update learns from as done.
         let progress = self.tally.step as f64 / self.horizon as f64;
         let never = AtomicBool::new(false);
         let stop = if self.can_abandon() { &*self.stop } else { &never };
         let (rng, progress_remaining) = (&mut self.rng, 1.0 - progress);
-        let mut ctx = UpdateContext { rng, progress_remaining, reducer: Reducer, stop };
-        Ok(self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?)
+        let log = Log::default();
+        let mut ctx = UpdateContext { rng, progress_remaining, reducer: Reducer, stop, log };
+        let report = self.algorithm.update(&mut self.agent, &self.batch, &mut ctx)?;
+        Ok((report, ctx.log))
     }
 
-    fn emit(&mut self, report: Report) -> Result<(), TrainError> {
+    fn emit(&mut self, report: Report, mut log: Log) -> Result<(), TrainError> {
+        let before = self.tally.step - self.batch.rollout.n_transitions() as u64;
+        if self.histograms.is_some_and(|freq| self.tally.step / freq > before / freq) {
+            add_histograms(&mut log, &self.agent, &self.batch.rollout);
+        }
         self.tally.updates += 1;
         self.tally.rejected += u64::from(report.outcome.is_rejected());
         let update = Update {
             step: self.tally.step,
             iteration: self.tally.updates,
             report,
+            log,
             std: self.agent.mean_std(),
             rollout: self.tally.rollout_stats(),
             timing: self.tally.timing(),
         };
-        if let Some(tag) = update.duplicate_tag() {
-            return Err(TrainError::DuplicateScalar(tag));
-        }
+        check_update(&update)?;
         self.sinks.tell(Event::Update(&update))?;
         judge(&mut self.watchers, Event::Update(&update), &mut self.verdict);
         Ok(())
-    }
-
-    fn evaluate_if_due(&mut self) -> Result<(), TrainError> {
-        let (step, is_over, elapsed) = (self.tally.step, self.is_over(), self.tally.timing().elapsed);
-        let Some(evaluator) = &mut self.evaluator else {
-            return Ok(());
-        };
-        let Some(episodes) = evaluator.due(step, is_over) else {
-            return Ok(());
-        };
-        let begun = Instant::now();
-        let actor = Actor {
-            policy: self.agent.policy(),
-            theta: self.agent.policy_theta(),
-            normalizer: self.collector.observation_normalizer(),
-        };
-        let evaluation = evaluator.evaluate(actor, episodes, self.info.seed, &self.stop);
-        self.tally.evaluating += begun.elapsed();
-        let evaluation = evaluation?;
-        let is_best = evaluator.is_best(evaluation.mean);
-        self.save_on_the_way(is_best);
-        let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
-        if reached && self.tally.threshold_reached.is_none() {
-            self.tally.threshold_reached = Some((step, elapsed));
-        }
-        self.tally.last_evaluation = is_over.then_some(evaluation);
-        let evaluation = &evaluation;
-        let event = Event::Evaluation { step, evaluation };
-        self.sinks.tell(event)?;
-        judge(&mut self.watchers, event, &mut self.verdict);
-        // What it showed is part of the state.
-        self.boundary(true)
-    }
-
-    /// Saves the policy in the middle of a run, which goes on where that fails, and says so in the end.
-    fn save_on_the_way(&mut self, is_best: bool) {
-        let saved = if is_best { self.save_policy(RunDir::best) } else { Ok(()) };
-        if let Err(error) = saved.and(self.save_policy(RunDir::latest)) {
-            self.warn_first("a policy could not be saved", self.tally.step, &error);
-        }
-    }
-
-    fn save_policy(&self, place: impl FnOnce(&RunDir) -> PathBuf) -> Result<(), TrainError> {
-        let (Some(dir), Some(trained)) = (&self.dir, self.agent.trained_policy()) else {
-            return Ok(());
-        };
-        let normalizer = self.collector.observation_normalizer().cloned();
-        Policy::new(&self.info.env, self.info.seed, self.tally.step, trained)
-            .seeing_through(normalizer)?
-            .save(place(dir))
     }
 
     fn is_over(&self) -> bool {
@@ -431,6 +427,10 @@ impl Trainer {
         let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
         self.hear_warnings();
         summary.warnings.clone_from(&self.warnings);
+        // Not noted: a run that goes on may still come to it.
+        summary.warnings.extend(self.tally.untold_metrics().map(|name| {
+            format!("the environment gave no value of {name:?} in any of {} episodes", self.tally.episodes)
+        }));
         let Some(dir) = &self.dir else { return told };
         let path = dir.file("summary.json");
         let json =
@@ -459,7 +459,8 @@ impl Trainer {
             steps_per_second: tally.timing().fps,
             episodes: tally.episodes,
             mean_return_100: tally.rollout_stats().ep_rew_mean,
-            eval: tally.last_evaluation,
+            mean_metrics_100: tally.known_metrics(),
+            eval: tally.last_evaluation.clone(),
             updates: tally.updates,
             rejected_updates: tally.rejected,
             threshold: self.threshold,

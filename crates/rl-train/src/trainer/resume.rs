@@ -19,7 +19,8 @@ use crate::{Checkpoint, Rescue, RunDir, SinkError, TrainError};
 const VERSION: u64 = 1;
 
 /// Settings that may differ when a run goes on: how long it is, and what is only looked at.
-const MAY_CHANGE: &[&str] = &["total_steps", "eval_freq", "checkpoint_freq", "stop_at_reward", "max_hours"];
+const MAY_CHANGE: &[&str] =
+    &["total_steps", "eval_freq", "checkpoint_freq", "stop_at_reward", "max_hours", "histogram_freq", "film"];
 
 impl Trainer {
     /// Goes on from the newest checkpoint in a run's directory, where this trainer, put together as that run's was, with its sinks and

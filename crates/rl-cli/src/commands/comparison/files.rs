@@ -152,7 +152,7 @@ fn of_group(group: &Group) -> Option<Value> {
 
 fn of_run(group: &Group, run: &Run) -> Vec<String> {
     let (summary, reached) = (run.summary(), run.reached());
-    let eval = summary.and_then(|s| s.eval);
+    let eval = summary.and_then(|s| s.eval.as_ref());
     let score = if group.scores().is_ok() { group.score(run) } else { eval.map(|e| e.mean) };
     let own = [
         run.status().to_owned(),

@@ -164,7 +164,7 @@ fn row(group: &Group) -> Vec<String> {
     };
     let seed = |run: &Run| match run.summary() {
         None => "failed".to_owned(),
-        Some(summary) => summary.eval.map_or("-".to_owned(), |e| shown(e.mean, largest)),
+        Some(summary) => summary.eval.as_ref().map_or("-".to_owned(), |e| shown(e.mean, largest)),
     };
     vec![
         group.name.clone(),
@@ -182,7 +182,7 @@ fn row(group: &Group) -> Vec<String> {
 
 /// Many seeds in a few words.
 fn in_sum(group: &Group, largest: f64) -> String {
-    let mut scores: Vec<f64> = group.summaries().filter_map(|s| Some(s.eval?.mean)).collect();
+    let mut scores: Vec<f64> = group.summaries().filter_map(|s| Some(s.eval.as_ref()?.mean)).collect();
     scores.sort_by(f64::total_cmp);
     let failed = match group.n_failed() {
         0 => String::new(),

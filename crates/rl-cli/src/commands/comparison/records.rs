@@ -31,8 +31,9 @@ pub(crate) struct Record {
 /// if they had no value.
 pub(crate) fn identity(config: &Settings) -> Settings {
     let named = |key: &str| key == "label" || key == "preset";
-    let is_new = |key: &str| ["stop_at_reward", "max_hours", "init"].contains(&key);
-    let counts = |key: &str, value: &Value| !(named(key) || is_new(key) && value.is_null());
+    let is_new = |key: &str| ["histogram_freq", "film", "stop_at_reward", "max_hours", "init"].contains(&key);
+    let counts =
+        |key: &str, value: &Value| !(named(key) || is_new(key) && (value.is_null() || value == false));
     config.iter().filter(|(key, value)| counts(key, value)).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 

@@ -133,7 +133,7 @@ impl Group {
     /// The score of a run: the mean of its final evaluation, or the worst return if it failed.
     pub(super) fn score(&self, run: &Run) -> Option<f64> {
         match run.summary() {
-            Some(summary) => summary.eval.map(|e| e.mean),
+            Some(summary) => summary.eval.as_ref().map(|e| e.mean),
             None => self.failed_counts_as(),
         }
     }
@@ -161,7 +161,7 @@ impl Group {
     /// The same for comparing one run with another: a failed one is worse than whatever ended.
     pub(super) fn ranked(&self) -> Vec<f64> {
         let score = |run: &Run| match run.summary() {
-            Some(summary) => summary.eval.map(|e| e.mean),
+            Some(summary) => summary.eval.as_ref().map(|e| e.mean),
             None => self.evaluates.then_some(f64::NEG_INFINITY),
         };
         self.runs.iter().filter_map(score).collect()

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use rl_algo::shown;
-use rl_report::{Column, Estimate, Pair, Study, Task};
+use rl_report::{Column, Estimate, Limit, Pair, Study, Task};
 use rl_stats::{Interval, iqm, mean, std};
 
 use super::differences::differences;
@@ -57,7 +57,7 @@ fn column(group: &Group) -> Column {
         name: group.name.clone(),
         preset: group.preset.clone(),
         config: config(group),
-        max_kl: group.settings.get("max_kl").and_then(|limit| limit.as_f64()),
+        max_kl: limit(group),
         iqm: estimate(iqm, group.iqm_interval()),
         mean: estimate(mean, group.mean_interval()),
         std: known.filter(|scores| scores.len() > 1).map(std),
@@ -66,6 +66,13 @@ fn column(group: &Group) -> Column {
         steps_to_threshold: group.steps_to_threshold().map(reaching),
         runs: group.runs.iter().map(|run| of_run(group, run)).collect(),
     }
+}
+
+/// The limit on the divergence that a group's algorithm tests its updates by: one that searches along its step has it, the natural policy gradient's `max_kl` is only the
+/// size of its quadratic model.
+fn limit(group: &Group) -> Option<Limit> {
+    let max_kl = group.settings.get("max_kl").filter(|_| group.settings.contains_key("backtrack_coeff"))?;
+    Some(max_kl.as_f64().map_or(Limit::Changing, Limit::Constant))
 }
 
 /// The settings of a group's runs, as `--config` takes them.

@@ -1,0 +1,52 @@
+//! What scalars and histograms may be called.
+
+use rl_env::{Metric, name_fault};
+
+use crate::{TrainError, Update};
+
+/// Where what is the run's own stands.
+const OWN: [&str; 3] = ["rollout/", "eval/", "time/"];
+
+/// What every run tells of episodes, in training and in evaluations.
+const OF_EPISODES: [&str; 4] = ["ep_rew_mean", "ep_len_mean", "mean_reward", "mean_ep_length"];
+
+/// Checks that an environment's metrics have names of their own beside what every run tells of episodes.
+///
+/// # Errors
+///
+/// [`TrainError::Tag`] with the name.
+pub(crate) fn check_metrics(metrics: &[Metric]) -> Result<(), TrainError> {
+    match metrics.iter().map(|metric| &metric.name).find(|name| OF_EPISODES.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => {
+            let reason = "every run tells that of its episodes; the environment's metric needs another name";
+            Err(TrainError::Tag { tag: name.clone(), reason: reason.to_owned() })
+        }
+    }
+}
+
+/// Checks the tags of what an algorithm tells of an update.
+///
+/// # Errors
+///
+/// [`TrainError::Tag`] for one that cannot be a tag or is below what is the run's own, [`TrainError::DuplicateScalar`] for one that is taken.
+pub(crate) fn check_update(update: &Update) -> Result<(), TrainError> {
+    let told = update.log.scalars().iter().map(|(tag, _)| tag);
+    for tag in told.chain(update.log.histograms().iter().map(|(tag, _)| tag)) {
+        // What stands behind `train/` is what was given where that has no slash.
+        let fault = name_fault(tag).map(str::to_owned);
+        let own = OWN.iter().find(|own| tag.starts_with(**own));
+        let own = own.map(|own| format!("what is below {own:?} is the run's own"));
+        if let Some(reason) = fault.or(own) {
+            return Err(TrainError::Tag { tag: tag.clone(), reason });
+        }
+    }
+    let scalars = update.scalars();
+    let histograms = update.log.histograms().iter().map(|(tag, _)| tag.as_str());
+    let mut tags: Vec<&str> = scalars.iter().map(|(tag, _)| &**tag).chain(histograms).collect();
+    tags.sort_unstable();
+    match tags.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(TrainError::DuplicateScalar(pair[0].to_owned())),
+    }
+}

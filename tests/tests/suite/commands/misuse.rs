@@ -1,0 +1,199 @@
+//! What the command line refuses: in one line that names what is wrong and what would be right, and with nothing done.
+
+use std::fs;
+
+use crate::helpers::command_line::Place;
+use crate::helpers::small_run::spec;
+use rl_algo::NetConfig;
+use rl_env::envs::CartPole;
+use rl_env::rng::stream;
+use rl_env::{ActionRef, EnvSpec};
+use rl_ppo::{Ppo, PpoConfig};
+use rl_train::{EvalConfig, TrainConfig, Trainer, new_agent};
+
+/// What is wrong with a command line, as (arguments, what the line must say).
+const MISUSE: &[(&str, &[&str])] = &[
+    ("train ppo CartPol-v1", &["CartPol-v1", "did you mean \"CartPole-v1\"", "Pendulum-v1"]),
+    ("train pppo CartPole-v1", &["pppo", "did you mean \"ppo\"", "trpo"]),
+    ("train ppo", &["<ENV>"]),
+    ("trian ppo CartPole-v1", &["trian", "train"]),
+    ("", &["--help"]),
+    // Presets and files.
+    ("train ppo CartPole-v1 --preset zo", &["\"zo\"", "did you mean \"zoo\"", "sb3"]),
+    ("train ppo Catch-v0 --preset zoo", &["zoo", "ppo on Catch-v0", "sb3"]),
+    ("train ppo CartPole-v1 --config bad.toml", &["clip_rnge = 0.1 (bad.toml)", "clip_range"]),
+    ("train ppo CartPole-v1 --config broken.toml", &["broken.toml, line 2"]),
+    ("train ppo CartPole-v1 --config other.toml", &["algo = \"trpo\" (other.toml)", "says ppo"]),
+    ("show-config ppo Pendulum", &["Pendulum", "did you mean \"Pendulum-v1\""]),
+    ("train ppo CartPole-v1 --config number.toml", &["algo = 3 (number.toml)", "a name"]),
+    ("settings pppo", &["pppo", "did you mean \"ppo\""]),
+    // Keys.
+    ("train ppo CartPole-v1 --set clip_rnge=0.1", &["clip_rnge = 0.1", "did you mean \"clip_range\""]),
+    ("train trpo CartPole-v1 --set clip_range=0.1", &["clip_range = 0.1", "a setting of ppo", "max_kl"]),
+    ("train ppo CartPole-v1 --set gamma", &["gamma", "key=value"]),
+    ("train ppo CartPole-v1 --set trpo.max_kl=0.1", &["trpo.max_kl", "trpo is not among"]),
+    ("train ppo CartPole-v1 --set tpo.max_kl=0.1", &["tpo.max_kl", "did you mean \"trpo\""]),
+    ("compare --set lazy.ambition=1", &["lazy is not among", "trpo, ppo"]),
+    (
+        "compare --set target_kl=0.02",
+        &["target_kl = 0.02", "max_kl = trpo.target_kl", "target_kl = ppo.target_kl"],
+    ),
+    ("compare ppo ppo", &["\"ppo\" is given twice", "ppo:label="]),
+    // Variants.
+    ("compare ppo:clip_rnge=0.1", &["clip_rnge = 0.1 (ppo:clip_rnge=0.1)", "did you mean \"clip_range\""]),
+    ("compare ppo:clip_range=-1", &["clip_range = -1: expected a positive number"]),
+    ("compare ppo: trpo", &["ppo:", "ALGO:key=value"]),
+    ("compare ppo:gamma", &["ppo:gamma", "expected key=value"]),
+    ("compare ppo@zo", &["\"zo\"", "did you mean \"zoo\""]),
+    ("compare ppo:label=a ppo:label=a,gamma=0.9", &["\"ppo-a\" is given twice"]),
+    ("compare --shard 4/3", &["--shard 4/3", "K/N"]),
+    ("compare --until 0", &["--until 0", "a positive number"]),
+    ("compare --until 1 --bounds 5,1", &["--bounds 5,1", "LOW,HIGH"]),
+    ("compare ppo --until 1 --no-eval", &["--until 1", "ppo is never evaluated"]),
+    ("compare --until 1 --seeds 5", &["--until", "--seeds"]),
+    ("compare --bounds 0,1", &["--until"]),
+    ("compare --runs runs --seeds 3", &["--runs", "--seeds"]),
+    ("compare ppo --env CartPole-v1 --env CartPole-v1", &["\"CartPole-v1\" is given twice"]),
+    ("compare ppo trpo --config of_ppo.toml --env Acrobot-v1", &["env = \"CartPole-v1\"", "says Acrobot-v1"]),
+    ("compare trpo --config of_ppo.toml", &["algo = \"ppo\"", "says trpo"]),
+    // Values.
+    ("train ppo CartPole-v1 --set learning_rate=-0.001", &["learning_rate = -0.001", "positive"]),
+    (
+        "train ppo CartPole-v1 --set learning_rate=exp_1",
+        &["learning_rate = \"exp_1\": expected a positive number", "lin_"],
+    ),
+    ("train ppo CartPole-v1 --set batch_size=300", &["batch_size = 300", "256"]),
+    ("train ppo CartPole-v1 --set batch_size=many", &["batch_size = \"many\"", "an integer from 1 up"]),
+    ("train ppo CartPole-v1 --set n_epochs=1.5", &["n_epochs = 1.5", "an integer from 1 up"]),
+    ("train ppo CartPole-v1 --set gamma=1.5", &["gamma = 1.5", "from 0 to 1"]),
+    ("train ppo CartPole-v1 --set gamma=none", &["gamma = none", "a number from 0 to 1"]),
+    ("train ppo CartPole-v1 --set gamma=nan", &["gamma = \"nan\"", "a number"]),
+    ("train ppo CartPole-v1 --set normalize_advantage=3", &["normalize_advantage = 3", "true or false"]),
+    ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch = [64, 0]", "integers from 1 to 65536"]),
+    ("train ppo CartPole-v1 --set net_arch={pi=[64]}", &["net_arch = { pi = [64] }", "a table { pi = "]),
+    // What does not go together, or does nothing.
+    (
+        "train ppo CartPole-v1 --set shared_layers=1 --set max_grad_norm_each=true",
+        &["max_grad_norm_each = true", "false for an actor and a critic that share a trunk (shared_layers)"],
+    ),
+    (
+        "train ppo CartPole-v1 --set max_grad_norm=none --set max_grad_norm_each=true",
+        &["max_grad_norm_each = true: expected false", "no max_grad_norm"],
+    ),
+    ("train ppo CartPole-v1 --set vf_clip=clipped", &["vf_clip = clipped: expected max", "no clip_range_vf"]),
+    ("train ppo CartPole-v1 --set kl_estimator=k1", &["kl_estimator = k1: expected k3", "no target_kl"]),
+    (
+        "train ppo CartPole-v1 --set recompute_advantage=true --set n_epochs=1",
+        &["recompute_advantage = true: expected false", "n_epochs = 1"],
+    ),
+    ("train ppo CartPole-v1 --set adam_eps=0", &["adam_eps = 0: expected a positive number"]),
+    ("train a2c CartPole-v1 --set rms_prop_eps=0", &["rms_prop_eps = 0: expected a positive number"]),
+    ("train a2c CartPole-v1 --n-envs 1 --set n_episodes=1", &["n_steps = 5", "none where n_episodes says"]),
+    ("train lazy CartPole-v1 --set ambition=much", &["ambition = \"much\"", "a number"]),
+    ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
+    ("train ppo CartPole-v1 --set normalize_observation=1", &["normalize_observation = 1", "true or false"]),
+    (
+        "train ppo CartPole-v1 --set normalise_reward=true",
+        &["normalise_reward = true", "did you mean \"normalize_reward\""],
+    ),
+    // Flags.
+    ("train ppo CartPole-v1 --n-envs 0", &["n_envs = 0", "from 1 to 65536"]),
+    ("train ppo CartPole-v1 --total-steps -5", &["total_steps = -5", "an integer from 1 to 10^15"]),
+    ("train ppo CartPole-v1 --seed x", &["seed = \"x\"", "an integer from 0"]),
+    ("train ppo CartPole-v1 --eval-freq 0", &["eval_freq = 0", "from 1 up"]),
+    ("train ppo CartPole-v1 --threads 0", &["--threads", "0"]),
+    ("train ppo CartPole-v1 --thread 2", &["--thread", "--threads"]),
+    ("train ppo CartPole-v1 --resume runs/x", &["--resume"]),
+    ("train ppo CartPole-v1 --stop-at-reward much", &["stop_at_reward = \"much\"", "a number, or none"]),
+    (
+        "train ppo CartPole-v1 --stop-at-reward 1 --set eval_freq=never",
+        &["stop_at_reward = 1", "never evaluated"],
+    ),
+    ("train ppo CartPole-v1 --stop-at-reward 1 --no-eval", &["--stop-at-reward", "--no-eval"]),
+    ("train ppo CartPole-v1 --max-hours 0", &["max_hours = 0", "a positive number, or none"]),
+    ("train --resume runs/x --init y", &["--resume", "--init"]),
+    ("compare --runs runs --max-hours 1", &["--runs", "--max-hours"]),
+    ("eval runs/x --checkpoint first", &["--checkpoint", "first"]),
+    ("check-env CartPol-v1", &["CartPol-v1", "did you mean \"CartPole-v1\""]),
+    ("play runs/CartPole-v1/ppo/s0", &["--gif", "--png"]),
+    ("play runs/x --gif x.gif --fps 0", &["--fps", "0"]),
+    ("compare --seeds 0", &["--seeds", "0"]),
+    ("compare --seeds 2 --seed 9223372036854775807", &["--seeds 2", "9223372036854775807"]),
+];
+
+#[test]
+fn misuse_is_refused_in_one_line() {
+    let place = Place::new();
+    fs::write(place.path().join("bad.toml"), "gamma = 0.9\nclip_rnge = 0.1\n").unwrap();
+    fs::write(place.path().join("broken.toml"), "gamma = 0.9\nn_envs = = 2\n").unwrap();
+    fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
+    fs::write(place.path().join("of_ppo.toml"), "algo = \"ppo\"\nenv = \"CartPole-v1\"\n").unwrap();
+    fs::write(place.path().join("number.toml"), "algo = 3\n").unwrap();
+    for (args, expected) in MISUSE {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        let line = place.refuses(2, &args);
+        for part in *expected {
+            assert!(line.contains(part), "{args:?}: no {part:?} in {line}");
+        }
+    }
+}
+
+/// Failures of the file system end with code 1, before any training and with nothing half-written.
+#[test]
+fn files_that_cannot_be_used_are_named() {
+    let place = Place::new();
+    fs::write(place.path().join("file"), "precious").unwrap();
+    for args in [&["train", "ppo", "CartPole-v1", "--out", "file/runs"][..], &["compare", "--out", "file"]] {
+        let line = place.refuses(1, args);
+        assert!(line.contains("cannot create the directory file"), "{line}");
+    }
+    let line = place.refuses(1, &["train", "ppo", "CartPole-v1", "--config", "nowhere.toml"]);
+    assert!(line.contains("cannot read nowhere.toml"), "{line}");
+    for args in [&["eval", "nowhere"][..], &["play", "nowhere", "--gif", "x.gif"]] {
+        let line = place.refuses(1, args);
+        assert!(line.contains("cannot read nowhere"), "{line}");
+    }
+    let line = place.refuses(1, &["play", "nowhere", "--png", "file"]);
+    assert!(line.contains("file exists, and nothing is overwritten"), "{line}");
+    assert_eq!(fs::read_to_string(place.path().join("file")).unwrap(), "precious");
+}
+
+/// The same from a program: what does not fit is refused before anything runs.
+#[test]
+fn a_program_is_told_what_does_not_fit() {
+    let (pole, pendulum) = (spec("CartPole-v1"), spec("Pendulum-v1"));
+    let net = NetConfig::default();
+    let trainer = |agent| {
+        let ppo = Box::new(Ppo::new(PpoConfig::default()).unwrap());
+        Trainer::new(&pole, TrainConfig { n_envs: 2, ..TrainConfig::default() }, agent, ppo, 0)
+    };
+    let refused = trainer(new_agent(&pendulum, &net, 0).unwrap()).err().unwrap().to_string();
+    assert_eq!(refused, "elements of an observation: the policy has 3, the environment 4");
+    for (eval, key) in [
+        (EvalConfig::every(0), "freq"),
+        (EvalConfig { episodes: 0, ..EvalConfig::every(1) }, "episodes"),
+        (EvalConfig { final_episodes: 0, ..EvalConfig::every(1) }, "final_episodes"),
+        (EvalConfig { max_steps: 0, ..EvalConfig::every(1) }, "max_steps"),
+    ] {
+        let trainer = trainer(new_agent(&pole, &net, 0).unwrap()).unwrap();
+        let refused = trainer.with_evaluation(&pole, eval).err().unwrap().to_string();
+        assert!(refused.contains(key) && refused.contains("from 1 up"), "{refused}");
+    }
+    let none = EnvSpec::with_time_limit("None-v0", 0, CartPole::new);
+    let refused = none.make().reset(&mut stream(0, "env", 0), &mut [0.0; 4]).err().unwrap();
+    assert!(refused.to_string().contains("a time limit of 0 steps"), "{refused}");
+    let mut env = pole.make();
+    let refused = env.step(ActionRef::Discrete(&[0]), &mut stream(0, "env", 0), &mut [0.0; 4]).err().unwrap();
+    assert_eq!(refused.to_string(), "step called before the first reset: call reset first");
+}
+
+/// A run of a program leaves its settings too, and they can be read where names are known.
+#[test]
+fn a_program_leaves_its_settings() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = crate::helpers::small_run::finished(out.path(), "CartPole-v1", 1);
+    let text = fs::read_to_string(dir.file("config.toml")).unwrap();
+    for line in ["algo = \"custom\"", "env = \"CartPole-v1\"", "seed = 7", "n_steps = 16"] {
+        assert!(text.lines().any(|l| l == line), "{line}: {text}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The command line, as somebody sees it who types.
+
+mod cli;
+mod comparison;
+mod grid;
+#[cfg(target_os = "linux")]
+mod gymnasium;
+mod looking;
+mod misuse;

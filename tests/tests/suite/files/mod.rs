@@ -1,0 +1,5 @@
+//! What runs leave and read: damaged, hostile, or on a disk that fails.
+
+mod corruption;
+mod hostile;
+mod storage;
