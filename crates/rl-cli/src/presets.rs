@@ -8,7 +8,9 @@ use crate::errors::usage;
 
 /// The library's defaults, which are Stable-Baselines3's: there for every algorithm and environment.
 pub(crate) const SB3: &str = "sb3";
-/// Tuned for an environment.
+/// This project's own, found by a search (docs/results/search.md).
+const BEST: &str = "best";
+/// Tuned for an environment by others.
 const ZOO: &str = "zoo";
 /// What stands for every environment in a preset's file.
 const ANY: &str = "*";
@@ -19,6 +21,7 @@ const DISCRETE: &str = "* discrete";
 /// The built-in presets: a name, and its files. Each is a table `[ALGO."ENV"]` for every algorithm and environment, or for every environment where `*`
 /// stands for one, with actions of one kind where it is `* continuous` or `* discrete`.
 const FILES: &[(&str, &str)] = &[
+    (BEST, include_str!("../presets/best.toml")),
     (ZOO, include_str!("../presets/zoo.toml")),
     (ZOO, include_str!("../presets/gym.toml")),
     ("cleanrl", include_str!("../presets/cleanrl.toml")),
@@ -107,7 +110,8 @@ impl Presets {
     }
 
     /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, over that what it has for those with
-    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
+    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else `best`, else `zoo` where it was tuned for this
+    /// environment, else the defaults.
     ///
     /// # Errors
     ///
@@ -122,9 +126,9 @@ impl Presets {
         let Some(name) = name else {
             let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env.id));
             let own = self.own.iter().find(fits).map(|p| p.name.as_str());
-            let name = own.unwrap_or(ZOO);
-            let tuned = self.settings(name, algo, env);
-            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |s| (name.to_owned(), s)));
+            let mut names = own.into_iter().chain([BEST, ZOO]);
+            let tuned = names.find_map(|name| Some((name.to_owned(), self.settings(name, algo, env)?)));
+            return Ok(tuned.unwrap_or_else(|| (SB3.to_owned(), Settings::new())));
         };
         if name == SB3 {
             return Ok((SB3.to_owned(), Settings::new()));

@@ -82,8 +82,8 @@ impl Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     let workspace = Workspace::load()?;
     if !options.quick {
-        // CI has built it with the whole workspace's features.
-        execute(Command::new(cargo()).args(["build", "--release", "--workspace", "--bins"]))?;
+        // As CI builds it, with examples: without them features differ, and candle is built again.
+        execute(Command::new(cargo()).args(["build", "--release", "--workspace", "--bins", "--examples"]))?;
     }
     let rl = workspace.target.join("release").join(format!("rl{}", std::env::consts::EXE_SUFFIX));
     ensure!(rl.is_file(), "there is no {} although the workspace was built", rl.display());
