@@ -52,7 +52,9 @@
     if (scale === "log" && high / low >= 10) {
       const first = Math.ceil(Math.log10(low)), last = Math.floor(Math.log10(high));
       const every = 1 + Math.floor((last - first) / 6), found = [];
-      for (let power = first; power <= last; power += every) found.push([10 ** power, number(10 ** power, 10 ** power, 10 ** power)]);
+      // All in one way: as powers where one has to be.
+      const of = (power) => first < -3 ? 10 ** first : 10 ** power;
+      for (let power = first; power <= last; power += every) found.push([10 ** power, number(10 ** power, 10 ** power, of(power))]);
       return found;
     }
     const least = (high - low) / 5, power = 10 ** Math.floor(Math.log10(least));

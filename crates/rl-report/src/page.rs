@@ -81,7 +81,9 @@ fn header(study: &Study, title: &str) -> String {
         format!(" They took {} together, {beside}.", duration(seconds))
     });
     let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs, {seeds}") };
-    let mut text = format!("<header class=\"wrap\"><h1>{}</h1><p>{runs}.{took}</p>", escaped(title));
+    // A name is not broken at its dashes.
+    let words: Vec<String> = title.split(' ').map(|word| format!("<span>{}</span>", escaped(word))).collect();
+    let mut text = format!("<header class=\"wrap\"><h1>{}</h1><p>{runs}.{took}</p>", words.join(" "));
     if study.tasks.len() > 1 {
         let link = |task: &Task| format!("<a href=\"#{}\">{}</a>", slug(&task.env), escaped(&task.env));
         let links: Vec<String> = study.tasks.iter().map(link).collect();
@@ -95,7 +97,7 @@ fn controls(study: &Study, has_both: bool) -> String {
     for (k, name) in study.names().iter().enumerate() {
         let _ = write!(
             nav,
-            "<button class=\"column c{}\" data-off=\"off-k{k}\" aria-pressed=\"true\">{}</button>",
+            "<button class=\"column c{}\" data-off=\"off-k{k}\" aria-pressed=\"true\" title=\"{1}\">{1}</button>",
             k % COLOURS.len(),
             escaped(name)
         );

@@ -76,7 +76,10 @@ impl Axis {
                 let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
                 let every = 1 + (last - first) / 6;
                 let decades = (first..=last).filter(|power| (power - first) % every == 0);
-                decades.map(|power| 10_f64.powi(power)).map(|x| (x, number(x, x, x))).collect()
+                let smallest = 10_f64.powi(first);
+                // All in one way: as powers where one has to be.
+                let of = |x: f64| if smallest < 1e-3 * (1.0 - 1e-9) { smallest } else { x };
+                decades.map(|power| 10_f64.powi(power)).map(|x| (x, number(x, x, of(x)))).collect()
             }
             _ => {
                 let step = round_step((self.high - self.low) / 5.0);
@@ -158,6 +161,7 @@ mod tests {
         assert_eq!(texts(0.0, 1.0, Scale::Linear), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(texts(0.0, 2.5e6, Scale::Linear), ["0", "0.5M", "1.0M", "1.5M", "2.0M", "2.5M"]);
         assert_eq!(texts(0.001, 0.3, Scale::Log), ["0.001", "0.01", "0.1"]);
+        assert_eq!(texts(1e-5, 10.0, Scale::Log), ["1e−5", "1e−3", "1e−1", "1e1"]);
         assert_eq!(texts(1e-7, 1e-5, Scale::Log), ["1e−7", "1e−6", "1e−5"]);
         assert_eq!(
             texts(1e-4, 2e-4, Scale::Log),

@@ -2,7 +2,7 @@
 
 use crate::chart::{Chart, Label, Layer, Mark, Shape};
 use crate::curve::{Curve, Summary, with_quantiles};
-use crate::scale::{Axis, Scale};
+use crate::scale::{Axis, Scale, value};
 use crate::study::{Column, Limit, Run, Task};
 
 /// Points of a line.
@@ -23,6 +23,8 @@ struct Quantity {
     expected: Option<&'static str>,
     /// What must be known of it.
     about: &'static str,
+    /// The least value that is worth a place.
+    least: Option<f64>,
 }
 
 const QUANTITIES: [Quantity; 9] = [
@@ -76,13 +78,17 @@ const QUANTITIES: [Quantity; 9] = [
             "train/grad_norm",
         )
     },
-    Quantity::new(
-        "explained",
-        "Explained variance",
-        "share of the returns’ variance",
-        Scale::Linear,
-        "train/explained_variance",
-    ),
+    Quantity {
+        // A few returns without variance would hide everything else.
+        least: Some(-1.0),
+        ..Quantity::new(
+            "explained",
+            "Explained variance",
+            "share of the returns’ variance",
+            Scale::Linear,
+            "train/explained_variance",
+        )
+    },
 ];
 
 impl Quantity {
@@ -93,7 +99,18 @@ impl Quantity {
         scale: Scale,
         tag: &'static str,
     ) -> Self {
-        Quantity { id, title, unit, scale, tag, factor: 1.0, over: None, expected: None, about: "" }
+        Quantity {
+            id,
+            title,
+            unit,
+            scale,
+            tag,
+            factor: 1.0,
+            over: None,
+            expected: None,
+            about: "",
+            least: None,
+        }
     }
 
     /// What a run told of it; `None` where it told nothing.
@@ -194,6 +211,10 @@ fn chart(task: &Task, quantity: &Quantity, horizon: f64, number: &dyn Fn(&str) -
         notes.push(format!("Not reported by {}.", silent.join(", ")));
     }
     let values = points.iter().map(|(_, y)| *y).chain(limits);
+    if let Some(least) = quantity.least.filter(|least| values.clone().any(|y| y < *least)) {
+        notes.push(format!("Cut off below {}.", value(least)));
+    }
+    let values = values.map(|y| quantity.least.map_or(y, |least| y.max(least)));
     let y = Axis::over(quantity.unit, values, quantity.scale, 0.05);
     marks.splice(0..0, limit_marks);
     Some(Chart {
