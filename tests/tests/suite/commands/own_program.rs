@@ -1,19 +1,27 @@
 //! What a program of one's own adds to the command line: networks and sinks.
 
 use std::fs;
+use std::path::Path;
 
 use crate::helpers::command_line::{Place, SHORT, result};
+use rl_algo::FeatureNetwork;
+use rl_nn::Builders;
 use rl_train::Policy;
 
 /// A network that the program has under a name is chosen by a setting, trained, saved, played and gone on with; another name is refused with the nearest.
 #[test]
 fn a_network_of_the_program_is_chosen_by_name() {
     let place = Place::new();
-    let set = ["--set", "features=crossed", "--set", "net_arch=[]", "--set", "checkpoint_freq=1024"];
+    // Settings without schedules, which would depend on the budget.
+    let set = ["--preset", "sb3", "--set", "features=crossed", "--set", "net_arch=[]"];
     let dir = place.train("ppo", "CartPole-v1", &[SHORT, &set].concat());
     let run = "runs/CartPole-v1/ppo/s0";
     let reason = Policy::load(&dir).err().unwrap().to_string();
     assert!(reason.contains("no builder of networks is called \"crossed\""), "{reason}");
+    let builders = FeatureNetwork::new("crossed", rl_tests::crossed).add_to(Builders::default());
+    let theta = |dir: &Path| Policy::load_with(dir, &builders).unwrap().trained().theta().to_vec();
+    // A matrix of 8 rows for 4 observations and their squares, then two logits.
+    assert_eq!(theta(&dir).len(), 8 * 8 + (8 + 1) * 2);
     let saved = place.json(&["eval", run, "--episodes", "5"]);
     assert_eq!(saved["eval"]["episodes"], 5);
     place.json(&["play", run, "--png", "last.png"]);
@@ -21,16 +29,18 @@ fn a_network_of_the_program_is_chosen_by_name() {
     // Its file gives the same run again, and it goes on as one that was never interrupted would have.
     let again = place.train("ppo", "CartPole-v1", &["--config", &format!("{run}/config.toml")]);
     assert_eq!(result(&again), result(&dir));
-    let shorter = ["--label", "short", "--total-steps", "1024"];
-    place.train("ppo", "CartPole-v1", &[SHORT, &set, &shorter].concat());
+    let shorter = ["--total-steps", "1024", "--eval-freq", "512", "--label", "short"];
+    let short = place.train("ppo", "CartPole-v1", &[&SHORT[..4], &set, &shorter].concat());
+    assert_ne!(theta(&short), theta(&dir));
     let resume = ["train", "--resume", "runs/CartPole-v1/ppo-short/s0", "--total-steps", "2048", "--quiet"];
-    place.json(&[&resume[..], &["--extend-schedule"]].concat());
+    place.json(&resume);
+    assert_eq!(theta(&short), theta(&dir));
 
     // A shared trunk of it, an action space of reals, and a run that begins with what was trained.
     let shared = ["--set", "features=crossed", "--set", "shared_layers=1"];
     place.train("trpo", "Pendulum-v1", &[SHORT, &shared, &["--set", "use_sde=false"]].concat());
     let heir = place.train("lazy", "CartPole-v1", &[SHORT, &set, &["--init", run]].concat());
-    assert!(heir.join("policy.safetensors").exists());
+    assert_eq!(theta(&heir), theta(&dir));
 
     let line = place.refuses(2, &["train", "ppo", "CartPole-v1", "--set", "features=crosed"]);
     assert!(line.contains("features = \"crosed\": expected one of \"mlp\", \"cnn\", \"crossed\""), "{line}");
@@ -47,7 +57,7 @@ fn a_network_of_the_program_is_chosen_by_name() {
 fn a_sink_of_the_program_hears_of_every_run() {
     let place = Place::new();
     let dir = place.train("lazy", "CartPole-v1", &[SHORT, &["--label", "noted"]].concat());
-    let notes = |dir: &std::path::Path| fs::read_to_string(dir.join("notes.txt")).unwrap();
+    let notes = |dir: &Path| fs::read_to_string(dir.join("notes.txt")).unwrap();
     let updates = "update 512\nupdate 1024\nupdate 1536\nupdate 2048\n";
     assert_eq!(notes(&dir), format!("lazy CartPole-v1 0, begun\n{updates}finished\n"));
 
