@@ -39,7 +39,9 @@ impl Cli {
 
 /// A command whose help, and that of its subcommands, calls the program by this name.
 fn named(command: clap::Command, program: &'static str) -> clap::Command {
-    let renamed = |help: &clap::builder::StyledStr| help.to_string().replace("`rl ", &format!("`{program} "));
+    let renamed = |help: &clap::builder::StyledStr| {
+        help.to_string().replace("`rl ", &format!("`{program} ")).replace("/rl.1`", &format!("/{program}.1`"))
+    };
     let command = match command.get_about().map(renamed) {
         Some(about) => command.about(about),
         None => command,

@@ -61,7 +61,7 @@ pub struct Summary {
     pub stopped_because: Option<String>,
     /// Environment steps taken.
     pub total_steps: u64,
-    /// Seconds from beginning to end, evaluations included.
+    /// Seconds that it was at work, evaluations included, over all sessions of a run that went on: of one that was killed only its training is known.
     pub wall_seconds: f64,
     /// Environment steps a second, evaluations excluded.
     pub steps_per_second: f64,

@@ -59,8 +59,9 @@ pub struct Trainer {
     worst_return: Option<f64>,
     reproducible: Reproducible,
     tally: Tally,
-    /// The budget that schedules are of.
+    /// The budget that schedules are of, and once that has changed all of them, each with the step from which on it was.
     horizon: u64,
+    horizons: Vec<(u64, u64)>,
     checkpoints: Option<CheckpointConfig>,
     /// The state at the last boundary between two iterations.
     snapshot: Arc<Mutex<Option<Archive>>>,
@@ -153,6 +154,7 @@ impl Trainer {
             tally: Tally::new(collector.metrics()),
             collector,
             horizon: config.total_steps,
+            horizons: Vec::new(),
             checkpoints: None,
             snapshot: Arc::default(),
             logs_agree: true,
@@ -460,7 +462,7 @@ impl Trainer {
             error: error.map(TrainError::to_string),
             stopped_because: self.verdict.clone(),
             total_steps: tally.step,
-            wall_seconds: tally.started.elapsed().as_secs_f64(),
+            wall_seconds: (tally.wall_before + tally.started.elapsed()).as_secs_f64(),
             steps_per_second: tally.timing().fps,
             episodes: tally.episodes,
             mean_return_100: tally.rollout_stats().ep_rew_mean,

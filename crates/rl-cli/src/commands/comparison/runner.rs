@@ -122,6 +122,7 @@ impl Grid<'_> {
             dir: None,
             ended: Ended::Badly { error: message(&error), left: None },
             curve: Vec::new(),
+            fault: None,
             was_there: false,
         };
         let place = match self.place(&config) {
@@ -175,7 +176,7 @@ impl Grid<'_> {
                 return failed(error);
             }
         }
-        Run { seed: job.seed, dir, ended, curve: seen.curve, was_there: false }
+        Run { seed: job.seed, dir, ended, curve: seen.curve, fault: None, was_there: false }
     }
 
     /// Where a run goes. The same run that was begun and not finished goes on where it has a checkpoint, and begins again in its place where it has left
