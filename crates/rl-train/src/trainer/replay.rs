@@ -9,7 +9,7 @@ use crate::{Checkpoint, Event, RunDir, Sink, SinkError, Summary, TrainError, Upd
 use rl_algo::{ActorCritic, Batch};
 use rl_nn::State;
 
-/// One update of a run, gone through again.
+/// One update of a run that was repeated.
 pub struct Replay {
     /// What it told.
     pub update: Update,
@@ -23,7 +23,7 @@ pub struct Replay {
     pub from: Option<u64>,
 }
 
-/// Goes through a run again until an update, counted from 1, is done: from the newest checkpoint before it that can be used and whose environments could be
+/// Repeats a run until an update, counted from 1, is done: from the newest checkpoint before it that can be used and whose environments could be
 /// saved, else from the beginning. `make` puts a trainer together as that of the run was, with neither a directory nor sinks.
 ///
 /// # Errors
