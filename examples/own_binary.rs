@@ -126,6 +126,6 @@ fn main() -> ExitCode {
         args.extend(["train", "ppo", "Corridor-v0", "--total-steps", "20000", "--out"].map(OsString::from));
         args.push(out.into());
     }
-    // Networks and distributions of one's own would come in by `.builders(…)`: docs/guides/network.md.
+    // A network of one's own would come in by `.network(…)` (docs/guides/network.md), a log by `.sink(…)` (docs/guides/logging.md).
     App::new().name("own_binary").env(corridor).algorithm(relay).main_with_args(args)
 }

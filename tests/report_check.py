@@ -2,16 +2,18 @@
 
     python tests/report_check.py target/release/rl [DIRECTORY FOR SCREENSHOTS]
 
-Runs a short comparison in which one run is spoilt, a report with a monitor file of Stable-Baselines3 beside ours, and a page of a thousand seeds, and checks in
+Runs a short comparison in which one run is spoilt and one killed, a report with a monitor file of Stable-Baselines3 beside ours, and a page of a thousand seeds, and checks in
 headless Chromium: curves are there, toggles and zoom work, hovering shows values, nothing is said on the console, no request leaves the file, nothing is wider
 than the screen, on a desktop and on a phone, light and dark; a thousand seeds open within two seconds and stay under 5 MB. Needs `pip install playwright` and
 a Chromium: Playwright's own, or one that CHROMIUM or the PATH names. Exits non-zero on any failure, with 77 where there is no Chromium.
 """
 
+import csv
 import json
 import math
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -92,6 +94,18 @@ def check_look(browser, path, screenshots):
             it.close()
 
 
+def last_means(table, env):
+    """The mean over seeds of the last evaluation, by algorithm, from compare-evaluations.csv."""
+    with open(table, newline="") as rows:
+        of_env = [row for row in csv.DictReader(rows) if row["env"] == env]
+    last = max(int(row["step"]) for row in of_env)
+    values = {}
+    for row in of_env:
+        if int(row["step"]) == last:
+            values.setdefault(row["algo"], []).append(float(row["mean_return"]))
+    return {algo: sum(some) / len(some) for algo, some in values.items()}
+
+
 def check_use(browser, path):
     """Curves, toggles, hover, zoom."""
     it = Page(browser, path, "desktop", "light")
@@ -121,14 +135,23 @@ def check_use(browser, path):
     assert not page.locator(first).first.is_visible() and page.locator("figure.chart[id$=training-steps]").first.is_visible()
     page.click("nav button[data-on=src-evaluation]")
 
-    # Hover: the value under the pointer is that of the curve.
+    # Hover: the value under the pointer is that of the curve, and the curve that of the table.
     figure = page.locator(first).first
     figure.scroll_into_view_if_needed()
+    page.click("nav button[data-on=stat-mean]")
+    page.click("nav button[data-off=no-seeds]")
     box = figure.locator(".area").bounding_box()
-    page.mouse.move(box["x"] + 0.98 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.move(box["x"] + box["width"] - 0.5, box["y"] + 0.5 * box["height"])
     page.wait_for_selector("#tip:not([hidden])")
     tip = page.locator("#tip").inner_text()
-    assert "environment steps" in tip and "trpo" in tip and "ppo" in tip and "[" in tip, f"{it.name}: hovering says {tip!r}"
+    assert "environment steps" in tip and "[" in tip, f"{it.name}: hovering says {tip!r}"
+    said = {name: float(number.replace("−", "-")) for name, number in re.findall(r"^(\w+)\s+(−?[\d.]+) \[", tip, re.MULTILINE)}
+    means = last_means(path.parent / "compare-evaluations.csv", figure.get_attribute("id").removesuffix("-evaluation-steps"))
+    low, high = (float(end) for end in figure.get_attribute("data-y").split()[:2])
+    near = lambda name: abs(said[name] - means[name]) < 0.01 * (high - low)
+    assert said.keys() == means.keys() and all(map(near, means)), f"{it.name}: hovering says {said}, the table {means}"
+    page.click("nav button[data-off=no-seeds]")
+    page.click("nav button[data-on=stat-iqm]")
 
     # Zoom: fewer steps on the axis, and back.
     ticks = lambda: figure.locator(".xt span").all_inner_texts()
@@ -189,6 +212,11 @@ def main():
         spoilt = place / "runs/CartPole-v1/ppo/s3/summary.json"
         summary = json.loads(spoilt.read_text()) | {"status": "failed", "error": "the <pole> broke & fell", "eval": None}
         spoilt.write_text(json.dumps(summary))
+        # One is killed: it leaves no summary, and half of its table.
+        killed = place / "runs/CartPole-v1/trpo/s2"
+        (killed / "summary.json").unlink()
+        rows = (killed / "progress.csv").read_text().splitlines(keepends=True)
+        (killed / "progress.csv").write_text("".join(rows[: len(rows) // 2]) + rows[len(rows) // 2][:20])
         theirs = place / "theirs/dqn/s0"
         theirs.mkdir(parents=True)
         rows = "".join(f"{20 + i}.0,{20 + i},{i / 10}\n" for i in range(120))
@@ -197,6 +225,9 @@ def main():
         it = Page(browser, place / "both.html", "desktop", "light")
         failed = it.page.locator("#failed").inner_text()
         assert "ppo on CartPole-v1, seed 3" in failed and "the <pole> broke & fell" in failed, failed
+        assert "trpo on CartPole-v1, seed 2: interrupted. it left no summary.json" in failed, failed
+        cut = it.page.locator('figure[id=CartPole-v1-evaluation-steps] path.thread[data-n="trpo, seed 2"]')
+        assert cut.count() == 1, "the run that was killed is not drawn"
         it.page.click("nav button[data-on=src-training]")
         assert it.shown("figure[id=CartPole-v1-training-steps] path.thread.k2") == 1, "Stable-Baselines3's run is not drawn"
         it.close()

@@ -14,3 +14,8 @@ struct DistributionGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/resuming.md")]
 struct Resuming;
+
+/// What a run logs.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guides/logging.md")]
+struct LoggingGuide;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use candle_core::Device;
-use rl_nn::{Builders, CandleNetwork, NnError, Real};
+use candle_core::{D, Device, Tensor};
+use rl_env::Space;
+use rl_nn::{Builders, CandleNetwork, Network, NnError, Real};
 
 /// Rounds a golden array to the scalar type under test.
 pub fn narrow<F: Real>(x: &[f64]) -> Vec<F> {
@@ -28,4 +29,17 @@ pub fn described_module() -> Result<CandleNetwork, NnError> {
 /// What makes it again.
 pub fn builders() -> Builders {
     Builders::default().network("matrix", |_| Ok(Arc::new(described_module()?)))
+}
+
+/// A candle module for any observations that does not describe itself: tanh of a matrix times the observation and the squares of its elements.
+///
+/// # Errors
+///
+/// candle's.
+pub fn crossed(observations: &Space) -> Result<Arc<dyn Network<f32>>, NnError> {
+    let n = observations.flat_len();
+    let net = CandleNetwork::new(n, 8, &Device::Cpu, move |vb, x| {
+        Tensor::cat(&[x, &x.sqr()?], D::Minus1)?.matmul(&vb.get((8, 2 * n), "weight")?.t()?)?.tanh()
+    })?;
+    Ok(Arc::new(net))
 }

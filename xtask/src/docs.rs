@@ -1,12 +1,16 @@
 //! That every command in the documentation can be typed: README.md and the pages below `docs` are gone through, and what their blocks marked
-//! `sh` say is run, page by page in one empty directory each, so that a later command finds the runs that an earlier one made.
+//! `sh` say is run, every page in an empty directory of its own, so that a later command finds the runs that an earlier one made; two pages at once.
 //!
 //! Only the budgets are smaller ([`within_budget`]). A block that cannot be run here is preceded by a comment that says why,
 //! `<!-- not run: WHY -->`.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -15,15 +19,18 @@ use crate::metadata::Workspace;
 
 /// How a block says that it is not run.
 const NOT_RUN: &str = "<!-- not run: ";
-/// The most that each option may ask for, and what a command gets that does not have the option (or nothing).
-const TRAIN: &[(&str, f64, bool)] = &[("--total-steps", 30_000.0, true)];
-const RESUME: &[(&str, f64, bool)] = &[("--total-steps", 60_000.0, false)];
-const COMPARE: &[(&str, f64, bool)] =
-    &[("--total-steps", 4_096.0, true), ("--seeds", 3.0, true), ("--max-seeds", 5.0, false)];
-const PLAY: &[(&str, f64, bool)] = &[("--max-steps", 100.0, true)];
+/// Pages that are gone through at once, so each command that trains has one thread.
+const AT_ONCE: usize = 2;
+/// The slowest commands that are named.
+const SLOWEST: usize = 8;
+/// Steps of a training run, and of one whose updates the page looks at: as many as the last of them needs. A run that goes on has twice as many.
+const STEPS: f64 = 4_096.0;
+const STEPS_INSPECTED: f64 = 30_000.0;
+/// The most that each option may ask for, and whether a command gets that which does not have the option.
+type Limits = Vec<(&'static str, f64, bool)>;
 
 /// What became of the commands.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Counts {
     run: usize,
     skipped: usize,
@@ -32,13 +39,22 @@ pub(crate) struct Counts {
     others: usize,
     /// What is wrong with those that fail.
     failures: Vec<String>,
+    /// How long each took, with its place.
+    took: Vec<(Duration, String)>,
+}
+
+/// A page, and where its commands run.
+struct Page<'a> {
+    name: String,
+    text: String,
+    runner: Runner<'a>,
 }
 
 /// Runs the commands of every page with the programs of the workspace, which must have been built. Without a Python that has Gymnasium, those
 /// that need one are skipped.
 pub(crate) fn run(workspace: &Workspace, python: Option<&Path>) -> Result<()> {
     let place = workspace.target.join("docs-commands");
-    let mut counts = Counts::default();
+    let mut open = Vec::new();
     for (i, page) in pages(&workspace.root)?.iter().enumerate() {
         let text = fs::read_to_string(page).with_context(|| format!("cannot read {}", page.display()))?;
         let name = page.strip_prefix(&workspace.root).unwrap_or(page).display().to_string();
@@ -50,21 +66,59 @@ pub(crate) fn run(workspace: &Workspace, python: Option<&Path>) -> Result<()> {
         for (file, module) in modules(&text) {
             fs::write(dir.join(file), module).with_context(|| format!("cannot write {file} of {name}"))?;
         }
-        check_page(
-            &name,
-            &text,
-            &Runner { programs: workspace.target.join("release"), dir, python },
-            &mut counts,
-        )?;
+        let runner = Runner { programs: workspace.target.join("release"), dir, python };
+        open.push(Page { name, text, runner });
     }
-    let Counts { run, skipped, excluded, others, failures } = counts;
+    let counts = check_all(open)?;
+    let Counts { run, skipped, excluded, others, failures, mut took } = counts;
     ensure!(run > 0, "the documentation has no command");
+    took.sort_by_key(|(time, _)| Reverse(*time));
+    for (time, command) in took.iter().take(SLOWEST) {
+        println!("{:5.1} s  {command}", time.as_secs_f64());
+    }
     println!(
         "{run} commands run, {skipped} skipped, {excluded} excluded by a comment; {others} of other programs"
     );
     let failed = failures.len();
     ensure!(failed == 0, "{failed} commands of the documentation fail:\n{}", failures.join("\n"));
     Ok(())
+}
+
+/// Goes through the pages, several at once, those with the most commands first: what they do to files is apart.
+fn check_all(mut pages: Vec<Page<'_>>) -> Result<Counts> {
+    pages.sort_by_key(|page| commands(&page.text).map_or(0, |lines| lines.len()));
+    let (open, done) = (Mutex::new(pages), Mutex::new(Ok(Counts::default())));
+    let work = || {
+        loop {
+            let Some(page) = open.lock().unwrap_or_else(PoisonError::into_inner).pop() else { return };
+            let mut counts = Counts::default();
+            let checked = check_page(&page.name, &page.text, &page.runner, &mut counts);
+            let mut all = done.lock().unwrap_or_else(PoisonError::into_inner);
+            match (&mut *all, checked) {
+                (Ok(all), Ok(())) => all.add(counts),
+                (Ok(_), Err(error)) => *all = Err(error),
+                (Err(_), _) => {}
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Counts {
+    fn add(&mut self, other: Counts) {
+        let Counts { run, skipped, excluded, others, failures, took } = other;
+        self.run += run;
+        self.skipped += skipped;
+        self.excluded += excluded;
+        self.others += others;
+        self.failures.extend(failures);
+        self.took.extend(took);
+    }
 }
 
 /// The same as a command of its own.
@@ -97,8 +151,8 @@ struct Runner<'a> {
     python: Option<&'a Path>,
 }
 
-fn check_page(page: &str, text: &str, runner: &Runner<'_>, counts: &mut Counts) -> Result<()> {
-    for Line { number, text, excluded } in commands(text).with_context(|| page.to_owned())? {
+fn check_page(page: &str, all: &str, runner: &Runner<'_>, counts: &mut Counts) -> Result<()> {
+    for Line { number, text, excluded } in commands(all).with_context(|| page.to_owned())? {
         let Some(words) = ours(&text) else {
             counts.others += 1;
             continue;
@@ -119,9 +173,12 @@ fn check_page(page: &str, text: &str, runner: &Runner<'_>, counts: &mut Counts) 
             counts.skipped += 1;
             continue;
         }
-        if let Err(error) = runner.run(&within_budget(words)) {
+        let begun = Instant::now();
+        let steps = if is_inspected(all, &words) { STEPS_INSPECTED } else { STEPS };
+        if let Err(error) = runner.run(&within_budget(words, steps)) {
             counts.failures.push(format!("{page}:{number}: `{text}`: {error:#}"));
         }
+        counts.took.push((begun.elapsed(), format!("{page}:{number}: {text}")));
         counts.run += 1;
     }
     Ok(())
@@ -197,30 +254,50 @@ fn ours(command: &str) -> Option<Vec<String>> {
     words("rl", rest)
 }
 
+/// Whether the page looks at an update of the run that a command trains: at `runs/ENV/ALGO/…`.
+fn is_inspected(page: &str, words: &[String]) -> bool {
+    let runs = page.lines().filter_map(|line| line.split_once(" inspect runs/")).map(|(_, path)| path);
+    let mut parts = runs.filter_map(|path| {
+        let mut parts = path.split('/');
+        Some((parts.next()?, parts.next()?))
+    });
+    parts.any(|(env, algo)| {
+        let is = |name: &str| words.iter().any(|word| word == name);
+        (is(env) && is(algo)) || words.iter().any(|word| word.starts_with(&format!("runs/{env}/{algo}/")))
+    })
+}
+
 /// The same command with numbers small enough for a test.
-fn within_budget(mut words: Vec<String>) -> Vec<String> {
+fn within_budget(mut words: Vec<String>, steps: f64) -> Vec<String> {
     let resumes = words.iter().any(|word| word == "--resume");
-    let limits = match words.get(1).map(String::as_str) {
-        Some("train") if resumes => RESUME,
-        Some("train") => TRAIN,
+    let limits: Limits = match words.get(1).map(String::as_str) {
+        Some("train") if resumes => vec![("--total-steps", 2.0 * steps, false), ("--threads", 1.0, true)],
+        Some("train") => vec![("--total-steps", steps, true), ("--threads", 1.0, true)],
         // Finished runs are only read.
-        Some("compare") if !words.iter().any(|word| word == "--runs") => COMPARE,
-        Some("play") => PLAY,
-        _ => &[],
+        Some("compare") if !words.iter().any(|word| word == "--runs") => {
+            vec![
+                ("--total-steps", STEPS, true),
+                ("--seeds", 3.0, true),
+                ("--max-seeds", 5.0, false),
+                ("--threads", 1.0, true),
+            ]
+        }
+        Some("play") => vec![("--max-steps", 100.0, true)],
+        _ => Vec::new(),
     };
     for (option, most, always) in limits {
         match words.iter().position(|word| word == option) {
             Some(at) => {
                 let value = words.get(at + 1).and_then(|value| value.parse::<f64>().ok());
-                if value.is_some_and(|value| value > *most) {
+                if value.is_some_and(|value| value > most) {
                     words[at + 1] = most.to_string();
                 }
             }
             // Options may not follow a redirection.
             // How many seeds there are is then what comes out.
-            None if *option == "--seeds" && words.iter().any(|word| word == "--until") => {}
-            None if *always => {
-                words.splice(2..2, [(*option).to_owned(), most.to_string()]);
+            None if option == "--seeds" && words.iter().any(|word| word == "--until") => {}
+            None if always => {
+                words.splice(2..2, [option.to_owned(), most.to_string()]);
             }
             None => {}
         }
@@ -291,20 +368,47 @@ mod tests {
 
     #[test]
     fn budgets_are_cut_and_nothing_else() {
-        let cut = |command: &str| within_budget(ours(command).unwrap()).join(" ");
-        assert_eq!(cut("rl train ppo A --total-steps 1e7"), "rl train ppo A --total-steps 30000");
-        assert_eq!(cut("rl train ppo A --total-steps 512"), "rl train ppo A --total-steps 512");
-        assert_eq!(cut("cargo run --release -- train ppo A"), "rl train --total-steps 30000 ppo A");
-        assert_eq!(cut("rl train --resume runs/a"), "rl train --resume runs/a");
-        assert_eq!(cut("rl compare --seeds 1000"), "rl compare --total-steps 4096 --seeds 3");
-        assert_eq!(cut("rl compare --until 9"), "rl compare --total-steps 4096 --until 9");
+        let cut = |command: &str| within_budget(ours(command).unwrap(), 30_000.0).join(" ");
+        assert_eq!(cut("rl train ppo A --total-steps 1e7"), "rl train --threads 1 ppo A --total-steps 30000");
+        assert_eq!(cut("rl train ppo A --total-steps 512"), "rl train --threads 1 ppo A --total-steps 512");
+        assert_eq!(
+            cut("cargo run --release -- train ppo A"),
+            "rl train --threads 1 --total-steps 30000 ppo A"
+        );
+        assert_eq!(cut("rl train --resume runs/a"), "rl train --threads 1 --resume runs/a");
+        assert_eq!(cut("rl compare --seeds 1000"), "rl compare --threads 1 --total-steps 4096 --seeds 3");
+        assert_eq!(cut("rl compare --until 9"), "rl compare --threads 1 --total-steps 4096 --until 9");
         assert_eq!(cut("rl compare --runs a b"), "rl compare --runs a b");
         assert_eq!(cut("rl eval runs/a --episodes 100"), "rl eval runs/a --episodes 100");
         assert_eq!(
             cut("cargo run --release -p examples --example a -- train b"),
-            "examples/a train --total-steps 30000 b"
+            "examples/a train --threads 1 --total-steps 30000 b"
         );
         assert_eq!(ours("cargo xtask ci"), None);
+    }
+
+    /// An update that is looked at must be reached.
+    #[test]
+    fn what_is_inspected_trains_for_longer() {
+        let page = "```sh\nrl train trpo A-v0 --seed 1\nrl inspect runs/A-v0/trpo/s1 --update 9\n```\n";
+        let inspected = |command: &str| is_inspected(page, &ours(command).unwrap());
+        assert!(inspected("rl train trpo A-v0 --seed 1"));
+        assert!(inspected("rl train --resume runs/A-v0/trpo/s1"));
+        assert!(!inspected("rl train ppo A-v0"));
+        assert!(!inspected("rl train --resume runs/A-v0/ppo/s1"));
+    }
+
+    #[test]
+    fn counts_of_all_pages_are_added() {
+        let page = |name: &str, text: &str| Page {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            runner: Runner { programs: PathBuf::new(), dir: PathBuf::new(), python: None },
+        };
+        let (a, b) = ("```sh\npip install x\ncargo xtask ci\n```\n", "```sh\nmake\n```\n");
+        assert_eq!(check_all(vec![page("a", a), page("b", b), page("c", "")]).unwrap().others, 3);
+        let error = check_all(vec![page("a", a), page("b", "```sh\n")]).unwrap_err();
+        assert!(format!("{error:#}").starts_with("b: "), "{error:#}");
     }
 
     /// The program stands for `rl`: it takes `train` and fails for the flag that is wrong.
@@ -322,7 +426,8 @@ mod tests {
         let runner = Runner { programs: dir.clone(), dir: dir.clone(), python: None };
         let mut counts = Counts::default();
         check_page("docs/a.md", PAGE, &runner, &mut counts).unwrap();
-        assert_eq!(counts, Counts { run: 2, excluded: 1, others: 1, ..Counts::default() });
+        assert_eq!((counts.run, counts.excluded, counts.others, counts.took.len()), (2, 1, 1, 2));
+        assert_eq!(counts.failures, Vec::<String>::new());
         check_page("docs/a.md", "```sh\nrl train ppo gym:A-v0\n```\n", &runner, &mut counts).unwrap();
         assert_eq!(counts.skipped, 1);
         check_page("docs/a.md", "```sh\nrl train ppo A --sed 1\n```\n", &runner, &mut counts).unwrap();

@@ -44,7 +44,7 @@ pub struct SharedNetworks {
     pub value: Arc<dyn Network<f32>>,
 }
 
-/// What an [`ActorCritic`] is made of, its parameters to be changed.
+/// Both models of an [`ActorCritic`], and its parameters as slices that may be changed.
 pub struct Parts<'a> {
     /// The policy as a function of its parameters.
     pub policy: &'a PolicyModel<f32>,
@@ -212,7 +212,8 @@ impl ActorCritic {
         Some((&self.policy, joint, &mut self.theta))
     }
 
-    /// A number that changes whenever θ may have: what a [`rl_nn::Mirror`] refreshes by.
+    /// A number that changes whenever θ may have. Nothing here asks for it: it is for a user's own copy of θ, such as a [`rl_nn::Mirror`] on a device, which is
+    /// refreshed when the number is another one.
     pub fn version(&self) -> u64 {
         self.version
     }

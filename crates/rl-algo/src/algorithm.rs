@@ -7,7 +7,7 @@ use rl_nn::{NnError, State};
 
 use crate::{ActorCritic, AlgoError, Batch, Log, Reducer, Report};
 
-/// What an update may draw on beside the batch.
+/// What an update is given beside the batch: random numbers, how much of the training remains, and a log.
 pub struct UpdateContext<'a> {
     /// The generator of shuffles and samples.
     pub rng: &'a mut (dyn RngCore + Send),
@@ -36,7 +36,7 @@ impl<'a> UpdateContext<'a> {
     }
 }
 
-/// What an algorithm is to work with, as far as its settings may have to fit it.
+/// Properties of a run that the settings of an algorithm may have to fit, such as the length of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setup {
     /// Rows of a rollout: the most there may be, where it is of whole episodes.

@@ -7,7 +7,7 @@ use rl_rollout::Minibatches;
 
 use crate::{AlgoError, Reducer};
 
-/// How a critic is fitted.
+/// The settings by which a critic is fitted to returns.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CriticFit {
     /// Adam's learning rate.
@@ -33,7 +33,7 @@ pub struct CriticTargets<'a> {
     pub old_values: &'a [f32],
 }
 
-/// What a critic fit did.
+/// The result of fitting a critic.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CriticReport {
     /// Mean over all steps of the loss before the step.

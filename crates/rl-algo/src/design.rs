@@ -1,4 +1,4 @@
-//! What the networks for an environment's spaces will be.
+//! Which networks and which distribution an agent for an environment's spaces has.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ const MAX_PARAMS: usize = 1 << 28;
 
 type Net = Arc<dyn Network<f32>>;
 
-/// Networks without parameters yet.
+/// The networks for an environment, designed but not yet given parameters.
 pub struct Design {
     trunk: Option<Net>,
     policy: Net,
@@ -40,11 +40,12 @@ pub fn design(observations: &Space, actions: &Space, config: &NetConfig) -> Resu
     let (pi, vf) = config.net_arch.widths();
     let k = config.shared_hidden();
     let (shared, pi, vf) = (&pi[..k], &pi[k..], &vf[k..]);
-    let images = match config.features {
+    let before = match &config.features {
         Features::Mlp => None,
         Features::Cnn => Some(cnn(observations)?),
+        Features::Own(own) => Some(own.for_observations(observations)?),
     };
-    let n_seen = images.as_ref().map_or(observations.flat_len(), |cnn| cnn.n_outputs());
+    let n_seen = before.as_ref().map_or(observations.flat_len(), |before| before.n_outputs());
     let n_features = shared.last().copied().unwrap_or(n_seen);
     let distribution = distribution_for(actions, config, pi.last().copied().unwrap_or(n_features))?;
     let policy = if config.use_sde {
@@ -53,12 +54,12 @@ pub fn design(observations: &Space, actions: &Space, config: &NetConfig) -> Resu
         head(n_features, pi, distribution.n_outputs(), config)?
     };
     let value = head(n_features, vf, 1, config)?;
-    let (trunk, policy, value) = match (images, config.shared_layers) {
+    let (trunk, policy, value) = match (before, config.shared_layers) {
         (None, 0) => (None, policy, value),
-        (Some(cnn), 0) => (None, after(cnn.clone(), policy)?, after(cnn, value)?),
+        (Some(before), 0) => (None, after(before.clone(), policy)?, after(before, value)?),
         (None, _) => (Some(body(n_seen, shared, config)?), policy, value),
-        (Some(cnn), 1) => (Some(cnn), policy, value),
-        (Some(cnn), _) => (Some(after(cnn, body(n_seen, shared, config)?)?), policy, value),
+        (Some(before), 1) => (Some(before), policy, value),
+        (Some(before), _) => (Some(after(before, body(n_seen, shared, config)?)?), policy, value),
     };
     let design = Design { trunk, policy, value, distribution, bounding: bounding_for(actions, config)? };
     let n_params = design.n_params();
@@ -152,9 +153,9 @@ fn layers(sizes: &[usize], activated_output: bool, config: &NetConfig) -> Result
     })
 }
 
-/// A network behind a convolutional one.
-fn after(cnn: Net, network: Net) -> Result<Net, NnError> {
-    Ok(Arc::new(Chain::new(vec![("features".to_owned(), cnn), ("layers".to_owned(), network)])?))
+/// A network behind the one that comes before the hidden layers.
+fn after(before: Net, network: Net) -> Result<Net, NnError> {
+    Ok(Arc::new(Chain::new(vec![("features".to_owned(), before), ("layers".to_owned(), network)])?))
 }
 
 /// The convolutional network for images of a box. Bytes (from 0 to 255) are scaled to 1, as Stable-Baselines3 does.

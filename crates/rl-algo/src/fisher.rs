@@ -69,7 +69,7 @@ impl<'a, F: Real> LinearizedPolicy<'a, F> {
     }
 }
 
-/// What [`LinearizedPolicy::fisher`] returns.
+/// The Fisher matrix of a policy as a linear operator ([`LinearizedPolicy::fisher`]).
 pub struct Fisher<'s, 'a, F: Real> {
     policy: &'s mut LinearizedPolicy<'a, F>,
     w: F,

@@ -16,6 +16,7 @@ mod critic;
 mod design;
 mod diagnostics;
 mod error;
+mod feature_network;
 mod fisher;
 mod log;
 mod net_config;
@@ -25,6 +26,7 @@ mod report;
 mod schema;
 mod state;
 mod step_curves;
+mod written_space;
 
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
 pub use algorithm::{Algorithm, Setup, UpdateContext};
@@ -33,12 +35,14 @@ pub use critic::{CriticFit, CriticReport, CriticTargets, fit_critic};
 pub use design::{Design, bounding_for, design, distribution_for};
 pub use diagnostics::{PolicyChange, policy_change};
 pub use error::{AlgoError, ConfigError, check_setting};
+pub use feature_network::FeatureNetwork;
 pub use fisher::{Fisher, LinearizedPolicy};
 pub use log::{Histogram, Log};
 pub use net_config::{EachArch, Features, LogStd, NetArch, NetConfig};
 pub use reducer::Reducer;
-pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings, nearest};
+pub use registry::{AlgorithmRegistry, AlgorithmSpec, Settings};
 pub use report::{Outcome, Report};
+pub use rl_env::nearest;
 pub use schema::{
     Bounds, Config, Kind, Scale, Schema, Setting, from_settings, shown, to_settings, try_to_settings,
 };

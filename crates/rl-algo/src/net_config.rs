@@ -5,9 +5,9 @@ use std::fmt;
 use rl_nn::Activation;
 use serde::{Deserialize, Serialize};
 
-use crate::{Bounds, Config, ConfigError, Kind, Schema, Setting, check_setting};
+use crate::{Bounds, Config, ConfigError, FeatureNetwork, Kind, Schema, Setting, check_setting, nearest};
 
-/// The networks: their shapes, what the policy's noise is like, and how they are initialised.
+/// The settings of the networks: their shapes, the noise of the policy, and how parameters are initialised.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetConfig {
@@ -19,7 +19,7 @@ pub struct NetConfig {
     pub layer_norm: bool,
     /// What comes before the hidden layers.
     pub features: Features,
-    /// How many of the first layers actor and critic share; a convolutional network before the hidden layers is the first.
+    /// How many of the first layers actor and critic share; a network before the hidden layers is the first.
     pub shared_layers: usize,
     /// Orthogonal weights (gain √2, policy head 0.01, value head 1) and zero biases; otherwise PyTorch's uniform default.
     pub ortho_init: bool,
@@ -80,14 +80,66 @@ impl fmt::Display for NetArch {
     }
 }
 
-/// What comes before the hidden layers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Which network comes before the hidden layers. Written as a name: `"mlp"`, `"cnn"`, or that of a network of a user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub enum Features {
     /// Nothing: they see the elements of an observation.
     Mlp,
     /// A convolutional network: Nature's from 36 × 36 pixels on, a small one below.
     Cnn,
+    /// A network of a user's own, whose outputs the hidden layers see.
+    Own(FeatureNetwork),
+}
+
+/// The names of [`Features::Mlp`] and [`Features::Cnn`].
+const BUILT_IN: &[&str] = &["mlp", "cnn"];
+
+impl Features {
+    /// Their name in files and on the command line.
+    pub fn name(&self) -> &str {
+        match self {
+            Features::Mlp => BUILT_IN[0],
+            Features::Cnn => BUILT_IN[1],
+            Features::Own(network) => network.name(),
+        }
+    }
+
+    /// The same, where they only name a network of a user's own that one of these is.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with the known names, and the nearest of them, where none of them has the name.
+    pub fn among(self, networks: &[FeatureNetwork]) -> Result<Self, ConfigError> {
+        let Features::Own(named) = &self else { return Ok(self) };
+        if let Some(network) = networks.iter().find(|network| network.name() == named.name()) {
+            return Ok(Features::Own(network.clone()));
+        }
+        let known = || BUILT_IN.iter().copied().chain(networks.iter().map(FeatureNetwork::name));
+        let hint = nearest(named.name(), known()).map(|n| format!(" (did you mean {n:?}?)"));
+        let known: Vec<String> = known().map(|name| format!("{name:?}")).collect();
+        Err(ConfigError {
+            key: "features".to_owned(),
+            value: format!("{:?}", named.name()),
+            allowed: format!("one of {}{}", known.join(", "), hint.unwrap_or_default()),
+        })
+    }
+}
+
+impl From<String> for Features {
+    fn from(name: String) -> Self {
+        match name.as_str() {
+            "mlp" => Features::Mlp,
+            "cnn" => Features::Cnn,
+            _ => Features::Own(FeatureNetwork::named(name)),
+        }
+    }
+}
+
+impl From<Features> for String {
+    fn from(features: Features) -> Self {
+        features.name().to_owned()
+    }
 }
 
 /// Where the log standard deviations of a Gaussian policy come from.
@@ -137,13 +189,13 @@ impl Config for NetConfig {
             Setting::new("layer_norm", Kind::Bool, "Hidden layers normalised before their activation."),
             Setting::new(
                 "features",
-                Kind::Choice(&["mlp", "cnn"]),
-                "What comes before the hidden layers: nothing, or a convolutional network for images.",
+                Kind::OneOf(&[Kind::Choice(BUILT_IN), Kind::Text]),
+                "What comes before the hidden layers: nothing (mlp), a convolutional network for images (cnn), or a network of the program's own by its name.",
             ),
             Setting::new(
                 "shared_layers",
                 Kind::Integer { from: 0, to: 65 },
-                "How many of the first layers actor and critic share; a convolutional network is the first.",
+                "How many of the first layers actor and critic share; what comes before the hidden layers is the first.",
             ),
             Setting::new(
                 "ortho_init",
@@ -185,7 +237,7 @@ impl NetConfig {
     pub(crate) fn shared_hidden(&self) -> usize {
         match self.features {
             Features::Mlp => self.shared_layers,
-            Features::Cnn => self.shared_layers.saturating_sub(1),
+            Features::Cnn | Features::Own(_) => self.shared_layers.saturating_sub(1),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use rl_env::nearest;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,16 +13,6 @@ use crate::{AlgoError, Algorithm, ConfigError, Schema, check_setting, from_setti
 
 /// Settings by key: numbers, strings, booleans, lists, and null for "none".
 pub type Settings = Map<String, Value>;
-
-/// The known name nearest to one that is not known, if any is near.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    known
-        .into_iter()
-        .map(|k| (strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()), k))
-        .filter(|(similarity, _)| *similarity > 0.75)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k.to_owned())
-}
 
 type Make = dyn Fn(&Settings) -> Result<Box<dyn Algorithm>, AlgoError> + Send + Sync;
 

@@ -25,9 +25,9 @@ impl Outcome {
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
-    /// The mean divergence over states, in nats: KL(old‖new), unless the algorithm's settings bound another one (TRPO's `kl_direction` and `kl_reduction`), which it is then.
+    /// The mean over states of KL(old‖new), exact, summed over action dimensions, in nats: the same quantity for every algorithm, also where one bounds another.
     pub approx_kl: Option<f64>,
-    /// The largest of these divergences over states.
+    /// The largest KL(old‖new) over states.
     pub kl_max: Option<f64>,
     /// Mean entropy of the new policy, in nats.
     pub entropy: Option<f64>,

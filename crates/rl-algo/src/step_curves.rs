@@ -18,7 +18,7 @@ pub struct StepCurves {
     pub step_size: f64,
 }
 
-/// Looks along the way from `theta_old`, which collected the batch, to `theta_new`. At `t = 1` the policy is the new one to the bit.
+/// Evaluates objective and divergence at points between `theta_old`, which collected the batch, and `theta_new`. At `t = 1` the policy is the new one to the bit.
 ///
 /// # Source
 ///

@@ -2,15 +2,20 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use rl_algo::{AlgorithmRegistry, AlgorithmSpec};
-use rl_env::{EnvSpec, Registry};
-use rl_nn::Builders;
+use rl_algo::{AlgorithmRegistry, AlgorithmSpec, FeatureNetwork, Features};
+use rl_env::{EnvSpec, Registry, Space};
+use rl_nn::{Builders, Network, NnError};
+use rl_train::{Sink, SinkError};
 
+use crate::own_sinks::{OwnSinks, RunContext};
 use crate::presets::{Preset, Presets};
+use crate::settings::parse_value;
 use crate::{Known, run_command_line};
 
-/// The command line with what a program adds to it: environments, algorithms, builders of networks and distributions, a name.
+/// The command line with what a program adds to it: environments, algorithms, networks, sinks of what a run tells, builders of saved networks and
+/// distributions, presets, a name.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -28,6 +33,8 @@ pub struct App {
     algorithms: AlgorithmRegistry,
     builders: Builders,
     presets: Presets,
+    networks: Vec<FeatureNetwork>,
+    sinks: OwnSinks,
     /// What could not be added.
     faults: Vec<String>,
 }
@@ -51,6 +58,8 @@ impl App {
             algorithms: crate::builtin_algorithms(),
             builders: Builders::default(),
             presets,
+            networks: Vec::new(),
+            sinks: OwnSinks::default(),
             faults,
         }
     }
@@ -110,6 +119,63 @@ impl App {
         self
     }
 
+    /// One more network under a name, which `--set features=NAME` puts before the hidden layers of actor and critic. The function makes it for a space of
+    /// observations, the same one every time, with as many inputs as [`Space::flat_len`] says: see [`FeatureNetwork::new`]. Policies with it are saved and loaded
+    /// without more ado. Should the name be taken, or be one that the command line does not read as text,
+    /// [`main`](Self::main) says so and ends with exit code 1.
+    ///
+    /// ```no_run
+    /// use std::sync::Arc;
+    /// use rl_nn::{Activation, Mlp};
+    ///
+    /// rl_cli::App::new()
+    ///     .network("wide", |observations| {
+    ///         Ok(Arc::new(Mlp::trunk(&[observations.flat_len(), 512], Activation::Relu)?))
+    ///     })
+    ///     .main(); // train ppo CartPole-v1 --set features=wide --set net_arch=[64]
+    /// ```
+    pub fn network(
+        mut self,
+        name: &str,
+        make: impl Fn(&Space) -> Result<Arc<dyn Network<f32>>, NnError> + Send + Sync + 'static,
+    ) -> Self {
+        let is_taken = !matches!(Features::from(name.to_owned()), Features::Own(_))
+            || self.networks.iter().any(|network| network.name() == name);
+        if is_taken {
+            self.faults.push(format!("network {name:?} is already registered"));
+        } else if name.trim() != name || name.is_empty() || parse_value(name) != name {
+            self.faults.push(format!("network {name:?}: expected a name that is text on the command line"));
+        } else {
+            self.networks.push(FeatureNetwork::new(name, make));
+        }
+        self
+    }
+
+    /// One more sink for every run of `train` and `compare`, beside TensorBoard's and `progress.csv`. The function makes it when a run begins or goes on, and
+    /// is given what is known of the run then; runs of a comparison make theirs on several threads. What it fails with ends the run.
+    ///
+    /// ```no_run
+    /// use rl_train::{Event, Sink, SinkError};
+    ///
+    /// struct Bell;
+    /// impl Sink for Bell {
+    ///     fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
+    ///         if let Event::RunFinished(summary) = event {
+    ///             println!("\u{7}{:?}", summary.mean_return_100);
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    /// rl_cli::App::new().sink(|_run| Ok(Bell)).main();
+    /// ```
+    pub fn sink<S: Sink + 'static>(
+        mut self,
+        make: impl Fn(&RunContext<'_>) -> Result<S, SinkError> + Send + Sync + 'static,
+    ) -> Self {
+        self.sinks.push(make);
+        self
+    }
+
     /// Runs the command line of the process, and says how the process should end: 0 for success, 1 when something failed, 2 for a command line that
     /// cannot be used, 130 when interrupted.
     #[must_use]
@@ -120,7 +186,9 @@ impl App {
     /// The same for a command line of one's own, which begins with the program's name.
     #[must_use]
     pub fn main_with_args(self, args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-        let App { name, envs, algorithms, builders, presets, faults } = self;
-        run_command_line(args, &name, &Known { envs, algorithms, builders, presets }, &faults)
+        let App { name, envs, algorithms, builders, presets, networks, sinks, faults } = self;
+        let builders = networks.iter().fold(builders, |builders, network| network.add_to(builders));
+        let known = Known { envs, algorithms, builders, presets, networks, sinks };
+        run_command_line(args, &name, &known, &faults)
     }
 }

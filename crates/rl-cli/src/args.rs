@@ -39,7 +39,9 @@ impl Cli {
 
 /// A command whose help, and that of its subcommands, calls the program by this name.
 fn named(command: clap::Command, program: &'static str) -> clap::Command {
-    let renamed = |help: &clap::builder::StyledStr| help.to_string().replace("`rl ", &format!("`{program} "));
+    let renamed = |help: &clap::builder::StyledStr| {
+        help.to_string().replace("`rl ", &format!("`{program} ")).replace("/rl.1`", &format!("/{program}.1`"))
+    };
     let command = match command.get_about().map(renamed) {
         Some(about) => command.about(about),
         None => command,
@@ -70,7 +72,7 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Start TensorBoard over the runs below a directory, where it is installed.
     Tensorboard(TensorBoardArgs),
-    /// Draw the policy a run left as it plays.
+    /// Draw the policy a run left, or one of its checkpoints holds, as it plays.
     Play(PlayArgs),
     /// List the environments; `rl envs gym` those of Python's Gymnasium.
     Envs(EnvsArgs),
@@ -270,14 +272,21 @@ pub(crate) struct EnvsArgs {
     pub(crate) gym: GymArgs,
 }
 
+/// A policy that a run left.
 #[derive(Debug, Args)]
-pub(crate) struct EvalArgs {
+pub(crate) struct PolicyArgs {
     /// A run's directory, or the `checkpoints/best` in it.
     pub(crate) run_dir: PathBuf,
     /// The policy of the run's newest checkpoint, or of that at this step, instead of the latest it saved.
     #[arg(long, value_name = "STEP", num_args = 0..=1)]
     #[allow(clippy::option_option, reason = "clap's form of a flag with a value that may be left out")]
     pub(crate) checkpoint: Option<Option<u64>>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     /// How many episodes.
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(crate) episodes: u64,
@@ -346,8 +355,8 @@ pub(crate) struct TensorBoardArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlayArgs {
-    /// A run's directory, or the `checkpoints/best` in it.
-    pub(crate) run_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
     #[command(flatten)]
     pub(crate) files: PictureFiles,
     /// The seed of the starts. [default: the run's, whose evaluations start alike]

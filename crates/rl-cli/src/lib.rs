@@ -16,6 +16,7 @@ mod config_file;
 mod environments;
 mod errors;
 mod output;
+mod own_sinks;
 mod plan;
 mod presets;
 mod recorder;
@@ -31,7 +32,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use rl_algo::AlgorithmRegistry;
+use rl_algo::{AlgorithmRegistry, FeatureNetwork};
 use rl_env::Registry;
 use rl_nn::Builders;
 
@@ -39,6 +40,8 @@ pub use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::errors::Usage;
 use crate::output::program;
+use crate::own_sinks::OwnSinks;
+pub use crate::own_sinks::RunContext;
 use crate::presets::Presets;
 
 /// What is known by name.
@@ -48,6 +51,10 @@ pub(crate) struct Known {
     /// What makes networks and distributions of a user's own.
     pub(crate) builders: Builders,
     pub(crate) presets: Presets,
+    /// Networks that the setting `features` may name.
+    pub(crate) networks: Vec<FeatureNetwork>,
+    /// What hears of every run.
+    pub(crate) sinks: OwnSinks,
 }
 
 /// The algorithms of this workspace: `a2c`, `npg`, `ppo`, `ppo-kl` and `trpo`.

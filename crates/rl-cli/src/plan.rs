@@ -68,8 +68,8 @@ pub(crate) fn plan(
         for ((spec, variant), given) in selected.specs.iter().zip(variants).zip(&routed) {
             let of_file = file.preset.as_ref().filter(|_| file.algo.as_ref().is_none_or(|id| *id == spec.id));
             let preset = variant.preset.as_ref().or(args.preset.as_ref()).or(of_file);
-            let run =
-                RunConfig::resolve(spec, &env, &known.presets, preset.map(String::as_str), given.clone())?;
+            let named = (&known.presets, &known.networks[..]);
+            let run = RunConfig::resolve(spec, &env, named, preset.map(String::as_str), given.clone())?;
             if let Some(twin) = runs.iter().find(|r| r.env.id == run.env.id && r.name() == run.name()) {
                 bail!(usage(format!(
                     "{:?} is given twice; tell them apart, as {}:label=other or with settings of its own",

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-use rl_nn::Builders;
 use rl_train::{
     Csv, MaxTime, Progress, RewardReached, RunDir, SinkError, Summary, TensorBoard, Trainer, new_agent,
     with_threads,
@@ -16,7 +15,7 @@ use crate::output::program;
 use crate::recorder::{Recorder, Seen};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
-use crate::{config_file, warm_start};
+use crate::{Known, config_file, warm_start};
 
 /// Where progress goes: bars on a terminal, lines elsewhere, nowhere when quiet.
 pub(crate) enum Screen {
@@ -78,7 +77,7 @@ impl<'a> Files<'a> {
 /// Trains as configured and leaves everything in the directory, if there is one. What fails says where; what was written until then stays.
 pub(crate) fn run(
     config: &RunConfig,
-    builders: &Builders,
+    known: &Known,
     files: Files<'_>,
     threads: usize,
     progress: Option<Progress>,
@@ -93,7 +92,7 @@ pub(crate) fn run(
                 .with_sink(recorder.clone())
                 .stopped_by(stop.flag());
         if !matches!(files, Files::Resumed { .. })
-            && let Some(policy) = warm_start::policy(config, builders)?
+            && let Some(policy) = warm_start::policy(config, &known.builders)?
         {
             trainer = trainer.initialised_from(&config.env, &policy)?;
         }
@@ -127,6 +126,9 @@ pub(crate) fn run(
                 trainer.with_sink(tensorboard?).with_sink(csv?)
             }
         };
+        // Before what depends on the screen: a checkpoint knows the sinks by their places.
+        let goes_on = matches!(files, Files::Resumed { .. });
+        trainer = known.sinks.add_to(trainer, files.dir().map(RunDir::path), goes_on)?;
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
         }

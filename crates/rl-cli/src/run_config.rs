@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rl_algo::{
-    Algorithm, AlgorithmSpec, ConfigError, NetConfig, Settings, Setup, check_setting, design, from_settings,
-    to_settings,
+    Algorithm, AlgorithmSpec, ConfigError, FeatureNetwork, NetConfig, Settings, Setup, check_setting, design,
+    from_settings, to_settings,
 };
 use rl_env::EnvSpec;
 use rl_train::{CheckpointConfig, EvalConfig, TrainConfig};
@@ -66,7 +66,7 @@ impl RunConfig {
     pub(crate) fn resolve(
         algo: &AlgorithmSpec,
         env: &EnvSpec,
-        presets: &Presets,
+        (presets, networks): (&Presets, &[FeatureNetwork]),
         preset: Option<&str>,
         given: Vec<Given>,
     ) -> Result<Self> {
@@ -84,6 +84,7 @@ impl RunConfig {
         train.validate().map_err(usage)?;
         let net: NetConfig = part(&values, &NetConfig::default())?;
         net.validate().map_err(usage)?;
+        let net = NetConfig { features: net.features.clone().among(networks).map_err(usage)?, ..net };
         let run = RunConfig {
             seed: values["seed"].as_u64().unwrap_or_default(),
             label: values["label"].as_str().map(str::to_owned),

@@ -9,7 +9,9 @@ use rl_kernels::Reproducible;
 
 use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
-use crate::{CheckParams, DynEnv, Env, EnvError, Finding, Space, SyncVecEnv, VecEnv, builtin, check_env};
+use crate::{
+    CheckParams, DynEnv, Env, EnvError, Finding, Space, SyncVecEnv, VecEnv, builtin, check_env, nearest,
+};
 
 /// What the registry knows of an environment.
 #[derive(Clone)]
@@ -246,7 +248,7 @@ impl Registry {
     pub fn get(&self, id: &str) -> Result<&EnvSpec, EnvError> {
         self.specs.get(id).ok_or_else(|| EnvError::Unknown {
             id: id.to_owned(),
-            nearest: nearest(id, self.specs.keys()),
+            nearest: nearest(id, self.specs.keys().map(String::as_str)),
             known: self.specs.keys().cloned().collect(),
         })
     }
@@ -255,12 +257,4 @@ impl Registry {
     pub fn iter(&self) -> impl Iterator<Item = &EnvSpec> {
         self.specs.values()
     }
-}
-
-fn nearest<'a>(id: &str, known: impl Iterator<Item = &'a String>) -> Option<String> {
-    known
-        .map(|k| (strsim::jaro_winkler(&id.to_lowercase(), &k.to_lowercase()), k))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k.clone())
 }

@@ -1,18 +1,20 @@
-//! How networks of a user's own come back from their descriptions.
+//! How networks of a user's own are made again from their saved descriptions.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::{Distribution, Network, NnError};
 
 /// Makes a network of the value that its description holds. Whatever the value is, it must answer with an error and not panic: it may come from
 /// anybody's file.
-pub type NetworkBuilder = fn(&serde_json::Value) -> Result<Arc<dyn Network<f32>>, NnError>;
+pub type NetworkBuilder = dyn Fn(&serde_json::Value) -> Result<Arc<dyn Network<f32>>, NnError> + Send + Sync;
 
 /// Makes a distribution of the value that its description holds, on the same terms.
-pub type DistributionBuilder = fn(&serde_json::Value) -> Result<Arc<dyn Distribution<f32>>, NnError>;
+pub type DistributionBuilder =
+    dyn Fn(&serde_json::Value) -> Result<Arc<dyn Distribution<f32>>, NnError> + Send + Sync;
 
-/// The builders of what this crate does not know, by name: [`NetworkSpec::build_with`](crate::NetworkSpec::build_with).
+/// Functions that make a user's own networks and distributions from saved descriptions, by name: [`NetworkSpec::build_with`](crate::NetworkSpec::build_with).
 ///
 /// ```
 /// use std::sync::Arc;
@@ -27,24 +29,41 @@ pub type DistributionBuilder = fn(&serde_json::Value) -> Result<Arc<dyn Distribu
 /// assert!(spec.build_with(&Builders::default()).is_err());
 /// # Ok::<(), rl_nn::NnError>(())
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Builders {
-    networks: BTreeMap<String, NetworkBuilder>,
-    distributions: BTreeMap<String, DistributionBuilder>,
+    networks: BTreeMap<String, Arc<NetworkBuilder>>,
+    distributions: BTreeMap<String, Arc<DistributionBuilder>>,
+}
+
+impl fmt::Debug for Builders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builders")
+            .field("networks", &self.networks.keys())
+            .field("distributions", &self.distributions.keys())
+            .finish()
+    }
 }
 
 impl Builders {
     /// Adds the builder of networks that call themselves `name`, in place of an earlier one.
     #[must_use]
-    pub fn network(mut self, name: impl Into<String>, build: NetworkBuilder) -> Self {
-        self.networks.insert(name.into(), build);
+    pub fn network(
+        mut self,
+        name: impl Into<String>,
+        build: impl Fn(&serde_json::Value) -> Result<Arc<dyn Network<f32>>, NnError> + Send + Sync + 'static,
+    ) -> Self {
+        self.networks.insert(name.into(), Arc::new(build));
         self
     }
 
     /// Adds the builder of distributions that call themselves `name`, in place of an earlier one.
     #[must_use]
-    pub fn distribution(mut self, name: impl Into<String>, build: DistributionBuilder) -> Self {
-        self.distributions.insert(name.into(), build);
+    pub fn distribution(
+        mut self,
+        name: impl Into<String>,
+        build: impl Fn(&serde_json::Value) -> Result<Arc<dyn Distribution<f32>>, NnError> + Send + Sync + 'static,
+    ) -> Self {
+        self.distributions.insert(name.into(), Arc::new(build));
         self
     }
 

@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor, Var};
 
 use crate::NnError;
 
-/// A candle `Var` that mirrors the host's θ, refreshed when θ changed.
+/// A copy of θ in a candle `Var`, refreshed when θ changed: for a user's own losses in candle and as a reference in tests; no algorithm here needs it.
 ///
 /// The host vector is the master copy. [`refresh`](Mirror::refresh) overwrites the `Var`'s storage, which graphs and
 /// detached tensors made from it share: take a `Tensor::copy()` of anything that must outlive the next refresh.

@@ -8,7 +8,7 @@ use rl_kernels::Reproducible;
 
 use crate::{Carry, Initialization, Layout, NetworkSpec, NnError, Real, SHARD_ROWS, States};
 
-/// What a network takes and gives, and how its parameters lie.
+/// The number of inputs and outputs of a network, and where its parameters lie in θ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// Elements of an input row.

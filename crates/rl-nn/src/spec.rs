@@ -13,7 +13,7 @@ const MAX_PARAMS: usize = 1 << 28;
 /// How deep compositions may be nested.
 const MAX_DEPTH: usize = 16;
 
-/// What a network is, apart from its parameters.
+/// The description of a network, without its parameters.
 ///
 /// ```
 /// use rl_nn::NetworkSpec;

@@ -10,7 +10,7 @@ use crate::{
     PolicyModel, States, Workspace,
 };
 
-/// What a policy is, apart from its parameters.
+/// The description of a policy, without its parameters.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PolicySpec {

@@ -49,7 +49,8 @@ pub trait LinearOperator<F> {
     fn apply(&mut self, v: &[F], out: &mut [F]) -> Result<(), OptimError>;
 }
 
-/// A closure `(v, out)` as a [`LinearOperator`].
+/// A closure `(v, out)` as a [`LinearOperator`]: for operators of a user's own, and the reference in tests. The algorithms here have operators with
+/// workspaces of their own instead ([`crate::GaussNewton`], the Fisher operator).
 ///
 /// # Example
 ///

@@ -108,13 +108,11 @@ impl Mark {
 
     /// A summary of many runs: its band, and the line over it.
     pub(crate) fn of_summary(summary: &Summary, colour: usize, layer: Layer, name: &str) -> Vec<Mark> {
-        let Summary { middle, ends } = summary;
-        let band: Vec<(f64, f64, f64)> =
-            middle.x.iter().zip(ends).map(|(x, (low, high))| (*x, *low, *high)).collect();
-        let band = (!band.is_empty()).then(|| Mark::new(Shape::Band(band), Some(colour), layer, name));
-        let line =
-            (!middle.is_empty()).then(|| Mark::new(Shape::Line(middle.clone()), Some(colour), layer, name));
-        band.into_iter().chain(line).collect()
+        let bands =
+            summary.bands().into_iter().map(|band| Mark::new(Shape::Band(band), Some(colour), layer, name));
+        let middle = Some(&summary.middle).filter(|middle| !middle.is_empty());
+        let line = middle.map(|middle| Mark::new(Shape::Line(middle.clone()), Some(colour), layer, name));
+        bands.chain(line).collect()
     }
 
     /// The points it reaches to.

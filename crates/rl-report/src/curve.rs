@@ -17,8 +17,10 @@ pub struct Curve {
 pub struct Summary {
     /// The statistic.
     pub middle: Curve,
-    /// The lower and upper end of its interval at every point; empty where there is none.
-    pub ends: Vec<(f64, f64)>,
+    /// The lower and upper end of its interval at every point, where there is one.
+    pub ends: Vec<Option<(f64, f64)>>,
+    /// Of how many curves the statistic is at every point.
+    pub counts: Vec<usize>,
 }
 
 impl Curve {
@@ -103,26 +105,40 @@ impl Summary {
             last = x;
             moved.middle.x.push(x);
             moved.middle.y.push(y);
-            moved.ends.extend(self.ends.get(i));
+            moved.ends.push(self.ends[i]);
+            moved.counts.push(self.counts[i]);
         }
         moved
     }
+
+    /// How many curves it is of at its end and where it is of the most, if that is not the same.
+    pub(crate) fn thins(&self) -> Option<(usize, usize)> {
+        let (last, most) = (*self.counts.last()?, *self.counts.iter().max()?);
+        (last < most).then_some((last, most))
+    }
+
+    /// The stretches that have an interval: places with its ends.
+    pub(crate) fn bands(&self) -> Vec<Vec<(f64, f64, f64)>> {
+        let points = self.middle.x.iter().zip(&self.ends);
+        let points: Vec<_> = points.map(|(x, ends)| ends.map(|(low, high)| (*x, low, high))).collect();
+        let stretches = points.split(Option::is_none).filter(|stretch| !stretch.is_empty());
+        stretches.map(|stretch| stretch.iter().copied().flatten().collect()).collect()
+    }
 }
 
-/// Where curves can be compared: their own points where they share them and are at most `n`, else `n` places as far as all of them go.
+/// Where curves are looked at: every point that one of them has where these are at most `n`, else `n` places from the first to the last of all.
 pub(crate) fn places(curves: &[&Curve], n: usize) -> Vec<f64> {
-    let Some(first) = curves.first().filter(|_| curves.iter().all(|curve| !curve.is_empty())) else {
-        return Vec::new();
-    };
-    let low = curves.iter().map(|curve| curve.x[0]).fold(f64::NEG_INFINITY, f64::max);
-    let high = curves.iter().map(|curve| curve.x[curve.x.len() - 1]).fold(f64::INFINITY, f64::min);
-    if first.x.len() <= n && curves.iter().all(|curve| curve.x == first.x) {
-        return first.x.clone();
+    let mut all: Vec<f64> = curves.iter().flat_map(|curve| curve.x.iter().copied()).collect();
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    let (Some(&low), Some(&high)) = (all.first(), all.last()) else { return Vec::new() };
+    if all.len() <= n {
+        return all;
     }
-    if low >= high {
-        return if low > high { Vec::new() } else { vec![low] };
-    }
-    (0..n).map(|i| low + (high - low) * i as f64 / (n - 1) as f64).collect()
+    let mut places: Vec<f64> = (0..n).map(|i| low + (high - low) * i as f64 / (n - 1) as f64).collect();
+    // Rounding must not put the last one beyond every curve.
+    places[n - 1] = high;
+    places
 }
 
 /// The statistic of all curves at every place, with its pointwise 95 % bootstrap interval over the curves where there are enough of them.
@@ -164,10 +180,8 @@ fn summarised(
         let (middle, ends) = of(&values);
         summary.middle.x.push(x);
         summary.middle.y.push(middle);
-        summary.ends.extend(ends);
-    }
-    if summary.ends.len() != summary.middle.x.len() {
-        summary.ends.clear();
+        summary.ends.push(ends);
+        summary.counts.push(values.len());
     }
     summary
 }
@@ -193,20 +207,24 @@ mod tests {
     }
 
     #[test]
-    fn curves_of_other_places_meet_where_all_have_been() {
+    fn a_summary_goes_as_far_as_the_longest_curve() {
         let (a, b) = (Curve::new([(0.0, 0.0), (10.0, 10.0)]), Curve::new([(2.0, 4.0), (6.0, 8.0)]));
-        let summary = with_quantiles(&[&a, &b], 3, (0.0, 1.0));
-        assert_eq!(summary.middle.x, [2.0, 4.0, 6.0]);
-        assert_eq!(summary.middle.y, [3.0, 5.0, 7.0]);
-        assert_eq!(summary.ends, [(2.0, 4.0), (4.0, 6.0), (6.0, 8.0)]);
+        let summary = with_quantiles(&[&a, &b], 4, (0.0, 1.0));
+        assert_eq!(summary.middle.x, [0.0, 2.0, 6.0, 10.0]);
+        assert_eq!(summary.middle.y, [0.0, 3.0, 7.0, 10.0]);
+        assert_eq!(summary.ends, [None, Some((2.0, 4.0)), Some((6.0, 8.0)), None]);
+        assert_eq!((summary.counts.as_slice(), summary.thins()), (&[1, 2, 2, 1][..], Some((1, 2))));
+        assert_eq!(summary.bands(), [[(2.0, 2.0, 4.0), (6.0, 6.0, 8.0)]]);
+        // More points than places: as many places, over the whole way.
+        assert_eq!(with_quantiles(&[&a, &b], 3, (0.0, 1.0)).middle.x, [0.0, 5.0, 10.0]);
     }
 
     #[test]
     fn no_interval_from_few() {
         let curve = Curve::new([(0.0, 1.0), (1.0, 2.0)]);
         let mut rng = <rand_xoshiro::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(0);
-        assert!(with_intervals(&[&curve; 4], 9, rl_stats::mean, &mut rng).ends.is_empty());
+        assert_eq!(with_intervals(&[&curve; 4], 9, rl_stats::mean, &mut rng).ends, [None, None]);
         let five = with_intervals(&[&curve; 5], 9, rl_stats::mean, &mut rng);
-        assert_eq!(five.ends, [(1.0, 1.0), (2.0, 2.0)]);
+        assert_eq!(five.ends, [Some((1.0, 1.0)), Some((2.0, 2.0))]);
     }
 }

@@ -10,6 +10,8 @@ use crate::svg::COLOURS;
 
 /// The side of the square.
 const SIDE: f64 = 10_000.0;
+/// How many sides beyond the square something is drawn at most; the page's script, which reads values from what is drawn, knows it.
+const FAR: f64 = 100.0;
 
 /// A text as HTML and SVG take it, also within quotes.
 pub fn escaped(text: &str) -> String {
@@ -37,7 +39,12 @@ impl Chart {
         self.y.names.iter().for_each(|name| page += &unseen(name));
         for (at, text) in self.y.ticks() {
             let top = 100.0 * (1.0 - self.y.place(at));
-            let _ = write!(page, "<span style=\"top:{top:.2}%\">{}</span>", escaped(&text));
+            let title = if self.y.names.is_empty() {
+                String::new()
+            } else {
+                format!(" title=\"{}\"", escaped(&text))
+            };
+            let _ = write!(page, "<span style=\"top:{top:.2}%\"{title}>{}</span>", escaped(&text));
         }
         let _ = write!(
             page,
@@ -50,7 +57,7 @@ impl Chart {
         for (label, place) in self.labels.iter().zip(self.label_places(17.0)) {
             let _ = write!(
                 page,
-                "<span class=\"end {}{}\" style=\"left:{:.2}%;top:{:.2}%\">{}</span>",
+                "<span class=\"end {}{}\" style=\"left:{:.2}%;top:{:.2}%\" title=\"{4}\">{4}</span>",
                 label.layer.class(),
                 colour(label.colour),
                 100.0 * self.x.place(label.at.0).clamp(0.0, 1.0),
@@ -147,9 +154,9 @@ impl Chart {
     }
 }
 
-/// A place in the square; what lies far outside is drawn a little outside, and what has no place, below.
+/// A place in the square; what lies very far outside is drawn nearer, and what has no place, below.
 fn in_square(place: f64) -> i64 {
-    if place.is_nan() { (1.5 * SIDE) as i64 } else { (place.clamp(-3.0, 4.0) * SIDE).round() as i64 }
+    if place.is_nan() { (1.5 * SIDE) as i64 } else { (place.clamp(-FAR, 1.0 + FAR) * SIDE).round() as i64 }
 }
 
 fn of_axis(axis: &Axis) -> String {
@@ -166,7 +173,14 @@ fn unseen(text: &str) -> String {
 }
 
 fn colour(number: Option<usize>) -> String {
-    number.map_or(" plain".to_owned(), |number| format!(" k{number} c{}", number % COLOURS.len()))
+    number.map_or(" plain".to_owned(), |number| {
+        // Columns that share a colour have other strokes.
+        let round = match number / COLOURS.len() {
+            0 => String::new(),
+            round => format!(" r{}", 1 + (round - 1) % 3),
+        };
+        format!(" k{number} c{}{round}", number % COLOURS.len())
+    })
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use html::escaped;
 pub use inspection::{Inspection, Place};
 pub use page::page;
 pub use scale::{Axis, Scale, value};
-pub use study::{Column, Estimate, Limit, Pair, Reaching, Run, Study, Task};
+pub use study::{Column, DRAWN_TAGS, Estimate, Limit, Pair, Reaching, Run, Study, Task};
 pub use svg::COLOURS;
 
 /// Every chart of a report: a name for its file, and an SVG document.

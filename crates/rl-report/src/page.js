@@ -1,9 +1,8 @@
 // Hover, toggles and zoom. The data is in the paths: whole numbers in a square of 10,000, each point given by what it is further than the last.
 (() => {
   "use strict";
-  const SIDE = 10000;
+  const SIDE = 10000, FAR = 100;
   const root = document.documentElement, body = document.body;
-  root.classList.add("js");
 
   // Theme, columns, seeds, statistic, source.
   const each = (selector, act) => document.querySelectorAll(selector).forEach(act);
@@ -37,19 +36,25 @@
     const digits = size >= 1000 || Number.isInteger(x) ? 0 : size >= 100 ? 1 : size >= 1 ? 2 : size >= 0.1 ? 3 : size >= 0.01 ? 4 : 5;
     return minus(x.toFixed(digits));
   };
+  const decimals = (step) => {
+    const isWhole = (x) => x > 0.5 && Math.abs(x - Math.round(x)) < 1e-6 * Math.max(x, 1);
+    let digits = 0;
+    while (digits < 4 && !isWhole(step * 10 ** digits)) digits++;
+    return digits;
+  };
   const number = (x, step, largest) => {
     if (Math.abs(x) < 1e-9 * Math.abs(step)) return "0";
-    if (largest < 1e-3) return minus(x.toExponential(0));
+    if (largest < 1e-3) return minus(x.toExponential(decimals(step / 10 ** Math.floor(Math.log10(largest)))));
     const [unit, name] = largest >= 1e9 ? [1e9, "G"] : largest >= 1e6 ? [1e6, "M"] : largest >= 1e4 ? [1e3, "k"] : [1, ""];
-    let digits = 0;
-    while (digits < 4 && Math.abs(step / unit * 10 ** digits - Math.round(step / unit * 10 ** digits)) > 1e-6) digits++;
-    return minus((x / unit).toFixed(digits)) + name;
+    return minus((x / unit).toFixed(decimals(step / unit))) + name;
   };
   const ticks = (low, high, scale) => {
     if (scale === "log" && high / low >= 10) {
       const first = Math.ceil(Math.log10(low)), last = Math.floor(Math.log10(high));
       const every = 1 + Math.floor((last - first) / 6), found = [];
-      for (let power = first; power <= last; power += every) found.push([10 ** power, number(10 ** power, 10 ** power, 10 ** power)]);
+      // All in one way: as powers where one has to be.
+      const of = (power) => first < -3 ? 10 ** first : 10 ** power;
+      for (let power = first; power <= last; power += every) found.push([10 ** power, number(10 ** power, 10 ** power, of(power))]);
       return found;
     }
     const least = (high - low) / 5, power = 10 ** Math.floor(Math.log10(least));
@@ -175,7 +180,8 @@
       tip.hidden = cross.hidden = true;
       cool();
     };
-    const textAt = (path, y) => value(Y.value(1 - y / SIDE));
+    // What lies too far outside is drawn nearer than it is.
+    const textAt = (path, y) => (y <= -FAR * SIDE ? "above " : y >= (1 + FAR) * SIDE ? "below " : "") + value(Y.value(1 - y / SIDE));
     const rowsAt = (where) => {
       const paths = [...svg.querySelectorAll("path[data-n]")].filter(isShown), rows = [];
       if (isNamed) {
@@ -200,8 +206,9 @@
           if (y === null) continue;
           let text = textAt(path, y);
           const layer = ["fixed", "iqm", "mean"].find((name) => kind.contains(name));
-          const band = paths.find((other) => other.classList.contains("band") && other.classList.contains(layer) && other.dataset.n === path.dataset.n);
-          if (band && kind.contains("line")) {
+          // Where some of a line's places have no interval its band is in parts.
+          const isIts = (other) => other.classList.contains("band") && other.classList.contains(layer) && other.dataset.n === path.dataset.n;
+          for (const band of kind.contains("line") ? paths.filter(isIts) : []) {
             const all = points(band), half = all.length >> 1;
             const ends = [at(all.slice(half).reverse(), where.x), at(all.slice(0, half), where.x)];
             if (!ends.includes(null)) text += ` [${ends.map((end) => textAt(path, end)).join(", ")}]`;

@@ -30,18 +30,19 @@ pub fn page(study: &Study, rng: &mut impl Rng) -> String {
     body += "</main>";
     let _ = write!(
         body,
-        "<footer class=\"wrap\">Made by {}. Intervals are 95 %, by bootstrap over seeds; none is given from fewer than five. Everything is in this file.</footer>",
-        escaped(&study.program)
+        "<footer class=\"wrap\">Made by {}. {} Everything is in this file.</footer>",
+        escaped(&study.program),
+        on_intervals(study)
     );
     document(&title, &body, &format!("stat-iqm src-{source}"), study.names().len())
 }
 
 /// A page around a body: its style, its script, and what hides each column.
 pub(crate) fn document(title: &str, body: &str, classes: &str, columns: usize) -> String {
-    let hides: String = (0..columns).map(|k| format!(".off-k{k} .k{k}{{display:none}}")).collect();
+    let hides: String = (0..columns).map(|k| format!(":root.js .off-k{k} .k{k}{{display:none}}")).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>\n{STYLE}{hides}</style>\n</head>\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<script>document.documentElement.classList.add(\"js\")</script>\n<title>{}</title>\n<style>\n{STYLE}{hides}</style>\n</head>\n\
          <body class=\"{classes}\">\n{body}\n<script>\n{SCRIPT}</script>\n</body>\n</html>\n",
         escaped(title)
     )
@@ -80,7 +81,9 @@ fn header(study: &Study, title: &str) -> String {
         format!(" They took {} together, {beside}.", duration(seconds))
     });
     let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs, {seeds}") };
-    let mut text = format!("<header class=\"wrap\"><h1>{}</h1><p>{runs}.{took}</p>", escaped(title));
+    // A name is not broken at its dashes.
+    let words: Vec<String> = title.split(' ').map(|word| format!("<span>{}</span>", escaped(word))).collect();
+    let mut text = format!("<header class=\"wrap\"><h1>{}</h1><p>{runs}.{took}</p>", words.join(" "));
     if study.tasks.len() > 1 {
         let link = |task: &Task| format!("<a href=\"#{}\">{}</a>", slug(&task.env), escaped(&task.env));
         let links: Vec<String> = study.tasks.iter().map(link).collect();
@@ -94,7 +97,7 @@ fn controls(study: &Study, has_both: bool) -> String {
     for (k, name) in study.names().iter().enumerate() {
         let _ = write!(
             nav,
-            "<button class=\"column c{}\" data-off=\"off-k{k}\" aria-pressed=\"true\">{}</button>",
+            "<button class=\"column c{}\" data-off=\"off-k{k}\" aria-pressed=\"true\" title=\"{1}\">{1}</button>",
             k % COLOURS.len(),
             escaped(name)
         );
@@ -141,6 +144,31 @@ fn failures(study: &Study) -> String {
     }
 }
 
+/// What the intervals are.
+fn on_intervals(study: &Study) -> String {
+    let mut columns = study.tasks.iter().flat_map(|task| &task.columns);
+    let scores = if columns.any(|column| column.is_sequential) {
+        "those of final performance hold whenever one stops adding seeds, all others are by bootstrap over seeds and hold for one look"
+    } else {
+        "by bootstrap over seeds"
+    };
+    let steps = if study.tasks.iter().any(|task| task.threshold.is_some()) {
+        "; those of the steps to a threshold are of its Kaplan-Meier median, with a log-log transform"
+    } else {
+        ""
+    };
+    format!("Intervals are 95 %, {scores}{steps}; no interval by bootstrap is given from fewer than five.")
+}
+
+/// What the scores' intervals in a task are.
+fn on_scores(task: &Task) -> &'static str {
+    if task.columns.iter().any(|column| column.is_sequential) {
+        "The mean return of each run's final evaluation, with 95 % intervals that hold whenever one stops adding seeds; profiles and comparisons of two have bootstrap intervals over seeds, which do not."
+    } else {
+        "The mean return of each run's final evaluation, with 95 % intervals by bootstrap over seeds."
+    }
+}
+
 fn of_task(study: &Study, task: &Task, charts: &[(Section, Chart)]) -> String {
     let mut text =
         format!("<section class=\"task\" id=\"{}\"><h2>{}</h2>", slug(&task.env), escaped(&task.env));
@@ -177,12 +205,7 @@ fn of_task(study: &Study, task: &Task, charts: &[(Section, Chart)]) -> String {
         if has_evaluation { "of-training" } else { "" },
         in_grid(figures(Section::Training), ""),
     );
-    part(
-        "What came out",
-        "The mean return of each run's final evaluation, with 95 % intervals by bootstrap over seeds.",
-        "",
-        in_grid(figures(Section::Final), ""),
-    );
+    part("What came out", on_scores(task), "", in_grid(figures(Section::Final), ""));
     part(
         "What updates did to the policy",
         "The same quantities on the same axes. Lines are medians over seeds, and bands hold the middle 80 % of them. Divergences are of the old policy from the new one.",
@@ -273,8 +296,10 @@ fn differences(task: &Task) -> String {
 
 fn reproduction(study: &Study) -> String {
     let mut text = String::from("<section class=\"task\" id=\"reproduce\"><h2>How to get this again</h2>");
-    if let Some(command) = &study.command {
-        let _ = write!(text, "<p class=\"soft\">The command:</p><pre>{}</pre>", escaped(command));
+    if !study.commands.is_empty() {
+        let heading = if study.commands.len() == 1 { "The command:" } else { "The commands:" };
+        let _ =
+            write!(text, "<p class=\"soft\">{heading}</p><pre>{}</pre>", escaped(&study.commands.join("\n")));
     }
     text += &notes(&study.notes);
     let with_config = |task: &Task| task.columns.iter().any(|column| !column.config.is_empty());

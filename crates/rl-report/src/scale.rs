@@ -76,7 +76,10 @@ impl Axis {
                 let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
                 let every = 1 + (last - first) / 6;
                 let decades = (first..=last).filter(|power| (power - first) % every == 0);
-                decades.map(|power| 10_f64.powi(power)).map(|x| (x, number(x, x, x))).collect()
+                let smallest = 10_f64.powi(first);
+                // All in one way: as powers where one has to be.
+                let of = |x: f64| if smallest < 1e-3 * (1.0 - 1e-9) { smallest } else { x };
+                decades.map(|power| 10_f64.powi(power)).map(|x| (x, number(x, x, of(x)))).collect()
             }
             _ => {
                 let step = round_step((self.high - self.low) / 5.0);
@@ -101,7 +104,9 @@ pub(crate) fn number(x: f64, step: f64, largest: f64) -> String {
         return "0".to_owned();
     }
     if largest < 1e-3 {
-        return format!("{x:.0e}").replace('-', "−");
+        // As many digits as steps need beside the largest value.
+        let decimals = decimals(step / 10_f64.powf(largest.log10().floor()));
+        return format!("{x:.decimals$e}").replace('-', "−");
     }
     let (unit, name) = match largest {
         m if m >= 1e9 => (1e9, "G"),
@@ -109,12 +114,17 @@ pub(crate) fn number(x: f64, step: f64, largest: f64) -> String {
         m if m >= 1e4 => (1e3, "k"),
         _ => (1.0, ""),
     };
-    let decimals = (0..=4).find(|d| {
-        let scaled = step / unit * 10_f64.powi(*d);
-        (scaled - scaled.round()).abs() < 1e-6 * scaled.max(1.0)
-    });
-    let decimals = decimals.unwrap_or(4) as usize;
+    let decimals = decimals(step / unit);
     format!("{:.decimals$}{name}", x / unit).replace('-', "−")
+}
+
+/// The digits after the point without which steps of this size would not be told apart.
+fn decimals(step: f64) -> usize {
+    let is_whole = |d: &i32| {
+        let scaled = step * 10_f64.powi(*d);
+        scaled > 0.5 && (scaled - scaled.round()).abs() < 1e-6 * scaled.max(1.0)
+    };
+    (0..=4).find(is_whole).unwrap_or(4) as usize
 }
 
 /// A value by itself, with three or four digits that count.
@@ -151,7 +161,13 @@ mod tests {
         assert_eq!(texts(0.0, 1.0, Scale::Linear), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(texts(0.0, 2.5e6, Scale::Linear), ["0", "0.5M", "1.0M", "1.5M", "2.0M", "2.5M"]);
         assert_eq!(texts(0.001, 0.3, Scale::Log), ["0.001", "0.01", "0.1"]);
+        assert_eq!(texts(1e-5, 10.0, Scale::Log), ["1e−5", "1e−3", "1e−1", "1e1"]);
         assert_eq!(texts(1e-7, 1e-5, Scale::Log), ["1e−7", "1e−6", "1e−5"]);
+        assert_eq!(
+            texts(1e-4, 2e-4, Scale::Log),
+            ["1.0e−4", "1.2e−4", "1.4e−4", "1.6e−4", "1.8e−4", "2.0e−4"]
+        );
+        assert_eq!(texts(0.0, 1.2e-4, Scale::Linear), ["0", "2.50e−5", "5.00e−5", "7.50e−5", "1.00e−4"]);
     }
 
     #[test]

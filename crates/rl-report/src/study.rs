@@ -2,13 +2,30 @@
 
 use crate::curve::Curve;
 
+/// The scalars of a run that a report draws, or computes what it draws from.
+pub const DRAWN_TAGS: [&str; 13] = [
+    "rollout/ep_rew_mean",
+    "train/approx_kl",
+    "train/backtracks",
+    "train/cg_residual",
+    "train/clip_fraction",
+    "train/entropy_loss",
+    "train/expected_gain",
+    "train/explained_variance",
+    "train/grad_norm",
+    "train/kl_max",
+    "train/max_kl",
+    "train/max_kl_sum",
+    "train/surrogate_gain",
+];
+
 /// Runs that are compared.
 #[derive(Clone, Debug, Default)]
 pub struct Study {
     /// The name of the program.
     pub program: String,
-    /// The command that ran them, where it is known.
-    pub command: Option<String>,
+    /// The commands that ran them, where they are known.
+    pub commands: Vec<String>,
     /// How many runs there were at once and the seconds they took together, where that is known.
     pub effort: Option<(usize, f64)>,
     /// What must be known to read it.
@@ -83,9 +100,11 @@ pub struct Column {
     pub mean: Option<Estimate>,
     /// Their standard deviation.
     pub std: Option<f64>,
+    /// Whether their intervals hold whenever one stops adding seeds; else they are bootstrap intervals.
+    pub is_sequential: bool,
     /// Why there are no such numbers.
     pub withheld: Option<String>,
-    /// What a failed run counts as.
+    /// What a failed run counts as, where one failed and a worst return is documented.
     pub worst_return: Option<f64>,
     /// How many steps the threshold takes, where there is one.
     pub steps_to_threshold: Option<Reaching>,
@@ -114,7 +133,7 @@ pub struct Run {
     pub wall_seconds: Option<f64>,
     /// Its evaluations: steps, seconds of training, mean return.
     pub evaluations: Vec<(f64, Option<f64>, f64)>,
-    /// What it told at every update, by name, with steps.
+    /// What it told at every update, by name, with steps: those of [`DRAWN_TAGS`], others are not looked at.
     pub scalars: Vec<(String, Curve)>,
     /// Steps and seconds of training at every update.
     pub clock: Curve,
@@ -141,7 +160,12 @@ impl Run {
 
     /// Whether it came to its end.
     pub fn is_done(&self) -> bool {
-        self.status == "finished" || self.status == "stopped"
+        self.status == "finished" || self.is_stopped()
+    }
+
+    /// Whether it was ended before its budget was spent, because of what it had reached.
+    pub fn is_stopped(&self) -> bool {
+        self.status == "stopped"
     }
 
     /// What it told under a name.

@@ -13,7 +13,7 @@ use crate::failpoints::failpoint;
 use crate::files::{make_dir, sync_dir};
 use crate::{RunDir, TrainError, write_atomically};
 
-/// When checkpoints are written, and how many stay.
+/// When a run writes checkpoints, and how many of them it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CheckpointConfig {
     /// Environment steps between two, from 1 up.
@@ -25,7 +25,7 @@ pub struct CheckpointConfig {
 }
 
 impl CheckpointConfig {
-    /// Every tenth of the budget and every ten minutes; the last two stay.
+    /// A checkpoint after every tenth of the budget and every ten minutes, of which the newest two are kept.
     pub fn tenths(total_steps: u64) -> Self {
         CheckpointConfig { freq: (total_steps / 10).max(1), every: Duration::from_secs(600), keep: 2 }
     }
@@ -40,7 +40,7 @@ fn step_of(name: &str) -> Option<u64> {
     name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
 }
 
-/// A checkpoint that was read.
+/// The contents of a checkpoint file.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     /// Its file.
@@ -112,13 +112,13 @@ impl Checkpoint {
         Ok(Checkpoint { path: path.to_owned(), archive })
     }
 
-    /// Environment steps until then.
+    /// The environment steps that the run had made by then.
     pub fn step(&self) -> u64 {
         self.archive.about.get("step").and_then(Value::as_u64).unwrap_or(0)
     }
 }
 
-/// A run's state at its last boundary between two iterations, for a process that cannot wait until the run stops by itself.
+/// A run's state after its last complete iteration: another thread can write it as a checkpoint when the process must end before the run stops by itself.
 #[derive(Clone)]
 pub struct Rescue {
     pub(crate) dir: RunDir,

@@ -160,12 +160,12 @@ pub struct EvalConfig {
 pub(crate) const MAX_EVAL_STEPS: u64 = 100_000;
 
 impl EvalConfig {
-    /// Every tenth of the budget with 20 episodes, and at the end with 100.
+    /// An evaluation of 20 episodes after every tenth of the budget, and one of 100 episodes at the end.
     pub fn tenths(total_steps: u64) -> Self {
         EvalConfig::every((total_steps / 10).max(1))
     }
 
-    /// Every `freq` environment steps with 20 episodes, and at the end with 100.
+    /// An evaluation of 20 episodes after every `freq` environment steps, and one of 100 episodes at the end.
     pub fn every(freq: u64) -> Self {
         EvalConfig { freq, episodes: 20, final_episodes: 100, max_steps: MAX_EVAL_STEPS }
     }

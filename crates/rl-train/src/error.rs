@@ -168,7 +168,7 @@ impl TrainError {
     }
 }
 
-/// A sink's error: the event is lost, and the run ends.
+/// An error of a sink: an event that it could not take. It ends the run, unless the sink says otherwise ([`crate::Sink::is_vital`]).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SinkError {

@@ -15,7 +15,7 @@ use crate::tally::mean;
 /// Environments that an evaluation steps together.
 pub(crate) const N_EVAL_ENVS: usize = 20;
 
-/// How a policy acts.
+/// Whether a policy takes its most probable action or draws a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Acting {
     /// The most probable action.
@@ -24,7 +24,7 @@ pub enum Acting {
     Stochastic,
 }
 
-/// What acts in an evaluation: a policy as it stands.
+/// The policy that acts in an evaluation, with its parameters at that moment.
 #[derive(Clone, Copy)]
 pub struct Actor<'a> {
     /// The policy as a function of θ.
@@ -51,7 +51,7 @@ impl From<usize> for Episodes {
     }
 }
 
-/// Returns and lengths of whole episodes.
+/// The result of an evaluation: returns and lengths of whole episodes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// The number of episodes.

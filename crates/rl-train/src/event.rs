@@ -41,7 +41,7 @@ pub enum Event<'a> {
     RunFinished(&'a Summary),
 }
 
-/// An episode in pictures.
+/// A film of an episode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Film {
     /// Its pictures' width in pixels,
@@ -52,7 +52,7 @@ pub struct Film {
     pub gif: Vec<u8>,
 }
 
-/// What is known of a run from its beginning.
+/// What identifies a run and is known when it begins: algorithm, environment, seed, budget and settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunInfo {
     /// The algorithm's name.
@@ -104,7 +104,7 @@ impl RunInfo {
     }
 }
 
-/// A rollout and the update on it.
+/// What is known after an update: what the algorithm reports of it, recent episodes, and the time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Update {
     /// Environment steps so far, this rollout's included.
@@ -201,7 +201,7 @@ impl Update {
     }
 }
 
-/// Someone who hears of a run's events, and cannot reach into it.
+/// Receives the events of a run, to write or show them. A sink cannot change the run.
 ///
 /// An error ends the run, so that no event is lost unnoticed; or it ends what the sink hears of it, and the run's summary says so
 /// ([`is_vital`](Sink::is_vital)). After [`Event::RunFinished`] everything must be on its way.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::TrainError;
 
-/// A value of a curve.
+/// One point of a curve.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scalar {
     /// Environment steps.
@@ -52,7 +52,7 @@ pub fn read_scalars(path: &Path) -> Result<Vec<Scalar>, TrainError> {
     scalars_in(&bytes).map_err(|fault| TrainError::EventFile { path: path.to_owned(), fault })
 }
 
-/// The same of an event file's bytes. Nothing is allocated beyond their size.
+/// The scalars of an event file that is given as its bytes. Nothing is allocated beyond their size.
 ///
 /// # Source
 ///

@@ -16,7 +16,7 @@ mod watched {
     static PASSED: AtomicU64 = AtomicU64::new(0);
     static WATCHER: OnceLock<Watcher> = OnceLock::new();
 
-    /// Tells somebody of every failpoint that the process comes to: its number, from 1, and what would be done next. Who is told may end the process.
+    /// Calls a function at every failpoint that the process reaches, with its number, from 1, and what would be done next. Who is told may end the process.
     /// Only the first watcher of a process is.
     pub fn watch_failpoints(watcher: impl Fn(u64, &str) + Send + Sync + 'static) {
         // A second watcher is not one, as said.

@@ -1,7 +1,7 @@
-//! Training: the loop, its evaluation, and what a run tells and leaves.
+//! Training: the loop, evaluations, the events of a run, and the files that it leaves.
 //!
-//! A [`Trainer`] repeats collect → advantages → update → emit until the budget is spent. What happens is told as typed,
-//! read-only [`Event`]s to [`Sink`]s: [`TensorBoard`], [`Csv`], [`Progress`], or a user's own. A run's files lie in
+//! A [`Trainer`] repeats collect → advantages → update → emit until the budget is spent. [`Sink`]s receive what happens as typed,
+//! read-only [`Event`]s: [`TensorBoard`], [`Csv`], [`Progress`], or a user's own. A run's files lie in
 //! a [`RunDir`]; a trained [`Policy`] is loaded from it in one line.
 //!
 //! ```
@@ -81,8 +81,3 @@ pub use watch::{EverySteps, MaxTime, NoImprovement, RewardReached, Verdict, Watc
 
 #[cfg(test)]
 use rl_test_support as _;
-
-/// Compiles and runs the guide's examples.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/guides/logging.md")]
-struct Guide;

@@ -7,7 +7,7 @@ use rl_rollout::Episode;
 
 use crate::{Policy, TrainError};
 
-/// Which episodes to play.
+/// Which episodes [`play`] plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlayParams {
     /// The seed of the starts: an evaluation with this seed has the same ones in its first environment.

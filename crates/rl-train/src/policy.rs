@@ -66,7 +66,7 @@ impl Policy {
         Policy::load_with(path, &Builders::default())
     }
 
-    /// The same where networks or distributions of a user's own are made by builders.
+    /// Does the same as [`load`](Self::load) for policies whose networks or distributions are a user's own and made by builders.
     ///
     /// # Errors
     ///

@@ -22,7 +22,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// Whether the run came to its end: its budget's, or the one that a watcher saw.
+    /// Whether the run is complete: it spent its budget, or a watcher ended it.
     pub fn is_done(self) -> bool {
         matches!(self, Status::Finished | Status::Stopped)
     }
@@ -40,7 +40,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// A run in a few numbers: `summary.json`.
+/// The result of a run in a few numbers, which `summary.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The algorithm's name.
@@ -61,7 +61,7 @@ pub struct Summary {
     pub stopped_because: Option<String>,
     /// Environment steps taken.
     pub total_steps: u64,
-    /// Seconds from beginning to end, evaluations included.
+    /// Seconds that it was at work, evaluations included, over all sessions of a run that went on: of one that was killed only its training is known.
     pub wall_seconds: f64,
     /// Environment steps a second, evaluations excluded.
     pub steps_per_second: f64,
@@ -93,7 +93,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// What makes a run worthless that came to its end: every update was refused, so that its policy is the one it began with.
+    /// Why the result of a complete run is worthless: every update was refused, so that its policy is still the one it began with.
     pub fn fault(&self) -> Option<String> {
         let all_rejected = self.updates > 0 && self.rejected_updates == self.updates;
         (self.status.is_done() && all_rejected).then(|| {

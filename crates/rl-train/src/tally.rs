@@ -15,8 +15,9 @@ const RECENT_EPISODES: usize = 100;
 /// What a run has amounted to.
 pub(crate) struct Tally {
     pub(crate) started: Instant,
-    /// Time before the run went on.
+    /// Time of training before the run went on, and with evaluations.
     pub(crate) before: Duration,
+    pub(crate) wall_before: Duration,
     pub(crate) evaluating: Duration,
     pub(crate) step: u64,
     pub(crate) updates: u64,
@@ -38,6 +39,7 @@ impl Tally {
             metrics: metrics.iter().map(|metric| (metric.name.clone(), false)).collect(),
             started: Instant::now(),
             before: Duration::ZERO,
+            wall_before: Duration::ZERO,
             evaluating: Duration::ZERO,
             step: 0,
             updates: 0,

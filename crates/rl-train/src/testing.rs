@@ -13,7 +13,7 @@ use rl_stats::{Sprt, StatsError, Verdict};
 
 use crate::{EvalConfig, Status, TrainConfig, TrainError, Trainer, new_agent};
 
-/// What is to be learned, and how sure the test must be.
+/// What an algorithm must learn, and how certain the test must be.
 ///
 /// With the defaults, a test passes an algorithm of which at most half of the seeds learn with probability at most 1 %, and fails one of
 /// which at least 95 % do with probability at most 1 %. It takes 8 seeds where all of them learn, 10 on average where 95 % do
@@ -84,7 +84,7 @@ pub struct Learned {
     pub threshold: f64,
 }
 
-/// What came of one seed.
+/// The result of the run with one seed.
 #[derive(Debug)]
 pub struct SeedResult {
     /// The seed.

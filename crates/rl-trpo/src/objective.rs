@@ -45,7 +45,8 @@ pub(crate) struct Old<'a, F> {
 /// The memory of a trial, and what the last one found beside its verdict.
 pub(crate) struct Candidate<F> {
     pub(crate) y: Vec<F>,
-    pub(crate) kl_max: f64,
+    /// Mean and largest of what the settings bound, summed over action dimensions.
+    pub(crate) divergence: (f64, f64),
     pub(crate) entropy: f64,
 }
 
@@ -109,8 +110,8 @@ impl<F: Real> Objective<'_, F> {
             KlDirection::OldNew => distribution.kl(old.params, new, &mut x)?,
             KlDirection::NewOld => distribution.kl(new, old.params, &mut x)?,
         }
-        let kl = self.kl_scale() * self.reducer.mean(&x);
-        candidate.kl_max = self.kl_scale() * self.reducer.max(&x);
+        candidate.divergence = (self.reducer.mean(&x), self.reducer.max(&x));
+        let kl = self.kl_scale() * candidate.divergence.0;
         distribution.log_prob(new, self.batch.actions, &mut x)?;
         self.ratio_times_advantage(&mut x)?;
         candidate.entropy = self.entropy(new)?;
@@ -119,6 +120,21 @@ impl<F: Real> Objective<'_, F> {
             objective += self.ent_coef * candidate.entropy;
         }
         Ok(Trial { improvement: objective - old.objective, kl })
+    }
+
+    /// Mean and largest KL(π_old ‖ π_θ) of the last trial, which was at `theta`: what the trial measured already, unless the settings bound the other direction.
+    pub(crate) fn divergence(
+        &self,
+        theta: &[F],
+        old: Old<'_, F>,
+        candidate: &Candidate<F>,
+    ) -> Result<(f64, f64), NnError> {
+        if self.kl_direction == KlDirection::OldNew {
+            return Ok(candidate.divergence);
+        }
+        let mut x = vec![F::zero(); self.batch.observations.rows()];
+        self.policy.distribution.kl(old.params, self.policy.params(&candidate.y, theta)?, &mut x)?;
+        Ok((self.reducer.mean(&x), self.reducer.max(&x)))
     }
 
     /// Turns log-probabilities into `(π/π_old) A`, in place.

@@ -72,8 +72,10 @@ pub struct PolicyStep {
     /// The improvement that the linear model promised for the accepted step, `α β gᵀx`; for the full one when rejected.
     pub expected_improvement: f64,
     /// The mean divergence that the trust region bounds, as its direction and reduction have it; 0 when rejected.
+    pub constraint_kl: f64,
+    /// The mean over states of KL(π_old ‖ π), summed over action dimensions, whatever the trust region bounds; 0 when rejected.
     pub kl: f64,
-    /// The largest over states; 0 when rejected.
+    /// The largest of these over states; 0 when rejected.
     pub kl_max: f64,
     /// Mean entropy of the resulting policy.
     pub entropy: f64,
@@ -95,6 +97,7 @@ impl PolicyStep {
             step_size: 0.0,
             improvement: 0.0,
             expected_improvement: 0.0,
+            constraint_kl: 0.0,
             kl: 0.0,
             kl_max: 0.0,
             entropy: f64::NAN,
@@ -113,6 +116,7 @@ impl PolicyStep {
             step_size: 0.0,
             improvement: 0.0,
             expected_improvement: full.map_or(self.expected_improvement, |full| full.expected_improvement),
+            constraint_kl: 0.0,
             kl: 0.0,
             kl_max: 0.0,
             entropy: self.old_entropy,
@@ -205,7 +209,8 @@ fn ascend<F: Real>(
 
     // 5
     let mut theta = theta_old.to_vec();
-    let mut candidate = Candidate { y: vec![F::zero(); y_old.len()], kl_max: 0.0, entropy: told.entropy };
+    let mut candidate =
+        Candidate { y: vec![F::zero(); y_old.len()], divergence: (0.0, 0.0), entropy: told.entropy };
     let accepted = search(config, told, |alpha| {
         theta.copy_from_slice(theta_old);
         axpy(alpha * beta, &x, &mut theta);
@@ -214,7 +219,8 @@ fn ascend<F: Real>(
     check_entropy(candidate.entropy)?;
     (told.step_size, told.improvement) = (accepted.fraction * beta * norm(&x), accepted.improvement);
     told.expected_improvement *= accepted.fraction;
-    (told.kl, told.kl_max, told.entropy) = (accepted.kl, candidate.kl_max, candidate.entropy);
+    (told.constraint_kl, told.entropy) = (accepted.kl, candidate.entropy);
+    (told.kl, told.kl_max) = objective.divergence(&theta, old, &candidate)?;
     Ok(theta)
 }
 

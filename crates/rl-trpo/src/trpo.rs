@@ -21,7 +21,7 @@ use rl_algo::{
 use rl_nn::{Shards, State, States};
 use rl_optim::{Adam, AdamParams};
 
-use crate::{PolicyStep, Search, StepConfig, TrpoConfig, policy_step};
+use crate::{KlDirection, KlReduction, PolicyStep, Search, StepConfig, TrpoConfig, policy_step};
 
 /// Trust Region Policy Optimization.
 pub struct Trpo {
@@ -107,6 +107,7 @@ impl Algorithm for Trpo {
         let mut report = report(&step);
         report.extra.push(("critic_rejected", if critic.finite { 0.0 } else { 1.0 }));
         report.extra.push(("max_kl", config.max_kl));
+        self.tell_constraint(&mut report, &step, (config.max_kl, agent));
         report.value_loss = Some(critic.value_loss);
         report.learning_rate = Some(fit.learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
@@ -142,6 +143,19 @@ impl Algorithm for Trpo {
 }
 
 impl Trpo {
+    /// What the trust region bounds, where that is not the divergence that every algorithm reports: its own number, and for one that is a mean over action
+    /// dimensions its limit as one on their sum.
+    fn tell_constraint(&self, report: &mut Report, step: &PolicyStep, (max_kl, agent): (f64, &ActorCritic)) {
+        let is_mean = self.config.kl_reduction == KlReduction::MeanPerDim;
+        if is_mean || self.config.kl_direction == KlDirection::NewOld {
+            report.extra.push(("constraint_kl", step.constraint_kl));
+        }
+        if is_mean {
+            let dimensions = agent.policy().distribution.action_len() as f64;
+            report.extra.push(("max_kl_sum", dimensions * max_kl));
+        }
+    }
+
     /// By how much the floor of step 1 shortens the policy's step: 1 for not at all.
     fn shortened(&self, batch: &Batch) -> f64 {
         let Some(floor) = self.config.advantage_std_floor else { return 1.0 };

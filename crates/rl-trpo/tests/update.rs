@@ -13,7 +13,7 @@ use rl_nn::{Shards, States};
 use rl_optim::{Adam, AdamParams, Schedule};
 use rl_rollout::Collector;
 use rl_test_support as _;
-use rl_trpo::{Npg, PolicyStep, Trpo, TrpoConfig, policy_step};
+use rl_trpo::{KlDirection, KlReduction, Npg, PolicyStep, Trpo, TrpoConfig, policy_step};
 
 /// 100 steps of four CartPoles, with the agent that took them.
 fn collected() -> (ActorCritic, Batch) {
@@ -108,7 +108,34 @@ fn an_update_is_a_step_and_a_fit_on_normalised_advantages() {
         assert_eq!((extra("accepted"), extra("critic_rejected")), (Some(1.0), Some(0.0)));
         assert_eq!(extra("step_size"), Some(step.step_size));
         assert_eq!(extra("expected_gain"), Some(step.expected_improvement));
-        assert_eq!(extra("max_kl"), Some(0.01));
+        assert_eq!((extra("max_kl"), extra("constraint_kl"), extra("max_kl_sum")), (Some(0.01), None, None));
+    }
+}
+
+/// Every algorithm reports the same divergence; the number that the trust region bounds stands beside it where it is another one.
+#[test]
+fn what_is_bounded_is_told_beside_what_is_reported() {
+    let (agent, batch) = collected();
+    let dimensions = agent.policy().distribution.action_len() as f64;
+    for (kl_direction, kl_reduction) in [
+        (KlDirection::OldNew, KlReduction::MeanPerDim),
+        (KlDirection::NewOld, KlReduction::Sum),
+        (KlDirection::NewOld, KlReduction::MeanPerDim),
+    ] {
+        let (_, report) = update(TrpoConfig { kl_direction, kl_reduction, ..config() }, &batch);
+        let extra = |name| report.extra.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
+        let (kl, constrained) = (report.approx_kl.unwrap(), extra("constraint_kl").unwrap());
+        let is_mean = kl_reduction == KlReduction::MeanPerDim;
+        let ratio = kl / constrained / if is_mean { dimensions } else { 1.0 };
+        match kl_direction {
+            KlDirection::OldNew => assert!((ratio - 1.0).abs() < 1e-12, "{ratio}"),
+            // The same to second order only.
+            KlDirection::NewOld => {
+                assert!(ratio.to_bits() != 1_f64.to_bits() && (ratio - 1.0).abs() < 0.5, "{ratio}")
+            }
+        }
+        assert_eq!(extra("max_kl_sum"), is_mean.then_some(0.01 * dimensions));
+        assert!(constrained <= 0.01 && report.kl_max.unwrap() >= kl);
     }
 }
 

@@ -1,10 +1,14 @@
 //! A user's own program: the whole command line, with an environment that breaks and an algorithm that learns nothing.
 
+use std::fs::File;
+use std::io::Write;
 use std::process::ExitCode;
 
 use rl_algo::{ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Outcome, Report, UpdateContext};
+use rl_cli::RunContext;
 use rl_env::envs::CartPole;
 use rl_env::{Env, EnvError, EnvRng, EnvSpec, Space, Step};
+use rl_train::{Event, RunInfo, Sink, SinkError};
 
 /// CartPole whose cable breaks at step 300.
 struct Faulty {
@@ -83,6 +87,37 @@ impl Algorithm for Lazy {
     }
 }
 
+/// Notes what it hears in the directory of runs with the label `noted`; those with the label `deaf` get no sink.
+struct Notes(Option<File>);
+
+impl Notes {
+    fn new(run: &RunContext<'_>) -> Result<Self, SinkError> {
+        let label = run.info.settings.get("label").and_then(|label| label.as_str());
+        if label == Some("deaf") {
+            return Err(SinkError::Other("nobody listens".into()));
+        }
+        let Some(dir) = run.dir.filter(|_| label == Some("noted")) else { return Ok(Notes(None)) };
+        let path = dir.join("notes.txt");
+        let file = File::options().append(true).create(true).create_new(!run.goes_on).open(&path);
+        Ok(Notes(Some(file.map_err(|source| SinkError::Io { path, source })?)))
+    }
+}
+
+impl Sink for Notes {
+    fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
+        let who = |info: &RunInfo| format!("{} {} {}", info.algo, info.env, info.seed);
+        let line = match event {
+            Event::RunStarted(info) => format!("{}, begun", who(info)),
+            Event::RunResumed { info, step } => format!("{}, goes on at {step}", who(info)),
+            Event::Update(update) => format!("update {}", update.step),
+            Event::RunFinished(_) => "finished".to_owned(),
+            _ => return Ok(()),
+        };
+        let Some(file) = &mut self.0 else { return Ok(()) };
+        writeln!(file, "{line}").map_err(|e| SinkError::Other(e.into()))
+    }
+}
+
 fn main() -> ExitCode {
     let faulty = EnvSpec::with_time_limit("Faulty-v0", 100, || Faulty { pole: CartPole::new(), steps: 0 });
     let lazy = AlgorithmSpec::new("lazy", "learns nothing", |config: LazyConfig| {
@@ -95,5 +130,7 @@ fn main() -> ExitCode {
         .algorithm(lazy)
         .algorithm(ruinous)
         .builders(rl_tests::builders())
+        .network("crossed", rl_tests::crossed)
+        .sink(Notes::new)
         .main()
 }

@@ -63,9 +63,12 @@ pub fn fuzz(name: &str, dictionary: &[&str], mut read: impl FnMut(&[u8]) -> bool
     }
     if seconds.is_some() {
         let mut line = String::new();
-        // Writing to a string cannot fail.
-        let _ =
-            write!(line, "fuzz {name}: {executions} files made of {}, {understood} understood", corpus.len());
+        // On a line of its own, where a harness has begun one. Writing to a string cannot fail.
+        let _ = write!(
+            line,
+            "\nfuzz {name}: {executions} files made of {}, {understood} understood",
+            corpus.len()
+        );
         eprintln!("{line}, in {:.0} s", begun.elapsed().as_secs_f64());
     }
 }

@@ -14,6 +14,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use crate::ci::execute;
 use crate::metadata::{Workspace, cargo};
 
 /// What `--check` lets pass.
@@ -146,15 +147,6 @@ fn git(args: &[&str]) -> Option<String> {
 fn write(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     println!("Wrote {}", path.display());
-    Ok(())
-}
-
-/// Runs a command to its end.
-fn execute(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("starting {command:?}"))?;
-    if !status.success() {
-        bail!("{command:?} ended with {status}");
-    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::execute;
+use crate::ci::execute;
 use crate::metadata::cargo;
 
 /// The name of the yardstick among the parts.

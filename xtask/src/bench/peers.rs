@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::{execute, median, runs};
+use super::{median, runs};
+use crate::ci::execute;
 
 /// Runs of every system and workload.
 const REPEATS: usize = 5;

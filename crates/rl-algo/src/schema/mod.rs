@@ -230,7 +230,7 @@ pub fn to_settings<C: Serialize>(config: &C) -> Settings {
     }
 }
 
-/// The same of a config struct that may hold what cannot be saved: a schedule that is a function.
+/// A config struct as settings, where it may hold something that cannot be saved: a schedule that is a function.
 ///
 /// # Errors
 ///

@@ -50,8 +50,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let part = shard.map_or_else(String::new, |Shard { number, of }| format!("-{number}-of-{of}"));
     let lean = args.lean.then(|| Table::open(out, &format!("lean{part}.jsonl"))).transpose()?;
     let stop = Stop::on_signals()?;
-    let builders = &known.builders;
-    let grid = Grid { columns: &columns, builders, out, lean, fresh: args.fresh, share, stop: &stop };
+    let grid = Grid { columns: &columns, known, out, lean, fresh: args.fresh, share, stop: &stop };
     grid.prepare()?;
 
     let started = Instant::now();

@@ -1,6 +1,7 @@
 //! `rl diff`: in what two runs differ, and from where on.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::comparison::config_in;
 use crate::args::DiffArgs;
+use crate::errors::usage;
 use crate::output;
 
 /// Columns that are times: the same run has others.
@@ -18,14 +20,26 @@ const TIMES: &[&str] = &["time/fps", "time/time_elapsed"];
 const OF_THE_MACHINE: &[&str] =
     &["wall_seconds", "steps_per_second", "seconds_to_threshold", "warnings", "threads"];
 
-/// Prints the differences; exit code 0 where there is none but times, 1 where there is one.
+/// Prints the differences; exit code 0 where there is none but times, 1 where there is one, 2 where a run cannot be read.
 pub(crate) fn diff(args: &DiffArgs, json: bool) -> Result<ExitCode> {
-    let runs = [Run::read(&args.a)?, Run::read(&args.b)?];
+    // As of a command line that cannot be used: 1 says that runs differ.
+    let read = |dir: &Path| Run::read(dir).map_err(|error| usage(format!("{error:#}")));
+    let runs = [read(&args.a)?, read(&args.b)?];
     let [a, b] = &runs;
     let settings = differences(&a.settings, &b.settings);
     let results = differences(&a.results, &b.results);
-    let curve = first_difference(&a.table, &b.table);
+    let table = |run: &Run| run.table.clone().unwrap_or_default();
+    let curve = first_difference(&table(a), &table(b));
     let policy = a.policy == b.policy;
+    let has = |file: fn(&Run) -> bool| file(a) || file(b);
+    let neither: Vec<&str> = [
+        ("progress.csv", has(|run| run.table.is_some())),
+        ("policy.safetensors", has(|run| run.policy.is_some())),
+        ("summary.json", has(|run| !run.results.is_empty())),
+    ]
+    .into_iter()
+    .filter_map(|(name, is_there)| (!is_there).then_some(name))
+    .collect();
     if json {
         let pairs = |pairs: &[(String, Value, Value)]| -> Map<String, Value> {
             pairs.iter().map(|(key, a, b)| (key.clone(), json!([a, b]))).collect()
@@ -35,6 +49,7 @@ pub(crate) fn diff(args: &DiffArgs, json: bool) -> Result<ExitCode> {
             "results": pairs(&results),
             "first_difference": curve.as_ref().map(|at| json!({"step": at.step, "column": at.column, "values": at.values})),
             "same_policy": policy,
+            "neither_has": neither,
         }))?;
     } else {
         let mut rows = Vec::new();
@@ -46,13 +61,20 @@ pub(crate) fn diff(args: &DiffArgs, json: bool) -> Result<ExitCode> {
             }
         }
         let told = match &curve {
+            None if neither.contains(&"progress.csv") => "progress.csv: neither has one\n".to_owned(),
             None => "progress.csv: the same, times aside\n".to_owned(),
             Some(Place { step, column, values: [a, b] }) => {
                 format!("progress.csv: the same up to step {step}, where {column} is {a} and {b}\n")
             }
         };
-        let told_policy = if policy { "policy: the same bytes" } else { "policy: another one" };
-        output::print(&format!("{}{told}{told_policy}\n", output::table(&rows)))?;
+        let told_policy = match policy {
+            _ if neither.contains(&"policy.safetensors") => "policy: neither has one",
+            true => "policy: the same bytes",
+            false => "policy: another one",
+        };
+        let no_results =
+            if neither.contains(&"summary.json") { "summary.json: neither has one\n" } else { "" };
+        output::print(&format!("{}{no_results}{told}{told_policy}\n", output::table(&rows)))?;
     }
     let same = settings.is_empty() && results.is_empty() && curve.is_none() && policy;
     Ok(ExitCode::from(u8::from(!same)))
@@ -62,8 +84,8 @@ pub(crate) fn diff(args: &DiffArgs, json: bool) -> Result<ExitCode> {
 struct Run {
     settings: Settings,
     results: Settings,
-    table: String,
-    policy: Vec<u8>,
+    table: Option<String>,
+    policy: Option<Vec<u8>>,
 }
 
 impl Run {
@@ -74,16 +96,20 @@ impl Run {
                 dir.display()
             );
         };
-        let of = |name: &str| fs::read(dir.join(name)).unwrap_or_default();
-        let summary = match of("summary.json") {
-            none if none.is_empty() => Settings::new(),
-            bytes => serde_json::from_slice(&bytes)
+        let of = |name: &str| match fs::read(dir.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("{} cannot be read", dir.join(name).display())),
+        };
+        let summary = match of("summary.json")? {
+            None => Settings::new(),
+            Some(bytes) => serde_json::from_slice(&bytes)
                 .with_context(|| format!("{} cannot be read", dir.join("summary.json").display()))?,
         };
         let results =
             summary.into_iter().filter(|(key, _)| !OF_THE_MACHINE.contains(&key.as_str())).collect();
-        let table = String::from_utf8_lossy(&of("progress.csv")).into_owned();
-        Ok(Run { settings, results, table, policy: of("policy.safetensors") })
+        let table = of("progress.csv")?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        Ok(Run { settings, results, table, policy: of("policy.safetensors")? })
     }
 }
 

@@ -3,29 +3,23 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
+use rl_nn::Builders;
 use rl_train::{Acting, Checkpoint, Policy, RunDir};
 use serde_json::json;
 
-use crate::args::EvalArgs;
+use crate::args::{EvalArgs, PolicyArgs};
 use crate::{Known, environments, output};
 
 pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let policy = match args.checkpoint {
-        None => Policy::load_with(&args.run_dir, &known.builders)?,
-        Some(step) => {
-            let dir = RunDir::open(&args.run_dir)?;
-            let checkpoint =
-                step.map_or_else(|| Checkpoint::latest(&dir), |step| Checkpoint::at(&dir, step))?;
-            Policy::from_checkpoint(&checkpoint, &known.builders)?
-        }
-    };
-    let env = environments::find(known, policy.env(), &args.gym)
-        .with_context(|| args.run_dir.display().to_string())?;
+    let policy = saved_policy(&args.policy, &known.builders)?;
+    let run_dir = &args.policy.run_dir;
+    let env =
+        environments::find(known, policy.env(), &args.gym).with_context(|| run_dir.display().to_string())?;
     let acting = if args.stochastic { Acting::Stochastic } else { Acting::Deterministic };
     let e = policy.evaluate(&env, args.episodes as usize, acting)?;
     if json {
         output::print_json(&json!({
-            "run_dir": args.run_dir,
+            "run_dir": run_dir,
             "env": policy.env(),
             "seed": policy.seed(),
             "total_steps": policy.steps(),
@@ -39,4 +33,12 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
         output::print(&format!("{env} after {steps} steps, {evaluation}, mean length {length:.1}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The policy that a run left, or that one of its checkpoints holds.
+pub(super) fn saved_policy(args: &PolicyArgs, builders: &Builders) -> Result<Policy> {
+    let Some(step) = args.checkpoint else { return Ok(Policy::load_with(&args.run_dir, builders)?) };
+    let dir = RunDir::open(&args.run_dir)?;
+    let checkpoint = step.map_or_else(|| Checkpoint::latest(&dir), |step| Checkpoint::at(&dir, step))?;
+    Ok(Policy::from_checkpoint(&checkpoint, builders)?)
 }

@@ -31,6 +31,11 @@ pub(crate) fn inspect(args: &InspectArgs, known: &Known, json: bool) -> Result<E
             None => trainer,
         })
     };
+    let path = args.out.clone().unwrap_or_else(|| dir.file(&format!("update-{}.html", args.update)));
+    // The way to the update may be long.
+    if path.exists() {
+        bail!("{} exists already: --out names another file", path.display());
+    }
     let replayed = replay(&dir, args.update, make)?;
     let is_exact = agrees(&args.run_dir, &replayed.update);
     if is_exact == Some(false) {
@@ -42,7 +47,6 @@ pub(crate) fn inspect(args: &InspectArgs, known: &Known, json: bool) -> Result<E
         );
     }
     let (curves, inspection) = look(&config, &replayed)?;
-    let path = args.out.clone().unwrap_or_else(|| dir.file(&format!("update-{}.html", args.update)));
     let is_picture = path.extension().is_some_and(|ending| ending == "svg");
     let text = if is_picture { inspection.to_svg() } else { inspection.page(program()) };
     write_new(&path, text.as_bytes())?;
@@ -193,7 +197,7 @@ fn remarks(settings: &Settings) -> Vec<String> {
     }
     if settings.get("kl_reduction").and_then(Value::as_str) == Some("mean_per_dim") {
         remarks.push(
-            "The divergence that is drawn is the sum over the dimensions of the action; the algorithm bounds and reports their mean (kl_reduction), so its limit is drawn as \
+            "The divergence that is drawn is the sum over the dimensions of the action; the algorithm bounds their mean (kl_reduction), so its limit is drawn as \
              many times as large."
                 .to_owned(),
         );

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use rl_train::{Gif, PlayParams, Policy, play as play_episodes, png, shown, write_new};
+use rl_train::{Gif, PlayParams, play as play_episodes, png, shown, write_new};
 use serde_json::json;
 
+use super::eval::saved_policy;
 use crate::args::PlayArgs;
 use crate::{Known, environments, output};
 
@@ -15,9 +16,10 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
     if let Some(file) = files.iter().find(|file| file.exists()) {
         bail!("{} exists, and nothing is overwritten", file.display());
     }
-    let mut policy = Policy::load_with(&args.run_dir, &known.builders)?;
-    let env = environments::find(known, policy.env(), &args.gym)
-        .with_context(|| args.run_dir.display().to_string())?;
+    let mut policy = saved_policy(&args.policy, &known.builders)?;
+    let run_dir = &args.policy.run_dir;
+    let env =
+        environments::find(known, policy.env(), &args.gym).with_context(|| run_dir.display().to_string())?;
     let params = PlayParams {
         seed: args.seed.unwrap_or(policy.seed()),
         episodes: args.episodes as usize,
@@ -43,8 +45,9 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
     if json {
         let episodes: Vec<_> = episodes.iter().map(|e| json!({"return": e.ret, "length": e.len})).collect();
         output::print_json(&json!({
-            "run_dir": args.run_dir,
+            "run_dir": run_dir,
             "env": policy.env(),
+            "total_steps": policy.steps(),
             "seed": params.seed,
             "episodes": episodes,
             "files": files,

@@ -51,17 +51,18 @@ fn study(dirs: &[PathBuf]) -> Result<Study> {
     let comparison = match found_in(dirs) {
         Ok(found) => {
             let (groups, notes) = grouped(found);
-            let comparison = Comparison::new(groups, None, notes);
-            match dirs.iter().find_map(|dir| command_in(dir)) {
-                Some(command) => comparison.run_by(command),
-                None => comparison,
-            }
+            Comparison::new(groups, None, notes)
         }
         // Perhaps there are only those of others.
         Err(_) if dirs.iter().all(|dir| dir.is_dir()) => Comparison::new(Vec::new(), None, Vec::new()),
         Err(error) => return Err(error),
     };
     let mut study = comparison.study();
+    for command in dirs.iter().flat_map(|dir| commands_in(dir)) {
+        if !study.commands.contains(&command) {
+            study.commands.push(command);
+        }
+    }
     add_foreign(&mut study, dirs)?;
     if study.tasks.is_empty() {
         let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
@@ -70,10 +71,21 @@ fn study(dirs: &[PathBuf]) -> Result<Study> {
     Ok(study)
 }
 
-/// The command that `compare.json` names.
-fn command_in(dir: &Path) -> Option<String> {
-    let document: Value = serde_json::from_slice(&fs::read(dir.join("compare.json")).ok()?).ok()?;
-    document.get("command")?.as_str().map(str::to_owned)
+/// The commands that the directory's comparisons name: `compare.json`, `compare-2.json`, `compare-1-of-4.json`, …
+fn commands_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_comparison = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("compare") && name.ends_with(".json")
+    };
+    let mut paths: Vec<PathBuf> = entries.filter(is_comparison).collect();
+    // The one without a number first.
+    paths.sort_by_key(|path| (path.as_os_str().len(), path.clone()));
+    let command = |path: &PathBuf| {
+        let document: Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        document.get("command")?.as_str().map(str::to_owned)
+    };
+    paths.iter().filter_map(command).collect()
 }
 
 /// A path in a directory that is free: with a number where there is one already.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use rl_algo::{Setting, Settings, shown};
+use rl_algo::{FeatureNetwork, Setting, Settings, shown};
 use serde_json::{Value, json};
 
 use crate::args::{SettingsArgs, ShowConfigArgs};
@@ -25,7 +25,11 @@ pub(crate) fn settings(args: &SettingsArgs, known: &Known, json: bool) -> Result
         for setting in section.schema.iter() {
             let aliases = aliases(&setting.key);
             documents.push(document(&section.about, setting, &aliases));
+            let own: Vec<&str> = known.networks.iter().map(FeatureNetwork::name).collect();
             let about = match &aliases[..] {
+                [] if setting.key == "features" && !own.is_empty() => {
+                    format!("{} Here: {}.", setting.doc, own.join(", "))
+                }
                 [] => setting.doc.clone().into_owned(),
                 names => format!("{} Also {}.", setting.doc, names.join(", ")),
             };

@@ -43,7 +43,7 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     };
     let stop = Stop::on_signals()?;
     let progress = Screen::new(args.run.quiet).progress();
-    let summary = run(&config, &known.builders, files, threads(args.run.threads), progress, &stop).ended?;
+    let summary = run(&config, known, files, threads(args.run.threads), progress, &stop).ended?;
     if json {
         output::print_json(&document(&summary, Some(dir.path())))?;
     } else {

@@ -23,7 +23,7 @@ type ModuleJvp = dyn Fn(VarBuilder<'static>, VarBuilder<'static>, &Tensor, Optio
     + Send
     + Sync;
 
-/// A network that is a user's candle module: layers made from a `VarBuilder`, and what they make of a batch.
+/// A network that is a user's candle module: layers made from a `VarBuilder`, applied to a batch.
 ///
 /// The module is run once as it is made a network, to learn the names and shapes of its parameters: they lie in θ in the order in which it asks for
 /// them, and it must ask for the same ones at every call. Layers are made anew at every call, which copies nothing.

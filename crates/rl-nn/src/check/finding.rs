@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A promise that a network does not keep.
+/// A property that [`check_network`](crate::check_network) found a network not to have.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finding {
     /// Which promise.
@@ -15,7 +15,7 @@ pub struct Finding {
     pub tolerance: f64,
 }
 
-/// The promises of a network, [`check_network`](crate::check_network).
+/// The properties that every network must have, which [`check_network`](crate::check_network) tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Property {

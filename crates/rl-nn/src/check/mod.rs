@@ -10,7 +10,7 @@ use rl_kernels::{Reproducible, dot, sum_of_squares};
 pub use self::finding::{Finding, Property};
 use crate::{Forward, Linearized, Network, NnError, Real, States, Workspace};
 
-/// How closely [`check_network`] looks. Distances are relative to the norms of what is compared.
+/// The tolerances of [`check_network`]. Distances are relative to the norms of what is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckConfig {
     /// For the directions that are drawn.
@@ -32,7 +32,7 @@ impl CheckConfig {
     }
 }
 
-/// Puts a network through what everybody who uses one relies on, at θ and for some rows of inputs, and returns what it does not keep: nothing,
+/// Tests the properties that all users of a network rely on, at θ and for some rows of inputs, and returns those that it lacks: none,
 /// for a sound network.
 ///
 /// - The names in its layout differ, and the layout covers θ.

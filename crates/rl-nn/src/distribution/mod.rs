@@ -46,7 +46,7 @@ pub struct DistGrad<'a, F> {
     pub globals: &'a mut [F],
 }
 
-/// What [`Distribution::evaluate`] writes, over whatever was there.
+/// The buffers that [`Distribution::evaluate`] writes its results into, over whatever was there.
 ///
 /// # Shapes
 ///

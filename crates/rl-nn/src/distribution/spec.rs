@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Bernoulli, Categorical, DiagGaussian, FreeGaussian, Gsde, MultiCategorical, StateGaussian};
 use crate::{Builders, Distribution, NnError, Real};
 
-/// A description that a distribution can be made of again.
+/// The description of a distribution, from which it can be made again.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum DistributionSpec {

@@ -1,11 +1,13 @@
 //! Learning curves: returns against steps and against seconds.
 
+use std::cmp::Ordering;
+
 use rand::Rng;
 use rl_stats::{iqm, mean, quantile};
 
 use super::Section;
 use crate::chart::{Chart, Label, Layer, Mark, Shape};
-use crate::curve::{Curve, Summary, with_intervals, with_quantiles};
+use crate::curve::{Curve, with_intervals, with_quantiles};
 use crate::scale::{Axis, Scale};
 use crate::study::{Column, Run, Task};
 
@@ -74,7 +76,10 @@ fn chart(task: &Task, kind: Kind, number: &dyn Fn(&str) -> usize, rng: &mut impl
     let mut marks: Vec<Mark> = Vec::new();
     let mut labels = Vec::new();
     marks.extend(task.threshold.map(|y| Mark::new(Shape::Level(y), None, Layer::Fixed, "threshold")));
-    let mut above = Vec::new();
+    let (mut above, mut notes) = (Vec::new(), Vec::new());
+    if kind.seconds.is_some() {
+        notes.push("Bold lines: every step at the time at which the median run was there.".to_owned());
+    }
     for column in &task.columns {
         let colour = number(&column.name);
         let curves: Vec<Curve> = column.runs.iter().map(kind.of).collect();
@@ -88,7 +93,26 @@ fn chart(task: &Task, kind: Kind, number: &dyn Fn(&str) -> usize, rng: &mut impl
                 .collect(),
         };
         marks.extend(seeds(column, &drawn, colour));
-        let together = aggregated(column, &curves);
+        let together = match aggregated(column, &curves) {
+            Ok(together) => together,
+            Err(why) => {
+                notes.push(why);
+                Vec::new()
+            }
+        };
+        let stopped = column
+            .runs
+            .iter()
+            .zip(&curves)
+            .filter(|(run, curve)| run.is_stopped() && !curve.is_empty())
+            .count();
+        if stopped > 0 {
+            notes.push(format!(
+                "{stopped} of {} runs of {} were ended early by what they had reached: in the bold line each keeps its last value.",
+                column.runs.len(),
+                column.name
+            ));
+        }
         let together: Vec<&Curve> = together.iter().collect();
         for (layer, statistic) in [(Layer::Iqm, iqm as fn(&[f64]) -> f64), (Layer::Mean, mean)] {
             let mut summary = with_intervals(&together, POINTS, statistic, rng);
@@ -113,10 +137,7 @@ fn chart(task: &Task, kind: Kind, number: &dyn Fn(&str) -> usize, rng: &mut impl
     Some(Chart {
         id: kind.id.to_owned(),
         title: kind.title.to_owned(),
-        note: match kind.seconds {
-            Some(_) => "Bold lines: every step at the time at which the median run was there.".to_owned(),
-            None => String::new(),
-        },
+        note: notes.join(" "),
         x,
         y,
         marks,
@@ -136,33 +157,48 @@ fn seeds(column: &Column, curves: &[Curve], colour: usize) -> Vec<Mark> {
         return named.map(thread).collect();
     }
     let all: Vec<&Curve> = curves.iter().filter(|curve| !curve.is_empty()).collect();
-    let band = |(quantiles, name): ((f64, f64), &str)| {
-        let Summary { middle, ends } = with_quantiles(&all, POINTS, quantiles);
-        let band = middle.x.iter().zip(&ends).map(|(x, (low, high))| (*x, *low, *high)).collect();
-        Mark::new(Shape::Band(band), Some(colour), Layer::Seeds, format!("{}, {name}", column.name))
+    let bands = |(quantiles, name): ((f64, f64), &str)| {
+        let bands = with_quantiles(&all, POINTS, quantiles).bands();
+        let name = format!("{}, {name}", column.name);
+        bands
+            .into_iter()
+            .map(move |band| Mark::new(Shape::Band(band), Some(colour), Layer::Seeds, &*name))
+            .collect::<Vec<_>>()
     };
-    [((0.05, 0.95), "90 % of seeds"), ((0.25, 0.75), "50 % of seeds")].into_iter().map(band).collect()
+    [((0.05, 0.95), "90 % of seeds"), ((0.25, 0.75), "50 % of seeds")].into_iter().flat_map(bands).collect()
 }
 
-/// The curves that statistics are of. A failed run is one of them: after its end it counts as the worst return, and where none is documented there
-/// are no statistics. One that was interrupted is not.
-fn aggregated(column: &Column, curves: &[Curve]) -> Vec<Curve> {
-    let longest = curves.iter().max_by_key(|curve| curve.x.len()).cloned().unwrap_or_default();
+/// The curves that statistics are of. A failed run is one of them: after its end it counts as the worst return. One that was ended early by what it had
+/// reached keeps its last value: without it the line would be that of the slow runs alone. One that was interrupted is none of them.
+///
+/// # Errors
+///
+/// Why there are no statistics: a run failed, and no worst return is documented.
+fn aggregated(column: &Column, curves: &[Curve]) -> Result<Vec<Curve>, String> {
+    let failed = column.runs.iter().filter(|run| run.has_failed()).count();
+    if failed > 0 && column.worst_return.is_none() {
+        return Err(format!(
+            "No bold line of {}: {failed} of {} runs failed, and no worst return is documented to count them as.",
+            column.name,
+            column.runs.len()
+        ));
+    }
+    let longest = curves.iter().max_by(|a, b| a.x.last().partial_cmp(&b.x.last()).unwrap_or(Ordering::Equal));
+    let longest = longest.cloned().unwrap_or_default();
     let mut together = Vec::new();
     for (run, curve) in column.runs.iter().zip(curves) {
-        match (run.has_failed(), column.worst_return) {
-            (true, None) => return Vec::new(),
-            (true, Some(worst)) => {
-                let end = curve.x.last().copied().unwrap_or(f64::NEG_INFINITY);
-                let rest = longest.x.iter().filter(|x| **x > end).map(|x| (*x, worst));
-                together.push(Curve::new(curve.points().chain(rest)));
-            }
-            (false, _) if run.is_done() => together.push(curve.clone()),
-            (false, _) => {}
-        }
+        let after = match () {
+            _ if run.has_failed() => column.worst_return,
+            _ if run.is_stopped() => curve.y.last().copied(),
+            _ if run.is_done() => None,
+            _ => continue,
+        };
+        let end = curve.x.last().copied().unwrap_or(f64::NEG_INFINITY);
+        let rest = longest.x.iter().filter(|x| **x > end).filter_map(|x| Some((*x, after?)));
+        together.push(Curve::new(curve.points().chain(rest)));
     }
     together.retain(|curve| !curve.is_empty());
-    together
+    Ok(together)
 }
 
 fn evaluations(run: &Run) -> Curve {
@@ -206,10 +242,34 @@ mod tests {
         ];
         let curves: Vec<Curve> = runs.iter().map(evaluations).collect();
         let mut column = Column { runs, worst_return: Some(-9.0), ..Column::default() };
-        let together = aggregated(&column, &curves);
+        let together = aggregated(&column, &curves).unwrap();
         assert_eq!(together.len(), 2);
         assert_eq!(together[1].y, [5.0, -9.0, -9.0]);
         column.worst_return = None;
-        assert!(aggregated(&column, &curves).is_empty(), "a statistic without its failures");
+        assert!(aggregated(&column, &curves).unwrap_err().contains("1 of 3 runs failed"));
+        // A page says so below the chart.
+        let task = Task { columns: vec![column], ..Task::default() };
+        let mut rng = <rand_xoshiro::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(0);
+        let charts = charts(&task, &|_| 0, &mut rng);
+        assert!(charts[0].1.note.contains("No bold line"), "{}", charts[0].1.note);
+    }
+
+    /// A run that reached its goal is still there, and does not cut the others off.
+    #[test]
+    fn stopped_runs_keep_their_last_value() {
+        let runs =
+            vec![run("stopped", &[(1.0, 500.0)]), run("finished", &[(1.0, 5.0), (2.0, 6.0), (3.0, 7.0)])];
+        let curves: Vec<Curve> = runs.iter().map(evaluations).collect();
+        let column = Column { name: "ppo".to_owned(), runs, ..Column::default() };
+        assert_eq!(aggregated(&column, &curves).unwrap()[0].y, [500.0; 3]);
+        let task = Task { columns: vec![column], ..Task::default() };
+        let mut rng = <rand_xoshiro::Xoshiro256PlusPlus as rand::SeedableRng>::seed_from_u64(0);
+        let chart = charts(&task, &|_| 0, &mut rng).remove(0).1;
+        let bold = chart.marks.iter().find_map(|mark| match &mark.shape {
+            Shape::Line(line) if mark.layer == Layer::Mean => Some(line),
+            _ => None,
+        });
+        assert_eq!(bold.unwrap().x, [1.0, 2.0, 3.0]);
+        assert!(chart.note.starts_with("1 of 2 runs of ppo were ended early"), "{}", chart.note);
     }
 }

@@ -59,8 +59,9 @@ pub struct Trainer {
     worst_return: Option<f64>,
     reproducible: Reproducible,
     tally: Tally,
-    /// The budget that schedules are of.
+    /// The budget that schedules are of, and once that has changed all of them, each with the step from which on it was.
     horizon: u64,
+    horizons: Vec<(u64, u64)>,
     checkpoints: Option<CheckpointConfig>,
     /// The state at the last boundary between two iterations.
     snapshot: Arc<Mutex<Option<Archive>>>,
@@ -153,6 +154,7 @@ impl Trainer {
             tally: Tally::new(collector.metrics()),
             collector,
             horizon: config.total_steps,
+            horizons: Vec::new(),
             checkpoints: None,
             snapshot: Arc::default(),
             logs_agree: true,
@@ -179,7 +181,7 @@ impl Trainer {
         })
     }
 
-    /// Says what sinks are told of the run: the algorithm's name, and all settings beyond the loop's own.
+    /// Sets what sinks learn about the run: the algorithm's name, and all settings beyond the loop's own.
     pub fn named(mut self, algo: &str, settings: Settings) -> Self {
         self.info.algo = algo.to_owned();
         self.info.settings = settings;
@@ -211,26 +213,31 @@ impl Trainer {
         self
     }
 
-    /// Tells another sink of the run's events.
+    /// Algorithm, environment, seed, budget and settings of the run, which its sinks receive first.
+    pub fn info(&self) -> &RunInfo {
+        &self.info
+    }
+
+    /// Adds a sink, which receives the run's events.
     pub fn with_sink(mut self, sink: impl Sink + 'static) -> Self {
         self.sinks.push(sink);
         self
     }
 
-    /// Lets somebody end the run early.
+    /// Adds a watcher, which may end the run early.
     pub fn with_watcher(mut self, watcher: impl Watcher + 'static) -> Self {
         self.watchers.push(Box::new(watcher));
         self
     }
 
-    /// Tells histograms of every tensor of parameters (`parameters/policy.…`, `parameters/critic.…`) and of the rollout's actions (`actions/0`, …) at the
+    /// Gives sinks histograms of every tensor of parameters (`parameters/policy.…`, `parameters/critic.…`) and of the rollout's actions (`actions/0`, …) at the
     /// first update after every `freq` environment steps, at least one: TensorBoard shows them.
     pub fn with_histograms(mut self, freq: u64) -> Self {
         self.histograms = Some(freq.max(1));
         self
     }
 
-    /// Tells a film of an episode after every evaluation of [`with_evaluation`](Self::with_evaluation), of at most 500 steps: TensorBoard shows it among the images.
+    /// Gives sinks a film of an episode after every evaluation of [`with_evaluation`](Self::with_evaluation), of at most 500 steps: TensorBoard shows it among the images.
     ///
     /// # Errors
     ///
@@ -249,7 +256,7 @@ impl Trainer {
         self
     }
 
-    /// The agent as it is.
+    /// The agent in its present state.
     pub fn agent(&self) -> &ActorCritic {
         &self.agent
     }
@@ -455,7 +462,7 @@ impl Trainer {
             error: error.map(TrainError::to_string),
             stopped_because: self.verdict.clone(),
             total_steps: tally.step,
-            wall_seconds: tally.started.elapsed().as_secs_f64(),
+            wall_seconds: (tally.wall_before + tally.started.elapsed()).as_secs_f64(),
             steps_per_second: tally.timing().fps,
             episodes: tally.episodes,
             mean_return_100: tally.rollout_stats().ep_rew_mean,

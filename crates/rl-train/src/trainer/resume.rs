@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::Trainer;
 use crate::checkpoint::{self, seconds_at};
-use crate::{Checkpoint, Rescue, RunDir, SinkError, TrainError};
+use crate::{Checkpoint, Rescue, RunDir, SinkError, Summary, TrainError};
 
 /// The version of a checkpoint's contents.
 const VERSION: u64 = 1;
@@ -21,6 +21,20 @@ const VERSION: u64 = 1;
 /// Settings that may differ when a run goes on: how long it is, and what is only looked at.
 const MAY_CHANGE: &[&str] =
     &["total_steps", "eval_freq", "checkpoint_freq", "stop_at_reward", "max_hours", "histogram_freq", "film"];
+
+/// The budgets that schedules were of, each with the step from which on.
+pub(super) fn horizons_in(archive: &Archive) -> Option<Vec<(u64, u64)>> {
+    match archive.about.get("horizons") {
+        Some(horizons) => serde_json::from_value(horizons.clone()).ok(),
+        None => Some(vec![(0, archive.about.get("horizon")?.as_u64()?)]),
+    }
+}
+
+/// The seconds that a run was at work, by the summary of its last session that left one.
+fn wall_seconds_in(dir: &RunDir) -> Option<f64> {
+    let text = std::fs::read(dir.file("summary.json")).ok()?;
+    Some(serde_json::from_slice::<Summary>(&text).ok()?.wall_seconds)
+}
 
 impl Trainer {
     /// Goes on from the newest checkpoint in a run's directory, where this trainer, put together as that run's was, with its sinks and
@@ -101,7 +115,10 @@ impl Trainer {
         if is_reported || budget.is_some_and(|budget| self.config.total_steps > budget) {
             self.verdict = None;
         }
-        self.tally.before = Duration::try_from_secs_f64(elapsed.unwrap_or(0.0)).unwrap_or_default();
+        let (elapsed, worked) = (elapsed.unwrap_or(0.0), wall_seconds_in(dir).unwrap_or(0.0));
+        self.tally.before = Duration::try_from_secs_f64(elapsed).unwrap_or_default();
+        // A session that was killed has left no summary, and that of an earlier one may be there.
+        self.tally.wall_before = Duration::try_from_secs_f64(elapsed.max(worked)).unwrap_or_default();
         if let Some((_, at)) = &mut self.tally.threshold_reached {
             *at = reached.unwrap_or(0.0);
         }
@@ -110,6 +127,12 @@ impl Trainer {
 
     /// Lets the schedules of a run that goes on end with its present budget, instead of the one it began with.
     pub fn extending_schedules(mut self) -> Self {
+        if self.horizon != self.config.total_steps {
+            if self.horizons.is_empty() {
+                self.horizons.push((0, self.horizon));
+            }
+            self.horizons.push((self.tally.step, self.config.total_steps));
+        }
         self.horizon = self.config.total_steps;
         self.forget_checkpoint();
         self
@@ -173,6 +196,9 @@ impl Trainer {
         if let Value::Object(about) = about {
             archive.about = about;
         }
+        if !self.horizons.is_empty() {
+            archive.about.insert("horizons".to_owned(), json!(self.horizons));
+        }
         let theta = self.agent.theta();
         archive.insert("theta", &[theta.len()], Data::F32(theta.to_vec()));
         algorithm.store(&mut archive, "algorithm");
@@ -217,6 +243,7 @@ impl Trainer {
             evaluator.restore(state)?;
         }
         self.horizon = number(archive, "horizon")?;
+        self.horizons = horizons_in(archive).filter(|all| all.len() > 1).unwrap_or_default();
         for (i, watcher) in self.watchers.iter_mut().enumerate() {
             if let Ok(state) = run.part(&format!("watcher{i}")) {
                 watcher.restore(state)?;

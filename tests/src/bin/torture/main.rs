@@ -15,6 +15,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use rand::Rng;
+use rl_env::EnvRng;
+use rl_env::rng::stream;
 
 use crate::left::Left;
 use crate::run::{Case, Ended, Place};
@@ -80,7 +83,8 @@ fn main() -> ExitCode {
 
 fn torture(options: &Options) -> Result<()> {
     let begun = Instant::now();
-    let mut rng = Rng(options.seed);
+    // Only where a run is ended depends on it.
+    let mut rng = stream(options.seed, "torture", 0);
     let mut points: BTreeMap<String, usize> = BTreeMap::new();
     for case in CASES {
         let told = each_case(options, case, &mut rng, &mut points)
@@ -98,7 +102,7 @@ fn torture(options: &Options) -> Result<()> {
 fn each_case(
     options: &Options,
     case: &Case,
-    rng: &mut Rng,
+    rng: &mut EnvRng,
     points: &mut BTreeMap<String, usize>,
 ) -> Result<String> {
     let long = Place::new(&options.rl, case, 16)?;
@@ -137,13 +141,13 @@ fn each_case(
 }
 
 /// Kills a run at random moments, at most so often, and lets it end: how often it was killed.
-fn killed(place: &Place<'_>, lasts: Duration, most: usize, rng: &mut Rng) -> Result<usize> {
+fn killed(place: &Place<'_>, lasts: Duration, most: usize, rng: &mut EnvRng) -> Result<usize> {
     let mut kills = 0;
     let mut process = place.start(None)?;
     loop {
         // Every second run is killed while it goes on, too.
-        let spared = kills > 0 && rng.below(2) == 0;
-        if kills == most || spared || process.kill_after(lasts.mul_f64(rng.unit()))? == Ended::ByItself {
+        let spared = kills > 0 && rng.random_bool(0.5);
+        if kills == most || spared || process.kill_after(lasts.mul_f64(rng.random()))? == Ended::ByItself {
             process.must_end()?;
             return Ok(kills);
         }
@@ -158,7 +162,7 @@ fn resumed_twice(
     case: &Case,
     expected: &Left,
     at: u64,
-    rng: &mut Rng,
+    rng: &mut EnvRng,
     points: &mut BTreeMap<String, usize>,
 ) -> Result<usize> {
     let begun = Place::new(&options.rl, case, 6)?;
@@ -185,34 +189,13 @@ fn same(place: &Place<'_>, expected: &Left) -> Result<()> {
 }
 
 /// Numbers from 1 to `n`: all of them, or so many evenly spread ones that begin anywhere.
-fn spread(n: u64, wanted: Option<usize>, rng: &mut Rng) -> Vec<u64> {
+fn spread(n: u64, wanted: Option<usize>, rng: &mut EnvRng) -> Vec<u64> {
     match wanted.map(|wanted| wanted as u64).filter(|&wanted| wanted < n) {
         None => (1..=n).collect(),
         Some(0) => Vec::new(),
         Some(wanted) => {
-            let begin = rng.below(n);
+            let begin = rng.random_range(0..n);
             (0..wanted).map(|i| (begin + i * n / wanted) % n + 1).collect()
         }
-    }
-}
-
-/// SplitMix64: only where a run is ended depends on it.
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// From 0 up to 1.
-    fn unit(&mut self) -> f64 {
-        self.below(1 << 53) as f64 / (1u64 << 53) as f64
     }
 }

@@ -121,6 +121,46 @@ fn an_update_is_found_again() {
     }
 }
 
+/// A run that was ended has no updates beyond its end, and schedules end where they did at the time.
+#[test]
+fn what_is_drawn_is_what_the_run_did() {
+    let place = Place::new();
+    let set = [
+        "--set",
+        "n_steps=256",
+        "--set",
+        "learning_rate=lin_0.001",
+        "--set",
+        "checkpoint_freq=256",
+        "--no-eval",
+    ];
+    let run =
+        place.train("ppo", "CartPole-v1", &[&set[..], &["--n-envs", "1", "--total-steps", "768"]].concat());
+    let run_dir = run.to_str().unwrap();
+    let more = ["train", "--resume", run_dir, "--total-steps", "2048", "--extend-schedule", "--quiet"];
+    assert!(place.run(&more).status.success());
+    // Its checkpoints are of after the extension; it began with the shorter schedule.
+    for update in ["2", "7"] {
+        let found = place.json(&["inspect", run_dir, "--update", update]);
+        assert_eq!(found["same_as_progress_csv"], true, "update {update}: {found}");
+    }
+    assert_eq!(
+        place.json(&["inspect", run_dir, "--update", "1", "--out", "a.html"])["from_checkpoint"],
+        Value::Null
+    );
+
+    // As a killed run leaves it.
+    fs::remove_file(run.join("summary.json")).unwrap();
+    fs::remove_dir_all(run.join("checkpoints")).unwrap();
+    let table = fs::read_to_string(run.join("progress.csv")).unwrap();
+    let three: Vec<&str> = table.lines().take(4).collect();
+    fs::write(run.join("progress.csv"), three.join("\n") + "\n").unwrap();
+    let line = place.refuses(1, &["inspect", run_dir, "--update", "4"]);
+    assert!(line.contains("there is no update 4: the run has updates 1 to 3"), "{line}");
+    let line = place.refuses(1, &["inspect", run_dir, "--update", "3", "--out", "a.html"]);
+    assert!(line.contains("a.html exists"), "{line}");
+}
+
 /// The limit is the one of the update, whatever made it that; where what is drawn is not all that the algorithm looked at, the page says so.
 #[test]
 fn the_limit_is_that_of_the_update() {

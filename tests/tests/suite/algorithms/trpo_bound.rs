@@ -162,7 +162,7 @@ fn a_mean_over_dimensions_is_a_sum_with_a_larger_radius_and_damping() {
         let step =
             policy_step(Reducer, &policy, &mut theta, &batch, &config.step(1.0), &mut Shards::new()).unwrap();
         assert_eq!(step.outcome, Outcome::Applied);
-        (theta, step.kl)
+        (theta, step.constraint_kl)
     };
     let mean = TrpoConfig { kl_reduction: KlReduction::MeanPerDim, cg_iters: 50, ..TrpoConfig::default() };
     let sum = TrpoConfig { max_kl: 0.03.into(), cg_damping: 3.0 * mean.cg_damping, ..mean.clone() };

@@ -369,7 +369,21 @@ fn two_runs_are_told_apart() {
     for word in ["setting", "seed ", "eval ", "the same up to step 512", "policy: another one"] {
         assert!(told.contains(word), "{word}: {told}");
     }
-    place.refuses(1, &["diff", a.to_str().unwrap(), "nowhere"]);
+    // 1 says that runs differ, and not that one cannot be read.
+    place.refuses(2, &["diff", a.to_str().unwrap(), "nowhere"]);
+    fs::create_dir(twin.join("unreadable")).unwrap();
+    fs::remove_file(twin.join("policy.safetensors")).unwrap();
+    fs::rename(twin.join("unreadable"), twin.join("policy.safetensors")).unwrap();
+    place.refuses(2, &["diff", a.to_str().unwrap(), twin.to_str().unwrap()]);
+    // Two runs that left nothing are not told to be the same.
+    for run in [&a, &twin] {
+        fs::remove_file(run.join("progress.csv")).unwrap();
+        fs::remove_file(run.join("summary.json")).unwrap();
+    }
+    fs::remove_file(a.join("policy.safetensors")).unwrap();
+    fs::remove_dir(twin.join("policy.safetensors")).unwrap();
+    let neither = "summary.json: neither has one\nprogress.csv: neither has one\npolicy: neither has one\n";
+    assert_eq!(diff(&twin), (Some(0), neither.to_owned()));
 }
 
 #[test]

@@ -228,6 +228,10 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
 fn finished_runs_become_a_page_and_pictures() {
     let place = Place::new();
     compare(&place, &[&["lazy", "trpo", "--seeds", "5"], SHORT].concat());
+    fs::copy(place.path().join("runs/compare.json"), place.path().join("runs/compare-2.json")).unwrap();
+    let other =
+        fs::read_to_string(place.path().join("runs/compare.json")).unwrap().replace("--seeds 5", "--seeds 3");
+    fs::write(place.path().join("runs/compare-3.json"), other).unwrap();
     let theirs = place.path().join("theirs/dqn");
     fs::create_dir_all(&theirs).unwrap();
     let monitor = "#{\"t_start\": 1.0, \"env_id\": \"CartPole-v1\"}\nr,l,t\n10.0,10,0.5\n20.0,20,1.5\n";
@@ -244,9 +248,14 @@ fn finished_runs_become_a_page_and_pictures() {
     };
     let read = |path: &str| fs::read_to_string(place.path().join(path)).unwrap();
     // The comparison has left the first page.
-    assert_eq!(page(&["runs", "theirs"]), ["runs/report-2.html"]);
+    assert_eq!(page(&["runs", "theirs", "theirs/dqn"]), ["runs/report-2.html"]);
     let html = read("runs/report-2.html");
     assert!(html.contains("compare lazy trpo --seeds 5"), "the command is missing");
+    assert!(html.contains("compare lazy trpo --seeds 3"), "the other comparison's command is missing");
+    assert!(
+        html.contains("1 run of Stable-Baselines3&apos;s would")
+            || html.contains("1 run of Stable-Baselines3's would")
+    );
     for part in ["sb3: dqn", "CartPole-v1-evaluation-steps", "CartPole-v1-trust-kl-mean", "No run failed."] {
         assert!(html.contains(part), "{part} is missing");
     }
@@ -260,4 +269,43 @@ fn finished_runs_become_a_page_and_pictures() {
     fs::create_dir(place.path().join("empty")).unwrap();
     let line = place.refuses(1, &["report", "empty"]);
     assert!(line.contains("no run that ended in empty"), "{line}");
+}
+
+/// Runs without a usable end are named, drawn and counted as interrupted, by `compare` and in the page.
+#[test]
+fn killed_runs_are_not_passed_over() {
+    let place = Place::new();
+    compare(&place, &[&["trpo", "--seeds", "5"], SHORT].concat());
+    let of = |seed: u64, file: &str| place.path().join(format!("runs/CartPole-v1/trpo/s{seed}/{file}"));
+    fs::remove_file(of(1, "summary.json")).unwrap();
+    fs::write(of(2, "summary.json"), "{\"algo\": ").unwrap();
+    let config = fs::read_to_string(of(3, "config.toml")).unwrap();
+    fs::write(of(3, "config.toml"), config.replace("total_steps = 2048", "total_steps = 4096")).unwrap();
+    fs::write(of(4, "config.toml"), "algo = ").unwrap();
+
+    let document = place.json(&["compare", "--runs", "runs"]);
+    // The one with another budget is another column.
+    let algos = document["environments"][0]["algorithms"].as_array().unwrap();
+    let counts: Vec<_> = algos.iter().map(|algo| (&algo["runs"], &algo["interrupted"])).collect();
+    let [three, two, one] = [3, 2, 1].map(Value::from);
+    assert_eq!(counts, [(&three, &two), (&one, &one)]);
+    assert_eq!(document["failed"], 0);
+    let notes = document["notes"].to_string();
+    for part in [
+        "3 runs have no usable end",
+        "s1: it left no summary.json",
+        "s2: its summary.json cannot be read: EOF",
+        "s3: it went on from step 2048 to 4096 and has not ended",
+        "s4: its config.toml cannot be read",
+    ] {
+        assert!(notes.contains(part), "{part:?} is missing: {notes}");
+    }
+    let told = place.json(&["report", "runs"]);
+    let html = fs::read_to_string(place.path().join(told["files"][0].as_str().unwrap())).unwrap();
+    for part in
+        ["3 runs did not end well", "seed 1: interrupted. it left no summary.json", ", seed 2\" d=\"M"]
+    {
+        assert!(html.contains(part), "{part:?} is missing");
+    }
+    assert!(html.contains("s4: its config.toml cannot be read"));
 }

@@ -7,3 +7,4 @@ mod grid;
 mod gymnasium;
 mod looking;
 mod misuse;
+mod own_program;

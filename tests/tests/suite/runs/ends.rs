@@ -138,8 +138,23 @@ fn a_checkpoints_policy_can_be_evaluated() {
     assert_eq!(of_checkpoint.observation_normalizer(), saved.observation_normalizer());
     assert!(saved.observation_normalizer().unwrap().count > 2048.0);
 
-    let line = place.refuses(1, &["eval", run, "--checkpoint", "7"]);
-    assert!(line.contains("no checkpoint at step 7; steps of checkpoints: 1024, 2048"), "{line}");
+    for args in
+        [&["eval", run, "--checkpoint", "7"][..], &["play", run, "--checkpoint", "7", "--png", "a.png"]]
+    {
+        let line = place.refuses(1, args);
+        assert!(line.contains("no checkpoint at step 7; steps of checkpoints: 1024, 2048"), "{line}");
+    }
+    // What is played is the checkpoint's policy too: another one than that of the end.
+    let played = |more: &[&str], png: &str| {
+        let document = place.json(&[&["play", run, "--png", png], more].concat());
+        (document["total_steps"].clone(), document["episodes"].clone())
+    };
+    let (early, late) =
+        (played(&["--checkpoint", "1024"], "early.png"), played(&["--checkpoint"], "late.png"));
+    assert_eq!((&early.0, &late.0), (&json!(1024), &json!(2048)));
+    assert_ne!(early.1, late.1);
+    assert_eq!(late, played(&[], "end.png"));
+
     place.train("lazy", "Pendulum-v1", SHORT);
     let line = place.refuses(1, &["eval", "runs/Pendulum-v1/lazy/s0", "--checkpoint"]);
     assert!(line.contains("there is no checkpoint"), "{line}");
@@ -227,6 +242,15 @@ fn a_run_begins_with_a_saved_policy() {
     for (env, more, parts) in [
         ("CartPole-v1", &[][..], &["normalised observations", "normalize_observation = false"][..]),
         ("CartPole-v1", &["--set", "net_arch=[32]"], &["its network.sizes is [4,64,64,2]", "agent [4,32,2]"]),
+        (
+            "CartPole-v1",
+            &["--set", "net_arch=[32]", "--set", "activation=relu"],
+            &[
+                "sizes is [4,64,64,2]",
+                "activation is \"tanh\", that of the run's agent \"relu\"",
+                "normalised",
+            ],
+        ),
         ("CartPole-v1", &["--set", "shared_layers=1"], &["its network.kind is \"mlp\"", "agent \"chain\""]),
         ("Acrobot-v1", &["--preset", "sb3"], &["its network.sizes is [4,64,64,2]", "agent [6,64,64,3]"]),
         ("Pendulum-v1", &[], &["its network.kind is \"mlp\"", "agent \"fork\""]),

@@ -247,7 +247,7 @@ fn a_finished_run_goes_on_with_a_larger_budget() {
     let out = tempfile::tempdir().unwrap();
     let dir = place(out.path(), "run");
     let case = cases().remove(3);
-    case.begun(&dir).run().unwrap();
+    let first = case.begun(&dir).run().unwrap();
     let more = Case { train: TrainConfig { total_steps: 4_000, ..case.train }, ..case.clone() };
     // What another program logs there is not ours to cut.
     let foreign = dir.file("events.out.tfevents.9999999999.host.41.0");
@@ -255,6 +255,7 @@ fn a_finished_run_goes_on_with_a_larger_budget() {
     let summary = more.resumed(&dir).run().unwrap();
     assert_eq!(fs::read(foreign).unwrap(), [7; 1 << 20]);
     assert!(summary.total_steps >= 4_000 && summary.status == Status::Finished);
+    assert!(summary.wall_seconds > first.wall_seconds, "the first session's seconds are lost");
     let steps: Vec<u64> = Checkpoint::list(&dir).unwrap().into_iter().map(|(step, _)| step).collect();
     assert_eq!((steps.len(), steps.last()), (2, Some(&summary.total_steps)), "the last two stay");
 

@@ -82,13 +82,15 @@ impl Comparison {
             "run_dir",
             "error",
         ];
-        self.table_of(&columns, |group, run| vec![of_run(group, run)])
+        let has_scores: Vec<bool> = self.groups.iter().map(|group| group.scores().is_ok()).collect();
+        self.table_of(&columns, |i, run| vec![of_run(&self.groups[i], run, has_scores[i])])
     }
 
     fn evaluations_table(&self) -> Result<Vec<u8>> {
         let columns =
             ["env", "algo", "label", "preset", "seed", "step", "seconds", "mean_return", "mean_length"];
-        self.table_of(&columns, |group, run| {
+        self.table_of(&columns, |i, run| {
+            let group = &self.groups[i];
             let cells = |e: &EvaluationPoint| {
                 let own = [text(e.step), cell(e.seconds), text(e.mean), cell(e.mean_length)];
                 [name(group, run).to_vec(), own.to_vec()].concat()
@@ -97,12 +99,12 @@ impl Comparison {
         })
     }
 
-    /// A table of the rows that every run has, as CSV.
-    fn table_of(&self, columns: &[&str], rows: impl Fn(&Group, &Run) -> Vec<Vec<String>>) -> Result<Vec<u8>> {
+    /// A table of the rows that every run of every group, by its number, has, as CSV.
+    fn table_of(&self, columns: &[&str], rows: impl Fn(usize, &Run) -> Vec<Vec<String>>) -> Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
         writer.write_record(columns)?;
-        for group in &self.groups {
-            for row in group.runs.iter().flat_map(|run| rows(group, run)) {
+        for (i, group) in self.groups.iter().enumerate() {
+            for row in group.runs.iter().flat_map(|run| rows(i, run)) {
                 writer.write_record(row)?;
             }
         }
@@ -150,10 +152,10 @@ fn of_group(group: &Group) -> Option<Value> {
     Some(Value::Object(seeds))
 }
 
-fn of_run(group: &Group, run: &Run) -> Vec<String> {
+fn of_run(group: &Group, run: &Run, has_scores: bool) -> Vec<String> {
     let (summary, reached) = (run.summary(), run.reached());
     let eval = summary.and_then(|s| s.eval.as_ref());
-    let score = if group.scores().is_ok() { group.score(run) } else { eval.map(|e| e.mean) };
+    let score = if has_scores { group.score(run) } else { eval.map(|e| e.mean) };
     let own = [
         run.status().to_owned(),
         cell(score),

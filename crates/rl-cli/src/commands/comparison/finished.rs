@@ -7,29 +7,34 @@ use anyhow::{Result, bail};
 use rl_algo::{Settings, shown};
 
 use super::differences::differences;
-use super::records::{Record, identity};
+use super::records::{Found, Record, Unended, identity};
 use super::results::{Group, Run};
 
-/// All runs that ended in these directories or below.
+/// More runs without an end than this are not all named.
+const A_FEW: usize = 20;
+
+/// All runs in these directories or below.
 ///
 /// # Errors
 ///
 /// When a directory cannot be read, or there is no run.
-pub(crate) fn found_in(dirs: &[PathBuf]) -> Result<Vec<Record>> {
-    let mut records = Vec::new();
+pub(crate) fn found_in(dirs: &[PathBuf]) -> Result<Found> {
+    let mut found = Found::default();
     for dir in dirs {
-        records.extend(Record::below(dir)?);
+        Record::below(dir, &mut found)?;
     }
-    if records.is_empty() {
+    if found.records.is_empty() && found.unended.is_empty() {
         let dirs: Vec<String> = dirs.iter().map(|dir| dir.display().to_string()).collect();
-        bail!("no run that ended in {}", dirs.join(", "));
+        let notes: String = found.notes.iter().map(|note| format!("; {note}")).collect();
+        bail!("no run that ended in {}{notes}", dirs.join(", "));
     }
-    Ok(records)
+    Ok(found)
 }
 
 /// Runs that differ in nothing but the seed together, with what must be known of them. A run that is there several times counts once, for it would
-/// say the same again.
-pub(crate) fn grouped(records: Vec<Record>) -> (Vec<Group>, Vec<String>) {
+/// say the same again. Those without a usable end are there as ones that were interrupted, and named.
+pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
+    let Found { records, unended, mut notes } = found;
     let mut groups: Vec<Group> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
     let mut seen = HashSet::new();
@@ -37,21 +42,37 @@ pub(crate) fn grouped(records: Vec<Record>) -> (Vec<Group>, Vec<String>) {
     // Of a run that is there several times one that is finished counts.
     let (finished, others): (Vec<_>, Vec<_>) =
         records.into_iter().partition(|record| record.summary.status.is_done());
-    for record in finished.into_iter().chain(others) {
+    let whole = finished.into_iter().chain(others).map(|record| (record, None));
+    let unended = unended.into_iter().map(|Unended { record, why }| (record, Some(why)));
+    let mut lost = Vec::new();
+    for (record, why) in whole.chain(unended) {
         let column = column(&record.config);
         if !seen.insert((column.clone(), record.summary.seed)) {
-            repeats += 1;
+            // What was begun in vain beside one that ended says nothing.
+            repeats += usize::from(why.is_none());
             continue;
         }
         let place = *places.entry(column).or_insert(groups.len());
         if place == groups.len() {
             groups.push(Group::new(&record.config, record.summary.threshold, record.summary.worst_return));
         }
-        groups[place].runs.push(Run::of_record(record));
+        if let (Some(why), Some(dir)) = (&why, &record.dir) {
+            lost.push(format!("{}: {why}", dir.display()));
+        }
+        groups[place].runs.push(Run { fault: why, ..Run::of_record(record) });
     }
     groups.iter_mut().for_each(|group| group.runs.sort_by_key(|run| run.seed));
     tell_apart(&mut groups);
-    let mut notes = Vec::new();
+    if !lost.is_empty() {
+        let runs = if lost.len() == 1 { "1 run has".to_owned() } else { format!("{} runs have", lost.len()) };
+        let more = lost.len().saturating_sub(A_FEW);
+        lost.truncate(A_FEW);
+        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+        notes.push(format!(
+            "{runs} no usable end and count as interrupted, in no final score: {}{more}.",
+            lost.join("; ")
+        ));
+    }
     if repeats > 0 {
         let runs = if repeats == 1 { "1 run is".to_owned() } else { format!("{repeats} runs are") };
         notes.push(format!("{runs} there again, with the same settings and seed: each counts once."));

@@ -1,14 +1,14 @@
 //! Finished runs as they are found again: in their directories, and in tables of runs that left no other files.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use rl_algo::Settings;
-use rl_train::{Status, Summary};
+use rl_train::{RunDir, Status, Summary};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -42,6 +42,75 @@ pub(crate) fn config_in(dir: &Path) -> Option<Settings> {
     config_file::values_in(&fs::read_to_string(dir.join("config.toml")).ok()?)
 }
 
+/// What directories hold.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) records: Vec<Record>,
+    /// Runs that were begun and did not end, or not in a way that can be read.
+    pub(crate) unended: Vec<Unended>,
+    /// What is there and cannot be read at all.
+    pub(crate) notes: Vec<String>,
+}
+
+/// A run without a usable end.
+#[derive(Debug)]
+pub(crate) struct Unended {
+    /// What is known of it, as of one that was interrupted.
+    pub(crate) record: Record,
+    /// What is the matter with it.
+    pub(crate) why: String,
+}
+
+impl Unended {
+    /// The run that a directory is of, which has a `config.toml` but no record.
+    fn in_dir(dir: &Path, config: Settings) -> Self {
+        let summary = match fs::read(dir.join("summary.json")) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(None),
+            Err(error) => Err(Some(error.to_string())),
+            Ok(bytes) => serde_json::from_slice::<Summary>(&bytes).map_err(|e| Some(e.to_string())),
+        };
+        let is_running = RunDir::open(dir).is_ok_and(|dir| dir.lock().is_none());
+        let (last, curve) = curve_in(dir);
+        let budget = config.get("total_steps").and_then(Value::as_u64).unwrap_or(0);
+        let why = match &summary {
+            _ if is_running => "it is still at work".to_owned(),
+            Ok(summary) => {
+                format!("it went on from step {} to {budget} and has not ended", summary.total_steps)
+            }
+            Err(None) => "it left no summary.json: it was killed, or the machine with it".to_owned(),
+            Err(Some(error)) => format!("its summary.json cannot be read: {error}"),
+        };
+        let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let known = summary.as_ref().ok();
+        let steps = last.unwrap_or(0).max(known.map_or(0, |summary| summary.total_steps));
+        let seconds = curve.last().and_then(|point| point.seconds);
+        let summary = Summary {
+            algo: text("algo"),
+            env: text("env"),
+            reproducible: known.map(|summary| summary.reproducible.clone()).unwrap_or_default(),
+            seed: config.get("seed").and_then(Value::as_u64).unwrap_or(0),
+            status: Status::Interrupted,
+            error: None,
+            stopped_because: None,
+            total_steps: steps,
+            wall_seconds: seconds.unwrap_or(0.0),
+            steps_per_second: 0.0,
+            episodes: known.map_or(0, |summary| summary.episodes),
+            mean_return_100: None,
+            mean_metrics_100: BTreeMap::new(),
+            eval: None,
+            updates: known.map_or(0, |summary| summary.updates),
+            rejected_updates: known.map_or(0, |summary| summary.rejected_updates),
+            threshold: known.and_then(|summary| summary.threshold),
+            worst_return: known.and_then(|summary| summary.worst_return),
+            steps_to_threshold: None,
+            seconds_to_threshold: None,
+            warnings: Vec::new(),
+        };
+        Unended { record: Record { config, summary, curve, dir: Some(dir.to_owned()) }, why }
+    }
+}
+
 impl Record {
     /// The run that a directory is of; `None` where none ended.
     pub(crate) fn in_dir(dir: &Path) -> Option<Self> {
@@ -55,25 +124,35 @@ impl Record {
         Some(Record { config, summary, curve: curve_in(dir).1, dir: Some(dir.to_owned()) })
     }
 
-    /// All runs below a directory, in the order of their paths.
+    /// Adds all runs below a directory, in the order of their paths.
     ///
     /// # Errors
     ///
     /// When a directory cannot be read.
-    pub(crate) fn below(dir: &Path) -> Result<Vec<Self>> {
-        let mut found: Vec<Record> = Record::in_dir(dir).into_iter().collect();
+    pub(crate) fn below(dir: &Path, found: &mut Found) -> Result<()> {
+        match (Record::in_dir(dir), config_in(dir)) {
+            (Some(record), _) => found.records.push(record),
+            (None, Some(config)) => found.unended.push(Unended::in_dir(dir, config)),
+            (None, None) if dir.join("config.toml").exists() => {
+                found.notes.push(format!(
+                    "{}: its config.toml cannot be read, and it counts nowhere.",
+                    dir.display()
+                ));
+            }
+            (None, None) => {}
+        }
         let failed = || format!("cannot read {}", dir.display());
         let entries = fs::read_dir(dir).with_context(failed)?.collect::<std::io::Result<Vec<_>>>();
         let mut paths: Vec<PathBuf> = entries.with_context(failed)?.iter().map(|e| e.path()).collect();
         paths.sort_by_key(|path| in_order(path));
         for path in paths {
             if path.is_dir() {
-                found.extend(Record::below(&path)?);
+                Record::below(&path, found)?;
             } else if is_table(&path) {
-                found.extend(read_table(&path)?);
+                found.records.extend(read_table(&path)?);
             }
         }
-        Ok(found)
+        Ok(())
     }
 }
 

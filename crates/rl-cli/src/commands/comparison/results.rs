@@ -30,7 +30,7 @@ pub(crate) struct Group {
     /// What all runs have in common.
     pub(super) settings: Settings,
     pub(super) threshold: Option<f64>,
-    worst_return: Option<f64>,
+    pub(super) worst_return: Option<f64>,
     budget: u64,
     evaluates: bool,
     pub(crate) runs: Vec<Run>,
@@ -54,6 +54,8 @@ pub(crate) struct Run {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) ended: Ended,
     pub(super) curve: Vec<EvaluationPoint>,
+    /// Why it has no end that can be used.
+    pub(super) fault: Option<String>,
     /// Whether it was finished before this comparison began.
     pub(crate) was_there: bool,
 }
@@ -246,7 +248,7 @@ impl Run {
             }
             _ => Ended::Well(summary.clone()),
         };
-        Run { seed: summary.seed, dir, ended, curve, was_there: true }
+        Run { seed: summary.seed, dir, ended, curve, fault: None, was_there: true }
     }
 
     pub(super) fn summary(&self) -> Option<&Summary> {
@@ -277,7 +279,7 @@ impl Run {
 
     /// What makes a run worthless that did not fail.
     pub(crate) fn fault(&self) -> Option<String> {
-        let fault = self.summary()?.fault()?;
+        let fault = self.fault.clone().or_else(|| self.summary()?.fault())?;
         Some(self.dir.as_ref().map_or_else(|| fault.clone(), |dir| format!("{fault}, in {}", dir.display())))
     }
 

@@ -6,18 +6,17 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
-use rl_nn::Builders;
 use rl_train::{Checkpoint, RunDir, RunLock, SinkError, Status, TrainError};
 
 use super::display::Display;
 use super::records::{Record, Table, config_in, identity};
 use super::results::{Ended, Run};
-use crate::config_file;
 use crate::errors::{message, usage};
 use crate::output::program;
 use crate::run::{Files, Ran, run};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
+use crate::{Known, config_file};
 
 /// How the runs share the machine, which changes no result.
 #[derive(Clone, Copy)]
@@ -66,8 +65,8 @@ impl Shard {
 /// What runs, and where it goes.
 pub(crate) struct Grid<'a> {
     pub(crate) columns: &'a [RunConfig],
-    /// What makes networks and distributions of a user's own.
-    pub(crate) builders: &'a Builders,
+    /// What the program has.
+    pub(crate) known: &'a Known,
     pub(crate) out: &'a Path,
     /// The table of runs that leave no files.
     pub(crate) lean: Option<Table>,
@@ -123,6 +122,7 @@ impl Grid<'_> {
             dir: None,
             ended: Ended::Badly { error: message(&error), left: None },
             curve: Vec::new(),
+            fault: None,
             was_there: false,
         };
         let place = match self.place(&config) {
@@ -138,9 +138,8 @@ impl Grid<'_> {
             Some(dir) if goes_on => Files::Resumed { dir, extend_schedule: false, with_gaps: false },
             Some(dir) => Files::New(dir),
         };
-        let begin = |files| {
-            run(&config, self.builders, files, self.share.threads_each, display.progress(), self.stop)
-        };
+        let begin =
+            |files| run(&config, self.known, files, self.share.threads_each, display.progress(), self.stop);
         let (mut ran, mut other, mut _held_beside) = (begin(files), None, None);
         if let (Files::Resumed { .. }, Err(error)) = (files, &ran.ended)
             && is_unusable(error)
@@ -177,7 +176,7 @@ impl Grid<'_> {
                 return failed(error);
             }
         }
-        Run { seed: job.seed, dir, ended, curve: seen.curve, was_there: false }
+        Run { seed: job.seed, dir, ended, curve: seen.curve, fault: None, was_there: false }
     }
 
     /// Where a run goes. The same run that was begun and not finished goes on where it has a checkpoint, and begins again in its place where it has left

@@ -18,7 +18,7 @@ impl Comparison {
     pub(crate) fn study(&self) -> Study {
         Study {
             program: program().to_owned(),
-            command: self.command.clone(),
+            commands: self.command.iter().cloned().collect(),
             effort: self.effort.map(|Effort { at_once, wall_seconds }| (at_once, wall_seconds)),
             notes: self.notes.clone(),
             tasks: self.envs().into_iter().map(|env| self.task(env)).collect(),
@@ -33,6 +33,7 @@ impl Comparison {
             (difference.key.to_owned(), values.collect())
         });
         let mut notes: Vec<String> = here.iter().flat_map(|group| notes(group)).collect();
+        notes.extend(here.iter().filter_map(|group| bounds_another(group)));
         if here.iter().any(|group| group.preset != here[0].preset) {
             notes.push("The columns have different presets: what differs may be the settings.".to_owned());
         }
@@ -61,10 +62,11 @@ fn column(group: &Group) -> Column {
         iqm: estimate(iqm, group.iqm_interval()),
         mean: estimate(mean, group.mean_interval()),
         std: known.filter(|scores| scores.len() > 1).map(std),
+        is_sequential: group.narrowed.is_some(),
         withheld: scores.as_ref().err().filter(|_| group.withholds()).cloned(),
-        worst_return: group.failed_counts_as(),
+        worst_return: group.worst_return.filter(|_| group.n_failed() > 0),
         steps_to_threshold: group.steps_to_threshold().map(reaching),
-        runs: group.runs.iter().map(|run| of_run(group, run)).collect(),
+        runs: group.runs.iter().map(|run| of_run(group, run, scores.is_ok())).collect(),
     }
 }
 
@@ -88,7 +90,19 @@ fn config(group: &Group) -> String {
     text
 }
 
-fn of_run(group: &Group, run: &Run) -> rl_report::Run {
+/// What is to be known of the limit that is drawn, where it is one on another divergence than the one that is drawn.
+fn bounds_another(group: &Group) -> Option<String> {
+    let setting = |key: &str| group.settings.get(key).and_then(|value| value.as_str());
+    let is_other = limit(group).is_some() && setting("kl_direction") == Some("new_old");
+    is_other.then(|| {
+        format!(
+            "{}: its limit is one on KL(new, old) (kl_direction); what is drawn is KL(old, new), which is the same to second order only.",
+            group.name
+        )
+    })
+}
+
+fn of_run(group: &Group, run: &Run, has_scores: bool) -> rl_report::Run {
     let reached = run.reached();
     let told = run.dir.as_deref().map(Progress::in_dir).unwrap_or_default();
     let evaluations = run.curve.iter().map(|e| (e.step as f64, e.seconds, e.mean));
@@ -96,7 +110,7 @@ fn of_run(group: &Group, run: &Run) -> rl_report::Run {
         name: format!("seed {}", run.seed),
         status: run.status(),
         error: run.error().map(str::to_owned).or_else(|| run.fault()),
-        score: if group.scores().is_ok() { group.score(run) } else { None },
+        score: if has_scores { group.score(run) } else { None },
         steps: reached.map(|s| s.total_steps),
         steps_per_second: reached.map(|s| s.steps_per_second).filter(|s| *s > 0.0),
         training_seconds: reached

@@ -136,7 +136,7 @@ mod tests {
             Some(_) => Ended::Well(serde_json::from_value(summary).unwrap()),
             None => Ended::Badly { error: "it broke".to_owned(), left: None },
         };
-        Run { seed, dir: None, ended, curve: Vec::new(), was_there: false }
+        Run { seed, dir: None, ended, curve: Vec::new(), fault: None, was_there: false }
     }
 
     type Score = fn(f64) -> Option<f64>;

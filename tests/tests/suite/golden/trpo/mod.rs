@@ -68,9 +68,9 @@ fn the_decisions_of_a_step() {
             Some(k) => {
                 assert_eq!(step.outcome, Outcome::Applied);
                 let accepted = &search.trials[k];
-                assert_eq!(step.kl.to_bits(), accepted.kl.to_bits(), "{name}");
+                assert_eq!(step.constraint_kl.to_bits(), accepted.kl.to_bits(), "{name}");
                 assert_eq!(step.improvement.to_bits(), accepted.improvement.to_bits(), "{name}");
-                assert!(step.kl <= case.max_kl && step.kl_max >= step.kl);
+                assert!(step.constraint_kl <= case.max_kl && step.kl_max >= step.kl);
                 let mut moved = theta.clone();
                 axpy(-1.0, &case.theta, &mut moved);
                 assert_near(&format!("{name}: the step size"), &[step.step_size], &[norm(&moved)], ROUNDING);
