@@ -110,8 +110,7 @@ impl Presets {
     }
 
     /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, over that what it has for those with
-    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else `best`, else `zoo` where it was tuned for this
-    /// environment, else the defaults.
+    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
     ///
     /// # Errors
     ///
@@ -126,9 +125,9 @@ impl Presets {
         let Some(name) = name else {
             let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env.id));
             let own = self.own.iter().find(fits).map(|p| p.name.as_str());
-            let mut names = own.into_iter().chain([BEST, ZOO]);
-            let tuned = names.find_map(|name| Some((name.to_owned(), self.settings(name, algo, env)?)));
-            return Ok(tuned.unwrap_or_else(|| (SB3.to_owned(), Settings::new())));
+            let name = own.unwrap_or(ZOO);
+            let tuned = self.settings(name, algo, env);
+            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |s| (name.to_owned(), s)));
         };
         if name == SB3 {
             return Ok((SB3.to_owned(), Settings::new()));
@@ -342,6 +341,20 @@ mod tests {
         assert_eq!(json!(of("Acrobot-v1")), json!({"n_steps": 8, "gamma": 0.5}));
     }
 
+    /// The preset `best` is for the classic environments and the budgets of `zoo`, whose results are published.
+    #[test]
+    fn best_is_for_the_classic_environments() {
+        let presets = Presets::builtin().unwrap();
+        let best: Vec<&Preset> = presets.iter().filter(|p| p.name == BEST).collect();
+        assert_eq!(best.len(), 2 * 5);
+        for p in best {
+            let (_, zoo) = presets.find(Some(ZOO), &p.algo, p.env.as_deref().unwrap()).unwrap();
+            assert_eq!(p.settings["total_steps"], zoo["total_steps"], "{} on {:?}", p.algo, p.env);
+        }
+        let (_, trpo) = presets.find(Some(BEST), "trpo", "CartPole-v1").unwrap();
+        assert_eq!((&trpo["max_kl"], &trpo["advantage_std_floor"]), (&json!("lin_0.05"), &json!(0.05)));
+    }
+
     #[test]
     fn a_programs_own_comes_first() {
         let own = |name: &str, env: Option<&str>| Preset {
@@ -370,7 +383,7 @@ mod tests {
         );
         assert_eq!(
             error("zo", "Nim-v0"),
-            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, cleanrl, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
+            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, best, cleanrl, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
         );
     }
 }

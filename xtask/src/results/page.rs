@@ -95,8 +95,8 @@ Steps to the threshold are those of the first evaluation (at every 2 % of the bu
 never does counts with its whole budget (the restricted mean; ± is its standard error).
 
 `best` is this project's own preset, found by a search on other seeds (10000 and up); how is in [search.md](search.md). `zoo` has the published
-settings of rl-baselines3-zoo. The rows of Stable-Baselines3 and sb3-contrib are theirs with the same settings as `zoo`, evaluated in the same way, measured
-with [benches/sb3_results.py](../../benches/sb3_results.py) ([sb3.csv](sb3.csv) has every seed).
+settings of rl-baselines3-zoo. The rows of Stable-Baselines3 and sb3-contrib are theirs with the same settings as `zoo` and the final policy evaluated in the same way, on seeds of
+their own ([sb3.csv](sb3.csv) has every one; [benches/sb3_results.py](../../benches/sb3_results.py) measures more).
 
 The files beside this page have every seed's figures, all settings and the learning curves.
 ";
