@@ -13,6 +13,7 @@ use crate::browser;
 use crate::docs;
 use crate::gymnasium;
 use crate::metadata::{Workspace, cargo};
+use crate::results;
 use crate::template;
 use crate::tidy;
 use crate::torture;
@@ -79,6 +80,7 @@ pub(crate) fn run() -> Result<()> {
     step("PyTorch", || pytorch(&workspace))?;
     step("TensorBoard", || tensorboard(&workspace))?;
     step("reports in a browser", || browser::check(&workspace))?;
+    step("learning results", || results::run(&results::Options::QUICK))?;
     step("torture", || torture::run(&torture::Options::SHORT))?;
     println!("all of it passed in {:.0} s", start.elapsed().as_secs_f64());
     Ok(())

@@ -1,7 +1,7 @@
 //! The workspace's own tasks: `cargo xtask ci`, `cargo xtask tidy`, `cargo xtask docs`, `cargo xtask bench`, `cargo xtask golden`,
-//! `cargo xtask torture`, `cargo xtask fuzz` and `cargo xtask new`.
+//! `cargo xtask results`, `cargo xtask torture`, `cargo xtask fuzz` and `cargo xtask new`.
 //!
-//! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and none of our crates.
+//! Small and quick to compile on purpose: it knows cargo, git and the text of the sources, and of our crates the statistics alone.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "it talks to a terminal")]
 
@@ -13,6 +13,7 @@ mod fuzz;
 mod golden;
 mod gymnasium;
 mod metadata;
+mod results;
 mod template;
 mod tidy;
 mod torture;
@@ -33,6 +34,11 @@ usage: cargo xtask COMMAND
             --seeds N        how many (20)
             --first-seed S   from which on (100)
             --python PATH    a Python that has torch and numpy (python3)
+  results what TRPO and PPO learn on the classic environments, as the pages of docs/results; goes on where it was interrupted
+            --seeds N        of each algorithm, preset and environment (20)
+            --first-seed N   from which on (0)
+            --env ENV        one environment only
+            --quick          five seeds of CartPole-v1, judged, without pages: what CI runs
   torture runs that are killed, or ended at any change they make to files, and go on: they must leave what they leave undisturbed
             --kills N        kills of each case (50)
             --short          2 kills and 5 changes of each case
@@ -57,6 +63,10 @@ fn main() -> ExitCode {
             Ok(options) => golden::run(&options),
             Err(what) => return misused(&what),
         },
+        ["results", flags @ ..] => match results::Options::parse(flags) {
+            Ok(options) => results::run(&options),
+            Err(what) => return misused(&what),
+        },
         ["fuzz", flags @ ..] => match fuzz::Options::parse(flags) {
             Ok(options) => fuzz::run(&options),
             Err(what) => return misused(&what),
@@ -77,7 +87,7 @@ fn main() -> ExitCode {
         ["ci" | "docs" | "tidy", extra, ..] => return misused(&format!("unexpected argument `{extra}`")),
         [unknown, ..] => {
             return misused(&format!(
-                "unknown command `{unknown}`, expected ci, tidy, docs, bench, golden, torture, fuzz or new DIR"
+                "unknown command `{unknown}`, expected ci, tidy, docs, bench, golden, results, torture, fuzz or new DIR"
             ));
         }
     };

@@ -8,7 +8,9 @@ use crate::errors::usage;
 
 /// The library's defaults, which are Stable-Baselines3's: there for every algorithm and environment.
 pub(crate) const SB3: &str = "sb3";
-/// Tuned for an environment.
+/// This project's own, found by a search (docs/results/search.md).
+const BEST: &str = "best";
+/// Tuned for an environment by others.
 const ZOO: &str = "zoo";
 /// What stands for every environment in a preset's file.
 const ANY: &str = "*";
@@ -19,6 +21,7 @@ const DISCRETE: &str = "* discrete";
 /// The built-in presets: a name, and its files. Each is a table `[ALGO."ENV"]` for every algorithm and environment, or for every environment where `*`
 /// stands for one, with actions of one kind where it is `* continuous` or `* discrete`.
 const FILES: &[(&str, &str)] = &[
+    (BEST, include_str!("../presets/best.toml")),
     (ZOO, include_str!("../presets/zoo.toml")),
     (ZOO, include_str!("../presets/gym.toml")),
     ("cleanrl", include_str!("../presets/cleanrl.toml")),
@@ -338,6 +341,20 @@ mod tests {
         assert_eq!(json!(of("Acrobot-v1")), json!({"n_steps": 8, "gamma": 0.5}));
     }
 
+    /// The preset `best` is for the classic environments and the budgets of `zoo`, whose results are published.
+    #[test]
+    fn best_is_for_the_classic_environments() {
+        let presets = Presets::builtin().unwrap();
+        let best: Vec<&Preset> = presets.iter().filter(|p| p.name == BEST).collect();
+        assert_eq!(best.len(), 2 * 5);
+        for p in best {
+            let (_, zoo) = presets.find(Some(ZOO), &p.algo, p.env.as_deref().unwrap()).unwrap();
+            assert_eq!(p.settings["total_steps"], zoo["total_steps"], "{} on {:?}", p.algo, p.env);
+        }
+        let (_, trpo) = presets.find(Some(BEST), "trpo", "CartPole-v1").unwrap();
+        assert_eq!((&trpo["max_kl"], &trpo["advantage_std_floor"]), (&json!("lin_0.05"), &json!(0.05)));
+    }
+
     #[test]
     fn a_programs_own_comes_first() {
         let own = |name: &str, env: Option<&str>| Preset {
@@ -366,7 +383,7 @@ mod tests {
         );
         assert_eq!(
             error("zo", "Nim-v0"),
-            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, cleanrl, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
+            "unknown preset \"zo\", did you mean \"zoo\"?; known: baselines, best, cleanrl, mine, paper, sb3, seed-demo, spinningup, tianshou, zoo"
         );
     }
 }
