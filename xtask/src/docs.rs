@@ -277,7 +277,8 @@ fn within_budget(mut words: Vec<String>, steps: f64) -> Vec<String> {
         Some("compare") if !words.iter().any(|word| word == "--runs") => {
             vec![
                 ("--total-steps", STEPS, true),
-                ("--seeds", 3.0, true),
+                // Environments in Python take most of the time.
+                ("--seeds", if words.iter().any(|word| word.contains("gym:")) { 1.0 } else { 3.0 }, true),
                 ("--max-seeds", 5.0, false),
                 ("--threads", 1.0, true),
             ]
