@@ -233,7 +233,7 @@ fn picture(returns: &[f64]) -> String {
         .map(|end| {
             let recent = &returns[end.saturating_sub(RECENT)..end];
             let mean = recent.iter().sum::<f64>() / recent.len() as f64;
-            let variance = recent.iter().map(|r| (r - mean).powi(2)).sum::<f64>() / recent.len() as f64;
+            let variance = recent.iter().map(|r| (r - mean) * (r - mean)).sum::<f64>() / recent.len() as f64;
             (end as f64, mean, 1.2 * variance.sqrt())
         })
         .collect();
