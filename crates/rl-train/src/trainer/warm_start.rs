@@ -113,9 +113,9 @@ mod tests {
         b["bounds"] = json!([[0, 2]]);
         b["more"] = json!(true);
         let expected = [
-            "its bounds is [[0,1]], that of the run's agent [[0,2]]",
             "its network.parts.trunk.sizes is [4,8], that of the run's agent [4,16]",
             "its network.parts.policy.kind is \"mlp\", that of the run's agent \"identity\"",
+            "its bounds is [[0,1]], that of the run's agent [[0,2]]",
             "its more is null, that of the run's agent true",
         ];
         assert_eq!(differences("", &a, &b), expected);
