@@ -127,11 +127,10 @@ fn measure(rl: &Path, task: &Task, options: &Options, out: &Path) -> Result<Valu
     let mut compare = Command::new(rl);
     compare.arg("compare").args(columns).args(["--env", task.env, "--lean", "--quiet"]);
     compare.args(["--seeds", &options.seeds.to_string(), "--seed", &options.first_seed.to_string()]);
-    execute(compare.arg("--out").arg(out))?;
-    let path = out.join("compare.json");
-    let file = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+    let output = compare.arg("--json").arg("--out").arg(out).output().context("cannot start rl compare")?;
+    ensure!(output.status.success(), "{compare:?}: {}", String::from_utf8_lossy(&output.stderr));
     let report: Value =
-        serde_json::from_slice(&file).with_context(|| format!("reading {}", path.display()))?;
+        serde_json::from_slice(&output.stdout).context("rl compare --json printed no JSON")?;
     let environment = &report["environments"][0];
     let columns = environment["algorithms"].as_array().context("the comparison has no algorithms")?;
     Ok(json!({
