@@ -94,16 +94,26 @@ def check_look(browser, path, screenshots):
             it.close()
 
 
-def last_means(table, env):
-    """The mean over seeds of the last evaluation, by algorithm, from compare-evaluations.csv."""
+def area_in_view(figure):
+    """Where the pointer reaches a chart: buttons that were clicked before may have scrolled the page away from it."""
+    figure.scroll_into_view_if_needed()
+    return figure.locator(".area").bounding_box()
+
+
+def means_at(table, env, place):
+    """The mean over seeds at a step, by algorithm, from compare-evaluations.csv: on the line between the evaluations around it."""
     with open(table, newline="") as rows:
         of_env = [row for row in csv.DictReader(rows) if row["env"] == env]
-    last = max(int(row["step"]) for row in of_env)
-    values = {}
-    for row in of_env:
-        if int(row["step"]) == last:
-            values.setdefault(row["algo"], []).append(float(row["mean_return"]))
-    return {algo: sum(some) / len(some) for algo, some in values.items()}
+    means = {}
+    for algo in {row["algo"] for row in of_env}:
+        values = {}
+        for row in of_env:
+            if row["algo"] == algo:
+                values.setdefault(int(row["step"]), []).append(float(row["mean_return"]))
+        before, after = max(step for step in values if step <= place), min(step for step in values if step >= place)
+        left, right = (sum(values[step]) / len(values[step]) for step in (before, after))
+        means[algo] = left + (right - left) * (place - before) / max(after - before, 1)
+    return means
 
 
 def check_use(browser, path):
@@ -137,16 +147,16 @@ def check_use(browser, path):
 
     # Hover: the value under the pointer is that of the curve, and the curve that of the table.
     figure = page.locator(first).first
-    figure.scroll_into_view_if_needed()
     page.click("nav button[data-on=stat-mean]")
     page.click("nav button[data-off=no-seeds]")
-    box = figure.locator(".area").bounding_box()
-    page.mouse.move(box["x"] + box["width"] - 0.5, box["y"] + 0.5 * box["height"])
+    box = area_in_view(figure)
+    page.mouse.move(box["x"] + 0.97 * box["width"], box["y"] + 0.5 * box["height"])
     page.wait_for_selector("#tip:not([hidden])")
     tip = page.locator("#tip").inner_text()
     assert "environment steps" in tip and "[" in tip, f"{it.name}: hovering says {tip!r}"
     said = {name: float(number.replace("−", "-")) for name, number in re.findall(r"^(\w+)\s+(−?[\d.]+) \[", tip, re.MULTILINE)}
-    means = last_means(path.parent / "compare-evaluations.csv", figure.get_attribute("id").removesuffix("-evaluation-steps"))
+    place = float(re.search(r"environment steps\s+([\d.]+)", tip).group(1))
+    means = means_at(path.parent / "compare-evaluations.csv", figure.get_attribute("id").removesuffix("-evaluation-steps"), place)
     low, high = (float(end) for end in figure.get_attribute("data-y").split()[:2])
     near = lambda name: abs(said[name] - means[name]) < 0.01 * (high - low)
     assert said.keys() == means.keys() and all(map(near, means)), f"{it.name}: hovering says {said}, the table {means}"
@@ -155,7 +165,7 @@ def check_use(browser, path):
 
     # Zoom: fewer steps on the axis, and back.
     ticks = lambda: figure.locator(".xt span").all_inner_texts()
-    before = ticks()
+    before, box = ticks(), area_in_view(figure)
     page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 40)
     page.mouse.down()
     page.mouse.move(box["x"] + 0.75 * box["width"], box["y"] + 90, steps=5)
