@@ -165,6 +165,10 @@ fn write_files(rl: &Path, task: &Task, result: &Value, out: &Path, docs: &Path) 
     let text = page::one_line_an_entry(result)?;
     fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
     let pictures = out.join("svg");
+    // A report never writes over another one: those of an earlier run of this command go first.
+    if pictures.exists() {
+        fs::remove_dir_all(&pictures).with_context(|| format!("removing {}", pictures.display()))?;
+    }
     execute(Command::new(rl).arg("report").arg(out).args(["--format", "svg", "--out"]).arg(&pictures))?;
     let curve = pictures.join(format!("{}-evaluation-steps.svg", task.env));
     fs::copy(&curve, docs.join(format!("{}.svg", task.env)))
