@@ -170,7 +170,7 @@ pub(crate) struct CompareArgs {
 /// What a run's settings are made of. Later wins: defaults, preset, --config, --set, the other flags.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct SettingArgs {
-    /// Named settings; `rl presets` lists them. [default: zoo where it exists, else sb3]
+    /// Named settings; `rl presets` lists them. [default: best where it exists, else zoo, else sb3]
     #[arg(long, value_name = "NAME")]
     pub(crate) preset: Option<String>,
     /// Settings from a file, as `rl show-config` prints them and every run leaves them.

@@ -110,7 +110,7 @@ impl Presets {
     }
 
     /// The settings of a preset for an algorithm in an environment, with its name: what it has for every environment, over that what it has for those with
-    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else the zoo's where it was tuned for this environment, else the defaults.
+    /// such actions, and over that what it has for this one. Without a name it is a program's own where there is one, else `best`, else the zoo's where one of them was tuned for this environment, else the defaults.
     ///
     /// # Errors
     ///
@@ -125,9 +125,9 @@ impl Presets {
         let Some(name) = name else {
             let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env.id));
             let own = self.own.iter().find(fits).map(|p| p.name.as_str());
-            let name = own.unwrap_or(ZOO);
-            let tuned = self.settings(name, algo, env);
-            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |s| (name.to_owned(), s)));
+            let candidates = own.map_or(vec![BEST, ZOO], |own| vec![own]);
+            let tuned = candidates.into_iter().find_map(|name| Some((name, self.settings(name, algo, env)?)));
+            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |(name, s)| (name.to_owned(), s)));
         };
         if name == SB3 {
             return Ok((SB3.to_owned(), Settings::new()));
@@ -309,7 +309,7 @@ mod tests {
             for (name, algo) in [(ZOO, "trpo"), (SB3, "trpo"), (ZOO, "npg"), (SB3, "npg")] {
                 assert_eq!(of(algo, env, name, &["advantage_std_floor"]), json!([null]), "{name}");
             }
-            assert_eq!(run("npg", env, None)["n_steps"], run("trpo", env, None)["n_steps"]);
+            assert_eq!(run("npg", env, None)["n_steps"], run("trpo", env, Some(ZOO))["n_steps"]);
         }
     }
 
@@ -367,7 +367,8 @@ mod tests {
         presets.add(own("mine", Some("CartPole-v1"))).unwrap();
         let default = |algo, env| presets.find(None, algo, env).unwrap().0;
         let of = [("ppo", "CartPole-v1"), ("trpo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("ppo", "Nim-v0")];
-        assert_eq!(of.map(|(algo, env)| default(algo, env)), ["mine", ZOO, ZOO, SB3]);
+        assert_eq!(of.map(|(algo, env)| default(algo, env)), ["mine", BEST, BEST, SB3]);
+        assert_eq!(default("npg", "CartPole-v1"), ZOO, "there is no better one of it");
         for (preset, reason) in [
             (own("zoo", None), "built-in"),
             (own("sb3", None), "built-in"),

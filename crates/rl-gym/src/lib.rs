@@ -23,6 +23,7 @@ mod error;
 mod layout;
 mod memory;
 mod name;
+mod processor;
 mod single;
 mod spawner;
 mod spec;

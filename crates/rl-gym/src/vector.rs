@@ -12,6 +12,7 @@ use rl_env::{
 };
 
 use crate::description::Description;
+use crate::processor;
 use crate::spec::Program;
 use crate::worker::{Failure, Order, Task, Worker};
 
@@ -66,6 +67,12 @@ impl GymVec {
             ready(worker, &program.description, program.interpreter.pipe_only)
                 .map_err(|failure| placed(failure, worker.envs.start, 0))?;
         }
+        // Several workers are for work side by side.
+        if let [worker] = &mut workers[..]
+            && program.description.step_seconds.is_some_and(|seconds| processor::pays(n as f64 * seconds))
+        {
+            worker.share_processor();
+        }
         let (observation_space, action_space) =
             (&program.description.observation_space, &program.description.action_space);
         let o = observation_space.flat_len();
@@ -94,6 +101,8 @@ impl GymVec {
     /// Tells every worker, so that they work side by side, and waits for each.
     fn all(&mut self, order: Order) -> Result<(), EnvError> {
         let (steps, workers) = (self.steps, self.workers.get_mut());
+        // Of several workers none shares a processor.
+        let _kept = workers.first_mut().and_then(|worker| worker.processor.keep());
         for worker in workers.iter_mut() {
             worker.tell(order).map_err(|error| placed(error.into(), worker.envs.start, steps))?;
         }

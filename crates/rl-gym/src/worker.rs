@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::description::Description;
 use crate::layout::Layout;
 use crate::memory::Memory;
+use crate::processor::SameProcessor;
 use crate::{GymError, GymName, Interpreter, spawner, system};
 
 /// The program a worker runs, module by module in the order of their imports.
@@ -145,6 +146,7 @@ pub(crate) struct Worker {
     pub(crate) memory: Memory,
     /// What it was told last.
     doing: &'static str,
+    pub(crate) processor: SameProcessor,
 }
 
 impl Worker {
@@ -175,6 +177,7 @@ impl Worker {
             layout: Layout::new(0, &rl_env::Space::MultiBinary(0), &rl_env::Space::MultiBinary(0), 0),
             memory: Memory::local(0),
             doing: "start",
+            processor: SameProcessor::default(),
             python,
         };
         let mut text = Vec::new();
@@ -185,6 +188,11 @@ impl Worker {
         text.extend_from_slice(&line(task)?);
         worker.send(&text)?;
         Ok(worker)
+    }
+
+    /// Has it share a processor with the thread that gives it orders, from now on.
+    pub(crate) fn share_processor(&mut self) {
+        self.processor = SameProcessor::of(self.child.id());
     }
 
     /// What it has made.
@@ -352,6 +360,8 @@ impl Worker {
 
     fn died(&mut self) -> GymError {
         self.commands = None;
+        // Its number may soon be another's.
+        self.processor = SameProcessor::default();
         let status = match self.ended_within(GRACE) {
             Some(status) => status.to_string(),
             None => "its pipe was closed".to_owned(),

@@ -100,7 +100,7 @@ fn later_settings_win() {
         "gae_lambda = 0.5",
         "max_kl = 0.04",
         "total_steps = 100",
-        "cg_damping = 0.001",
+        "cg_damping = 0.1",
         "cg_iters = 15",
         "eval_freq = \"never\"",
     ] {
@@ -177,9 +177,10 @@ fn a_shown_config_says_where_values_come_from() {
         ("gae_lambda", "0.5", "mine.toml"),
         ("gamma", "1.0", "--set"),
         ("seed", "4", "--seed"),
-        ("cg_damping", "0.001", "preset zoo"),
+        ("cg_damping", "0.1", "preset best"),
         ("cg_iters", "15", "default of sb3-contrib"),
-        ("net_arch", "[64, 64]", "default of Stable-Baselines3"),
+        ("net_arch", "[32, 32]", "preset best"),
+        ("activation", "\"tanh\"", "default of Stable-Baselines3"),
         ("eval_freq", "\"none\"", "default"),
     ] {
         let line = text.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
@@ -190,7 +191,7 @@ fn a_shown_config_says_where_values_come_from() {
         let expected = if value == "\"none\"" { "null" } else { value };
         assert_eq!(document["settings"][key].to_string().replace(',', ", "), expected);
     }
-    assert_eq!((&document["algo"], &document["preset"]), (&Value::from("trpo"), &Value::from("zoo")));
+    assert_eq!((&document["algo"], &document["preset"]), (&Value::from("trpo"), &Value::from("best")));
 }
 
 /// What can be set is listed, for a user's own algorithm too.

@@ -78,7 +78,7 @@ fn variants_are_columns_of_their_own() {
         assert_eq!(document["environments"][env]["improvement"].as_array().unwrap().len(), 6);
     }
     let column = &document["environments"][0]["algorithms"][1];
-    assert_eq!((&column["algo"], &column["preset"]), (&json!("ppo"), &json!("zoo")));
+    assert_eq!((&column["algo"], &column["preset"]), (&json!("ppo"), &json!("best")));
     let dir = place.path().join("runs/CartPole-v1/ppo-clip_range=0.1,net_arch=[8,8]/s1");
     let alone =
         ["--set", "clip_range=0.1", "--set", "net_arch=[8,8]", "--set", "batch_size=64", "--seed", "1"];
@@ -89,9 +89,9 @@ fn variants_are_columns_of_their_own() {
     let text = place.run(&[&["compare"], &args[..], &["--set", "batch_size=64"]].concat());
     let text = String::from_utf8(text.stdout).unwrap();
     for part in [
-        "CAUTION: different presets, zoo (ppo, ppo-clip_range=0.1,net_arch=[8,8]), sb3 (ppo-plain, lazy)",
+        "CAUTION: different presets, best (ppo, ppo-clip_range=0.1,net_arch=[8,8]), sb3 (ppo-plain, lazy)",
         "Settings that differ: ",
-        "gamma 0.98 (ppo, ",
+        "gae_lambda 0.9 (ppo, ",
         "; clip_range \"lin_0.2\" (ppo), 0.1 (ppo-clip_range=0.1,net_arch=[8,8]), 0.2 (ppo-plain)",
     ] {
         assert!(text.contains(part), "no {part:?} in {text}");

@@ -62,7 +62,7 @@ const MISUSE: &[(&str, &[&str])] = &[
         "train ppo CartPole-v1 --set learning_rate=exp_1",
         &["learning_rate = \"exp_1\": expected a positive number", "lin_"],
     ),
-    ("train ppo CartPole-v1 --set batch_size=300", &["batch_size = 300", "256"]),
+    ("train ppo CartPole-v1 --set batch_size=3000", &["batch_size = 3000", "1024"]),
     ("train ppo CartPole-v1 --set batch_size=many", &["batch_size = \"many\"", "an integer from 1 up"]),
     ("train ppo CartPole-v1 --set n_epochs=1.5", &["n_epochs = 1.5", "an integer from 1 up"]),
     ("train ppo CartPole-v1 --set gamma=1.5", &["gamma = 1.5", "from 0 to 1"]),

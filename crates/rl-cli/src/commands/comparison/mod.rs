@@ -172,7 +172,7 @@ fn row(group: &Group) -> Vec<String> {
         evaluation,
         interval,
         reaching(group.steps_to_threshold(), 0),
-        reaching(group.seconds_to_threshold(), 1),
+        seconds(group.seconds_to_threshold()),
         match group.runs.len() {
             0..=A_FEW => group.runs.iter().map(seed).collect::<Vec<_>>().join(" "),
             _ => in_sum(group, largest),
@@ -201,6 +201,12 @@ fn in_sum(group: &Group, largest: f64) -> String {
 /// An interval in brackets; a dash in them where there are too few runs for one.
 fn interval(interval: Option<Interval>, beside: f64) -> String {
     interval.map_or("[–]".to_owned(), |i| format!("[{}, {}]", shown(i.low, beside), shown(i.high, beside)))
+}
+
+/// With two decimals where one would round to nothing.
+fn seconds(time: Option<Reaching>) -> String {
+    let small = time.as_ref().is_some_and(|t| t.median.is_some_and(|median| median < 1.0));
+    reaching(time, if small { 2 } else { 1 })
 }
 
 fn reaching(reaching: Option<Reaching>, d: usize) -> String {
