@@ -45,8 +45,3 @@ pub use wrappers::TimeLimit;
 
 #[cfg(test)]
 use rl_test_support as _;
-
-/// Compiles and runs the guide's examples.
-#[cfg(doctest)]
-#[doc = include_str!("../../../docs/environments.md")]
-struct Guide;

@@ -50,8 +50,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Every crate is here under its name, and so are the crates that its signatures speak of: [`rand`], [`candle_core`], [`candle_nn`], [`serde`] and
-//! [`serde_json`] in the versions that fit. With `default-features = false` there is neither command line nor Gymnasium nor pictures.
+//! Every crate is here under its name (`rl_train` is [`train`], and so on), and so are the crates that its signatures speak of: [`rand`], [`candle_core`], [`candle_nn`], [`serde`] and
+//! [`serde_json`] in the versions that fit. A `derive` of serde needs `#[serde(crate = "rl::serde")]` to find it here. With `default-features = false` there is neither command line nor Gymnasium nor pictures.
 //!
 //! # Invariant
 //!
@@ -59,8 +59,9 @@
 
 pub use {candle_core, candle_nn, rand, serde, serde_json};
 pub use {
-    rl_algo as algo, rl_env as env, rl_gae as gae, rl_nn as nn, rl_optim as optim, rl_ppo as ppo,
-    rl_report as report, rl_rollout as rollout, rl_stats as stats, rl_train as train, rl_trpo as trpo,
+    rl_algo as algo, rl_env as env, rl_gae as gae, rl_kernels as kernels, rl_nn as nn, rl_optim as optim,
+    rl_ppo as ppo, rl_report as report, rl_rollout as rollout, rl_stats as stats, rl_train as train,
+    rl_trpo as trpo,
 };
 
 #[cfg(feature = "cli")]
@@ -72,28 +73,41 @@ pub use rl_gym as gym;
 pub mod prelude {
     pub use rand::Rng;
     pub use rl_algo::{
-        ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, NetConfig, Outcome, Report,
-        UpdateContext,
+        ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, NetConfig, Outcome,
+        Report, Schema, Setting, UpdateContext,
     };
     #[cfg(feature = "cli")]
     pub use rl_cli::App;
     pub use rl_env::{
-        BoxSpace, Env, EnvError, EnvRng, EnvSpec, Frame, Registry, Space, Step, StepEnd, VecEnv,
+        BoxSpace, Env, EnvError, EnvRng, EnvSpec, EnvState, Frame, Metric, Registry, Space, Step, StepEnd,
+        VecEnv,
     };
     pub use rl_nn::{Activation, Builders, Network};
     pub use rl_optim::Schedule;
     pub use rl_ppo::{Ppo, PpoConfig};
     pub use rl_train::{
-        EvalConfig, Event, Policy, RunDir, Sink, SinkError, Summary, TrainConfig, TrainError, Trainer,
-        new_agent,
+        CheckpointConfig, EvalConfig, Event, NoImprovement, Policy, RewardReached, RunDir, Sink, SinkError,
+        Summary, TrainConfig, TrainError, Trainer, Verdict, Watcher, new_agent,
     };
     pub use rl_trpo::{Trpo, TrpoConfig};
 }
 
-/// Compiles the programs of the workspace's README.
+/// Compiles and runs the programs of the documentation, which use this crate alone, as a reader's project does.
 #[cfg(all(doctest, feature = "cli"))]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
+mod documentation {
+    #[doc = include_str!("../../../README.md")]
+    struct Readme;
+    #[doc = include_str!("../../../docs/environments.md")]
+    struct Environments;
+    #[doc = include_str!("../../../docs/resuming.md")]
+    struct Resuming;
+    #[doc = include_str!("../../../docs/guides/distribution.md")]
+    struct Distribution;
+    #[doc = include_str!("../../../docs/guides/logging.md")]
+    struct Logging;
+    #[doc = include_str!("../../../docs/guides/network.md")]
+    struct Network;
+}
 
 #[cfg(test)]
 use rl_test_support as _;
