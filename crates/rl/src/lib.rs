@@ -101,6 +101,8 @@ mod documentation {
     struct Environments;
     #[doc = include_str!("../../../docs/resuming.md")]
     struct Resuming;
+    #[doc = include_str!("../../../docs/guides/algorithm.md")]
+    struct Algorithm;
     #[doc = include_str!("../../../docs/guides/distribution.md")]
     struct Distribution;
     #[doc = include_str!("../../../docs/guides/logging.md")]
