@@ -109,6 +109,8 @@ mod documentation {
     struct Logging;
     #[doc = include_str!("../../../docs/guides/network.md")]
     struct Network;
+    #[doc = include_str!("../../../docs/guides/program.md")]
+    struct Program;
 }
 
 #[cfg(test)]
