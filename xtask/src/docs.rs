@@ -244,7 +244,7 @@ fn modules(page: &str) -> Vec<(&str, String)> {
 /// The words of a command of this workspace, with the program first; nothing for any other command.
 fn ours(command: &str) -> Option<Vec<String>> {
     let words = |first: &str, rest: &str| {
-        Some(std::iter::once(first).chain(rest.split_whitespace()).map(str::to_owned).collect())
+        Some(std::iter::once(first.to_owned()).chain(split(rest)).collect::<Vec<_>>())
     };
     if let Some(rest) = command.strip_prefix("cargo run --release -p examples --example ") {
         let (name, rest) = rest.split_once(" -- ").unwrap_or((rest, ""));
@@ -252,6 +252,24 @@ fn ours(command: &str) -> Option<Vec<String>> {
     }
     let rest = command.strip_prefix("cargo run --release -- ").or_else(|| command.strip_prefix("rl "))?;
     words("rl", rest)
+}
+
+/// The words of a command line. Between quotes a space is part of a word, as in a shell; there are no escapes.
+fn split(line: &str) -> Vec<String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+    for c in line.chars() {
+        match quote {
+            Some(end) if c == end => quote = None,
+            None if c == '\'' || c == '"' => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            None if c.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
 }
 
 /// Whether the page looks at an update of the run that a command trains: at `runs/ENV/ALGO/…`.
@@ -386,6 +404,13 @@ mod tests {
             "examples/a train --threads 1 --total-steps 30000 b"
         );
         assert_eq!(ours("cargo xtask ci"), None);
+    }
+
+    #[test]
+    fn quotes_hold_words_together() {
+        assert_eq!(split("  a 'b c'd \"e'f\" ''"), ["a", "b cd", "e'f", ""]);
+        let words = ours("rl train ppo A --set 'net_arch={ pi = [64] }'").unwrap();
+        assert_eq!(words, ["rl", "train", "ppo", "A", "--set", "net_arch={ pi = [64] }"]);
     }
 
     /// An update that is looked at must be reached.

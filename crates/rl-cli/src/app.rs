@@ -132,7 +132,7 @@ impl App {
     ///     .network("wide", |observations| {
     ///         Ok(Arc::new(Mlp::trunk(&[observations.flat_len(), 512], Activation::Relu)?))
     ///     })
-    ///     .main(); // train ppo CartPole-v1 --set features=wide --set net_arch=[64]
+    ///     .main(); // train ppo CartPole-v1 --set features=wide --set 'net_arch=[64]'
     /// ```
     pub fn network(
         mut self,
