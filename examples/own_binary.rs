@@ -107,8 +107,8 @@ impl Algorithm for Relay {
     ) -> Result<Report, AlgoError> {
         let runner: &mut dyn Algorithm =
             if ctx.progress_remaining > self.switch_at { &mut self.ppo } else { &mut self.trpo };
-        // Every update reports the same scalars, so each runner's own are left out.
-        Ok(Report { extra: Vec::new(), ..runner.update(agent, batch, ctx)? })
+        // What TRPO reports and PPO does not begins as curves and columns of its own where TRPO takes over.
+        runner.update(agent, batch, ctx)
     }
 
     fn check_setup(&self, setup: &Setup) -> Result<(), ConfigError> {
