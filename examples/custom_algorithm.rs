@@ -2,7 +2,8 @@
 //!
 //!     cargo run --release -p examples --example custom_algorithm
 //!
-//! The evaluation reaches 500 of 500 in about a second.
+//! The evaluation reaches 500 of 500 in about a second. How such an algorithm gets settings, a name on the command line and a state that checkpoints
+//! keep is in docs/guides/algorithm.md.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
 use rl_algo::{
