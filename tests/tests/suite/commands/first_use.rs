@@ -209,7 +209,7 @@ fn all_damaged_checkpoints_are_named() {
         file.set_len(len).unwrap();
     };
     checkpoints.iter().for_each(|name| damage(name, 4));
-    let resume = ["train", "--resume", "runs/CartPole-v1/ppo/s0", "--total-steps", "4096"];
+    let resume = ["train", "--quiet", "--resume", "runs/CartPole-v1/ppo/s0", "--total-steps", "4096"];
     let line = place.refuses(1, &resume);
     assert!(line.contains("no checkpoint can be read from it (") && !line.contains("saved policy"), "{line}");
     assert!(line.contains(checkpoints[0]), "{line}");
