@@ -76,6 +76,8 @@ fn main() -> ExitCode {
             Err(what) => return misused(&what),
         },
         ["new", dir] => template::new(dir),
+        ["new"] => return misused("new needs the directory of the project to make: cargo xtask new DIR"),
+        ["new", _, extra, ..] => return misused(&format!("unexpected argument `{extra}` of new")),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

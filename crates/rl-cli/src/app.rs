@@ -10,7 +10,7 @@ use rl_nn::{Builders, Network, NnError};
 use rl_train::{Sink, SinkError};
 
 use crate::own_sinks::{OwnSinks, RunContext};
-use crate::presets::{Preset, Presets};
+use crate::presets::{ANY, Preset, Presets};
 use crate::settings::parse_value;
 use crate::{Known, run_command_line};
 
@@ -97,8 +97,9 @@ impl App {
     }
 
     /// Settings of an algorithm in an environment under a name, as `--preset NAME` and `ALGO@NAME`: keys and values as in a file of settings. Where an
-    /// environment has such a preset it is what is meant without a name. Should the name be taken, or a value be none,
-    /// [`main`](Self::main) says so and ends with exit code 1; a key or a value that the algorithm does not take is told when the preset is used.
+    /// environment has such a preset it is what is meant without a name; `*` stands for every environment. Should the name be taken, or the algorithm or the
+    /// environment be unknown, [`main`](Self::main) says so and ends with exit code 1; a key or a value that the algorithm does not take is told when the preset
+    /// is used.
     ///
     /// ```no_run
     /// # let corridor = rl_env::EnvSpec::with_time_limit("Corridor-v0", 50, rl_env::envs::CartPole::new);
@@ -113,7 +114,8 @@ impl App {
         settings: impl IntoIterator<Item = (&'a str, serde_json::Value)>,
     ) -> Self {
         let settings = settings.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-        let (name, algo, env) = (name.to_owned(), algo.to_owned(), Some(env.to_owned()));
+        let env = (env != ANY).then(|| env.to_owned());
+        let (name, algo) = (name.to_owned(), algo.to_owned());
         let added = self.presets.add(Preset { name, algo, env, settings });
         self.faults.extend(added.err().map(|e| e.to_string()));
         self
@@ -186,7 +188,8 @@ impl App {
     /// The same for a command line of one's own, which begins with the program's name.
     #[must_use]
     pub fn main_with_args(self, args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-        let App { name, envs, algorithms, builders, presets, networks, sinks, faults } = self;
+        let App { name, envs, algorithms, builders, presets, networks, sinks, mut faults } = self;
+        faults.extend(presets.faults(&envs, &algorithms));
         let builders = networks.iter().fold(builders, |builders, network| network.add_to(builders));
         let known = Known { envs, algorithms, builders, presets, networks, sinks };
         run_command_line(args, &name, &known, &faults)

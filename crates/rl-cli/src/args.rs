@@ -210,7 +210,7 @@ pub(crate) struct SettingArgs {
     /// Begin with the parameters of a saved policy: its file, or the directory of its run. The critic begins anew.
     #[arg(long, value_name = "POLICY")]
     pub(crate) init: Option<String>,
-    /// What tells the run from others of its algorithm: its directory is ALGO-LABEL.
+    /// A name for runs with other settings than usual: their directory is ALGO-LABEL instead of ALGO.
     #[arg(long)]
     pub(crate) label: Option<String>,
     #[command(flatten)]
@@ -220,8 +220,6 @@ pub(crate) struct SettingArgs {
 /// What `train` and `compare` share.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    #[command(flatten)]
-    pub(crate) settings: SettingArgs,
     /// Threads, over all runs; results do not depend on them. [default: all cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
     pub(crate) threads: Option<u64>,
@@ -231,6 +229,9 @@ pub(crate) struct RunArgs {
     /// No progress.
     #[arg(long)]
     pub(crate) quiet: bool,
+    // At the end, for what follows would stand below the heading of the last part of it.
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
 }
 
 impl RunArgs {

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::output::program;
-
 /// A command line that cannot be used: exit code 2.
 #[derive(Debug)]
 pub(crate) struct Usage(String);
@@ -36,18 +34,6 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
 }
 
 /// A message without line breaks.
-fn one_line(message: &str) -> String {
+pub(crate) fn one_line(message: &str) -> String {
     message.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// clap's error and its tip, without the lines on usage.
-pub(crate) fn clap_in_one_line(e: &clap::Error) -> String {
-    let text = e.render().to_string();
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
-    if lines.is_empty() || !lines[0].starts_with("error:") {
-        return format!("no command given; `{} --help` lists them", program());
-    }
-    let message = one_line(&lines.join(" ").replace("error: ", "").replace(" tip:", "; tip:"));
-    format!("{message}; see `{} --help`", program())
 }

@@ -15,6 +15,7 @@ mod commands;
 mod config_file;
 mod environments;
 mod errors;
+mod misread;
 mod output;
 mod own_sinks;
 mod plan;
@@ -98,13 +99,14 @@ fn run_command_line(
     }
     #[cfg(feature = "failpoints")]
     watch_failpoints();
-    let cli = match Cli::parse_as(program(), args) {
+    rl_env::note_panics();
+    let cli = match Cli::parse_as(program(), args.clone()) {
         Ok(cli) => cli,
         Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return output::print(&e.render().to_string()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
         }
         Err(e) => {
-            eprintln!("{}: {}", program(), errors::clap_in_one_line(&e));
+            eprintln!("{}: {}", program(), misread::told(&e, &args, &known.algorithms));
             return ExitCode::from(2);
         }
     };

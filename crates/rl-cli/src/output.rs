@@ -94,9 +94,41 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// The columns that text for people has: as many as the variable `COLUMNS` says, else as the terminal has, else 100.
+pub(crate) fn width() -> usize {
+    let told = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || console::Term::stdout().size_checked().map(|(_, columns)| usize::from(columns));
+    told.or_else(terminal).filter(|columns| *columns > 0).unwrap_or(100).max(40)
+}
+
+/// A text as lines of at most this width, all of them indented; a word that is longer has a line of its own.
+pub(crate) fn wrapped(text: &str, indent: usize, width: usize) -> String {
+    let room = width.saturating_sub(indent);
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= room => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| format!("{:indent$}{line}\n", "")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_no_wider_than_asked() {
+        assert_eq!(
+            wrapped("one two ±three  unbreakable x", 2, 11),
+            "  one two\n  ±three\n  unbreakable\n  x\n"
+        );
+        assert_eq!(wrapped("", 2, 11), "");
+    }
 
     #[test]
     fn columns_are_aligned() {

@@ -1,6 +1,7 @@
 //! Arguments, presets and files become runs: resolved, checked, and nothing done yet.
 
 use anyhow::{Result, bail};
+use rl_gym::GymName;
 use serde_json::Value;
 
 use crate::Known;
@@ -35,8 +36,11 @@ pub(crate) fn plan(
     envs: &[String],
     args: &SettingArgs,
 ) -> Result<Vec<RunConfig>> {
-    let specs = variants.iter().map(|variant| known.algorithms.get(&variant.algo));
-    let specs = specs.collect::<Result<Vec<_>, _>>().map_err(usage)?;
+    let specs = variants.iter().map(|variant| {
+        let spec = known.algorithms.get(&variant.algo);
+        spec.map_err(|e| usage(misplaced(known, &variant.algo, envs).unwrap_or_else(|| e.to_string())))
+    });
+    let specs = specs.collect::<Result<Vec<_>>>()?;
     let file = match &args.config {
         Some(path) => config_file::read(path, &known.algorithms)?,
         None => ConfigFile::default(),
@@ -81,6 +85,17 @@ pub(crate) fn plan(
         }
     }
     Ok(runs)
+}
+
+/// What is said of an environment in the place of an algorithm; `None` for what is none.
+fn misplaced(known: &Known, algo: &str, envs: &[String]) -> Option<String> {
+    if known.envs.get(algo).is_err() && !GymName::is_meant_by(algo) {
+        return None;
+    }
+    Some(match envs.iter().find(|env| known.algorithms.get(env).is_ok()) {
+        Some(env) => format!("{algo:?} is an environment: the algorithm comes first, as in {env} {algo}"),
+        None => format!("{algo:?} is an environment, and not an algorithm"),
+    })
 }
 
 /// Checks that what the file says is what the command line says.

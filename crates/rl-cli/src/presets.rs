@@ -1,19 +1,24 @@
 //! Named settings: published ones, and a program's own.
 
 use anyhow::{Context, Result, bail};
-use rl_algo::{Settings, nearest};
-use rl_env::{EnvSpec, Space};
+use rl_algo::{AlgorithmRegistry, Settings, nearest};
+use rl_env::{EnvSpec, Registry, Space};
+use rl_gym::GymName;
 
 use crate::errors::usage;
 
 /// The library's defaults, which are Stable-Baselines3's: there for every algorithm and environment.
 pub(crate) const SB3: &str = "sb3";
+/// What they are called for an algorithm of a program's own, which is none of Stable-Baselines3's.
+pub(crate) const DEFAULTS: &str = "defaults";
+/// The algorithms whose defaults are Stable-Baselines3's, or as near to them as can be.
+const OF_SB3: [&str; 5] = ["a2c", "npg", "ppo", "ppo-kl", "trpo"];
 /// This project's own, found by a search (docs/results/search.md).
 const BEST: &str = "best";
 /// Tuned for an environment by others.
 const ZOO: &str = "zoo";
 /// What stands for every environment in a preset's file.
-const ANY: &str = "*";
+pub(crate) const ANY: &str = "*";
 /// The same for every environment with such actions.
 const CONTINUOUS: &str = "* continuous";
 const DISCRETE: &str = "* discrete";
@@ -31,6 +36,17 @@ const FILES: &[(&str, &str)] = &[
     ("paper", include_str!("../presets/paper.toml")),
     ("seed-demo", include_str!("../presets/seed-demo.toml")),
 ];
+
+/// What the defaults are called as a preset of an algorithm.
+pub(crate) fn defaults_of(algo: &str) -> &'static str {
+    if OF_SB3.contains(&algo) { SB3 } else { DEFAULTS }
+}
+
+/// Whether two presets are the same: the defaults have two names.
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
+    let one_name = |name| if name == DEFAULTS { SB3 } else { name };
+    one_name(a) == one_name(b)
+}
 
 /// An environment as presets see it: its name, and what stands for all of its kind, where that is known.
 #[derive(Clone, Copy)]
@@ -88,7 +104,7 @@ impl Presets {
     /// When its name is taken, or it is there already.
     pub(crate) fn add(&mut self, preset: Preset) -> Result<()> {
         let Preset { name, algo, env, .. } = &preset;
-        if name == SB3 || self.builtin.iter().any(|p| p.name == *name) {
+        if name == SB3 || name == DEFAULTS || self.builtin.iter().any(|p| p.name == *name) {
             bail!("preset {name:?}: a built-in preset has this name");
         }
         if name.is_empty() || name.contains([',', ':', '@', '/', ' ']) {
@@ -102,6 +118,18 @@ impl Presets {
         }
         self.own.push(preset);
         Ok(())
+    }
+
+    /// What is wrong with a program's own: algorithms and environments that nobody knows. Those of Python are known only when one is made.
+    pub(crate) fn faults(&self, envs: &Registry, algorithms: &AlgorithmRegistry) -> Vec<String> {
+        let is_of_many = |env: &str| [CONTINUOUS, DISCRETE].contains(&env) || GymName::is_meant_by(env);
+        let fault = |p: &Preset| {
+            let env = p.env.as_deref().filter(|env| !is_of_many(env));
+            let algo = algorithms.get(&p.algo).err().map(|e| e.to_string());
+            let fault = algo.or_else(|| Some(envs.get(env?).err()?.to_string()))?;
+            Some(format!("preset {:?}: {fault}", p.name))
+        };
+        self.own.iter().filter_map(fault).collect()
     }
 
     /// Each of them.
@@ -127,19 +155,21 @@ impl Presets {
             let own = self.own.iter().find(fits).map(|p| p.name.as_str());
             let candidates = own.map_or(vec![BEST, ZOO], |own| vec![own]);
             let tuned = candidates.into_iter().find_map(|name| Some((name, self.settings(name, algo, env)?)));
-            return Ok(tuned.map_or((SB3.to_owned(), Settings::new()), |(name, s)| (name.to_owned(), s)));
+            let defaults = (defaults_of(algo).to_owned(), Settings::new());
+            return Ok(tuned.map_or(defaults, |(name, s)| (name.to_owned(), s)));
         };
-        if name == SB3 {
-            return Ok((SB3.to_owned(), Settings::new()));
+        if name == SB3 || name == DEFAULTS {
+            return Ok((defaults_of(algo).to_owned(), Settings::new()));
         }
         if let Some(settings) = self.settings(name, algo, env) {
             return Ok((name.to_owned(), settings));
         }
-        let mut known: Vec<&str> = self.iter().map(|p| p.name.as_str()).chain([SB3]).collect();
+        let mut known: Vec<&str> = self.iter().map(|p| p.name.as_str()).chain([defaults_of(algo)]).collect();
         known.sort_unstable();
         known.dedup();
         if known.contains(&name) {
-            let others = known.iter().filter(|p| **p == SB3 || self.settings(p, algo, env).is_some());
+            let others =
+                known.iter().filter(|p| **p == defaults_of(algo) || self.settings(p, algo, env).is_some());
             let others = others.copied().collect::<Vec<_>>().join(", ");
             bail!(usage(format!(
                 "preset {name:?}: it has no settings for {algo} on {}; presets that do: {others}",
@@ -355,6 +385,42 @@ mod tests {
         assert_eq!((&trpo["max_kl"], &trpo["advantage_std_floor"]), (&json!("lin_0.05"), &json!(0.05)));
     }
 
+    /// Nothing of what is nobody's is called Stable-Baselines3's, whoever asks for it by whichever name.
+    #[test]
+    fn defaults_are_called_what_they_are() {
+        let algorithms = crate::builtin_algorithms();
+        assert!(algorithms.iter().map(|spec| &*spec.id).eq(OF_SB3));
+        let presets = Presets::builtin().unwrap();
+        for name in [None, Some(SB3), Some(DEFAULTS)] {
+            assert_eq!(presets.find(name, "lazy", "Nim-v0").unwrap().0, DEFAULTS);
+            assert_eq!(presets.find(name, "ppo", "Nim-v0").unwrap().0, SB3);
+        }
+        assert!(is_same(SB3, DEFAULTS) && is_same(ZOO, ZOO) && !is_same(ZOO, DEFAULTS));
+    }
+
+    #[test]
+    fn presets_of_what_nobody_knows_are_told() {
+        let (envs, algorithms) = (rl_env::Registry::builtin(), crate::builtin_algorithms());
+        let faults = |algo: &str, env: Option<&str>| {
+            let (algo, env) = (algo.to_owned(), env.map(str::to_owned));
+            let own = vec![Preset { name: "mine".to_owned(), algo, env, settings: Settings::new() }];
+            Presets { own, builtin: Vec::new() }.faults(&envs, &algorithms).join("; ")
+        };
+        let of_env = faults("ppo", Some("CartPol-v1"));
+        assert!(
+            of_env.starts_with("preset \"mine\": unknown environment \"CartPol-v1\", did you mean"),
+            "{of_env}"
+        );
+        let of_algo = faults("pp", Some("CartPole-v1"));
+        assert!(
+            of_algo.starts_with("preset \"mine\": unknown algorithm \"pp\", did you mean \"ppo\""),
+            "{of_algo}"
+        );
+        for env in [None, Some("CartPole-v1"), Some(CONTINUOUS), Some("gym:Hopper-v5")] {
+            assert_eq!(faults("ppo", env), "");
+        }
+    }
+
     #[test]
     fn a_programs_own_comes_first() {
         let own = |name: &str, env: Option<&str>| Preset {
@@ -372,6 +438,7 @@ mod tests {
         for (preset, reason) in [
             (own("zoo", None), "built-in"),
             (own("sb3", None), "built-in"),
+            (own("defaults", None), "built-in"),
             (own("a b", None), "a word"),
             (own("mine", Some("CartPole-v1")), "twice"),
         ] {

@@ -4,6 +4,7 @@ use anyhow::{Result, bail};
 use rl_algo::{AlgorithmRegistry, AlgorithmSpec, nearest, shown};
 
 use crate::errors::usage;
+use crate::output::program;
 use crate::settings::{Given, Source, canonical, keys};
 
 /// Which algorithms run, among all that could; one that runs in several variants is there for each.
@@ -36,9 +37,14 @@ impl Selected<'_> {
             None => (None, given.key.as_str()),
         };
         if let Some(algo) = only {
-            self.all.get(algo).map_err(|e| usage(format!("{}: {e}", told(given))))?;
+            let spec = self.all.get(algo).map_err(|e| usage(format!("{}: {e}", told(given))))?;
             if !self.specs.iter().any(|spec| spec.id == algo) {
                 if matches!(given.source, Source::File(_)) {
+                    // It is not used here, but a slip in it is one all the same.
+                    if canonical(spec, key).is_none() {
+                        let other = Selected { specs: vec![spec], all: self.all };
+                        return Err(other.unknown(given, key, |_| true));
+                    }
                     return Ok(vec![None; self.specs.len()]);
                 }
                 bail!(usage(format!(
@@ -76,13 +82,19 @@ impl Selected<'_> {
         known.sort();
         known.dedup();
         let hint = nearest(key, known.iter().map(String::as_str)).map(|n| format!(", did you mean {n:?}?"));
-        let elsewhere = self.all.iter().find(|spec| canonical(spec, key).is_some());
-        let hint = match elsewhere {
-            Some(spec) => format!(", it is a setting of {}", spec.id),
-            None => hint.unwrap_or_default(),
+        let elsewhere = self.all.iter().filter(|spec| canonical(spec, key).is_some());
+        let elsewhere = elsewhere.map(|spec| spec.id.as_str()).collect::<Vec<_>>().join(", ");
+        let hint = match &*elsewhere {
+            "" => hint.unwrap_or_default(),
+            others => format!(", it is a setting of {others}"),
         };
-        let known = known.join(", ");
-        usage(format!("{}: unknown setting of {}{hint}; known: {known}", told(given), names(&specs)))
+        let of = names(&specs);
+        let algo = if of.contains(", ") { "ALGO" } else { &of };
+        usage(format!(
+            "{}: unknown setting of {of}{hint}; `{} settings {algo}` lists them",
+            told(given),
+            program()
+        ))
     }
 }
 

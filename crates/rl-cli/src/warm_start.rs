@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use rl_nn::Builders;
 use rl_train::{Policy, check_warm_start};
 
+use crate::commands::check_place;
 use crate::errors::usage;
 use crate::run_config::RunConfig;
 
@@ -16,7 +17,8 @@ use crate::run_config::RunConfig;
 /// When it cannot be read.
 pub(crate) fn policy(config: &RunConfig, builders: &Builders) -> Result<Option<Policy>> {
     let Some(init) = &config.init else { return Ok(None) };
-    let policy = Policy::load_with(Path::new(init), builders);
+    let path = Path::new(init);
+    let policy = check_place(path, true).and_then(|()| Ok(Policy::load_with(path, builders)?));
     Ok(Some(policy.with_context(|| format!("init = {init:?}"))?))
 }
 

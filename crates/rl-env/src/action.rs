@@ -1,7 +1,7 @@
 //! Actions as slices: one environment's ([`ActionRef`]), a whole vector of environments' ([`ActionsRef`]), and the
 //! typed view an [`crate::Env`] receives ([`EnvAction`]).
 
-use crate::EnvError;
+use crate::{EnvError, Space};
 
 /// One environment's action, with its type erased.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +58,27 @@ pub trait EnvAction {
     ///
     /// [`EnvError::ActionKind`] when the erased action is of the other kind or of another length.
     fn from_ref<'a>(action: ActionRef<'a>) -> Result<&'a Self, EnvError>;
+
+    /// Why no action of this space can be one of this type, where that is so: what would fit.
+    fn misfit(space: &Space) -> Option<String> {
+        let _ = space;
+        None
+    }
+}
+
+/// Why actions of a space are not of the type that an environment says it takes, with the type that fits.
+fn misfit(space: &Space, ours: &str) -> Option<String> {
+    let (kind, fitting) = match space {
+        Space::Discrete(_) => ("`Discrete`", "`usize`"),
+        Space::MultiDiscrete(_) => ("`MultiDiscrete`", "`[usize]`"),
+        Space::MultiBinary(_) => ("`MultiBinary`", "`[usize]`"),
+        Space::Box(_) => ("a `Box`", "`[f32]`"),
+        Space::Dict(_) | Space::Tuple(_) => return None,
+    };
+    Some(format!(
+        "`action_space()` is {kind} of {} elements, and `type Action` is `{ours}`: use {fitting}",
+        space.action_len()
+    ))
 }
 
 impl EnvAction for usize {
@@ -67,6 +88,11 @@ impl EnvAction for usize {
             ActionRef::Discrete([a]) => Ok(a),
             other => Err(EnvError::action_kind("one index", other)),
         }
+    }
+
+    fn misfit(space: &Space) -> Option<String> {
+        let fits = !matches!(space, Space::Box(_)) && space.action_len() == 1;
+        if fits { None } else { misfit(space, "usize") }
     }
 }
 
@@ -78,6 +104,10 @@ impl EnvAction for [usize] {
             other => Err(EnvError::action_kind("indices", other)),
         }
     }
+
+    fn misfit(space: &Space) -> Option<String> {
+        if matches!(space, Space::Box(_)) { misfit(space, "[usize]") } else { None }
+    }
 }
 
 impl EnvAction for [f32] {
@@ -87,6 +117,10 @@ impl EnvAction for [f32] {
             ActionRef::Continuous(a) => Ok(a),
             other => Err(EnvError::action_kind("reals", other)),
         }
+    }
+
+    fn misfit(space: &Space) -> Option<String> {
+        if matches!(space, Space::Box(_)) { None } else { misfit(space, "[f32]") }
     }
 }
 
@@ -101,5 +135,10 @@ impl<const N: usize> EnvAction for [f32; N] {
             }),
             other => Err(EnvError::action_kind("reals", other)),
         }
+    }
+
+    fn misfit(space: &Space) -> Option<String> {
+        let fits = matches!(space, Space::Box(_)) && space.action_len() == N;
+        if fits { None } else { misfit(space, &format!("[f32; {N}]")) }
     }
 }

@@ -81,6 +81,22 @@ pub enum EnvError {
     /// An identifier registered twice.
     #[error("environment {0:?} is already registered")]
     Duplicate(String),
+    /// An environment that says of itself what cannot be.
+    #[error("environment {id:?} cannot be used: {reason}")]
+    Unusable {
+        /// Its identifier.
+        id: String,
+        /// What cannot be.
+        reason: String,
+    },
+    /// A user's environment panicked.
+    #[error("a panic in an environment's `{during}`: {message}")]
+    Panic {
+        /// The method, `step` or `reset`.
+        during: &'static str,
+        /// What it said, and where.
+        message: String,
+    },
     /// A user's environment failed for a reason of its own.
     #[error(transparent)]
     Other(#[from] Box<dyn std::error::Error + Send + Sync>),

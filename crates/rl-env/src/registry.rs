@@ -10,7 +10,8 @@ use rl_kernels::Reproducible;
 use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
 use crate::{
-    CheckParams, DynEnv, Env, EnvError, Finding, Space, SyncVecEnv, VecEnv, builtin, check_env, nearest,
+    CheckParams, DynEnv, Env, EnvAction, EnvError, Finding, Space, SyncVecEnv, VecEnv, builtin, check_env,
+    nearest,
 };
 
 /// What the registry knows of an environment.
@@ -36,6 +37,8 @@ pub struct EnvSpec {
     make_vec: Arc<MakeVec>,
     /// Whether neighbours may be made as vectors of their own.
     divisible: bool,
+    /// Why its actions are not of the type that it takes.
+    misfit: Option<String>,
 }
 
 type Make = dyn Fn() -> Box<dyn DynEnv> + Send + Sync;
@@ -47,10 +50,12 @@ impl EnvSpec {
         let made = make();
         let make = Arc::new(make);
         let one = make.clone();
+        let action_space = Env::action_space(&made);
         EnvSpec {
             id: id.to_owned(),
             observation_space: Env::observation_space(&made),
-            action_space: Env::action_space(&made),
+            misfit: <E::Action as EnvAction>::misfit(&action_space),
+            action_space,
             max_episode_steps: None,
             reward_threshold: None,
             worst_return: None,
@@ -118,6 +123,7 @@ impl EnvSpec {
             }),
             make_vec: Arc::new(move |numbers, _| make_vec(numbers)),
             divisible: false,
+            misfit: None,
         }
     }
 
@@ -170,8 +176,10 @@ impl EnvSpec {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Contract`] for `n = 0`, [`EnvError::Other`] when the system gives no threads.
+    /// [`EnvError::Contract`] for `n = 0`, [`EnvError::Unusable`] where its type of actions is not that of its space, [`EnvError::Other`] when the system
+    /// gives no threads.
     pub fn make_vec_on(&self, n: usize, threads: usize) -> Result<Box<dyn VecEnv>, EnvError> {
+        self.check_actions()?;
         (self.make_vec)(0..n, threads)
     }
 
@@ -185,8 +193,37 @@ impl EnvSpec {
         if n == 0 || size == 0 {
             return Err(EnvError::Contract(format!("{n} environments cannot be made in vectors of {size}")));
         }
+        self.check_actions()?;
         let size = if self.divisible { size } else { n };
         (0..n).step_by(size).map(|first| (self.make_vec)(first..n.min(first + size), 1)).collect()
+    }
+
+    fn check_actions(&self) -> Result<(), EnvError> {
+        self.misfit.clone().map_or(Ok(()), |reason| Err(self.unusable(reason)))
+    }
+
+    fn unusable(&self, reason: String) -> EnvError {
+        EnvError::Unusable { id: self.id.clone(), reason }
+    }
+
+    /// Checks what the environment says of itself: a name that is one word, spaces that have elements and bounds in order, actions of the type that it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvError::Unusable`] with what cannot be.
+    pub fn check_description(&self) -> Result<(), EnvError> {
+        if self.id.is_empty() || self.id.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(self.unusable("an identifier is a word, such as Walk-v0".to_owned()));
+        }
+        let (observations, actions) = (&self.observation_space, &self.action_space);
+        for (what, space, fault) in
+            [("observation", observations, observations.fault()), ("action", actions, actions.action_fault())]
+        {
+            if let Some(fault) = fault {
+                return Err(self.unusable(format!("the {what} space {space} {fault}")));
+            }
+        }
+        self.check_actions()
     }
 
     /// Puts the environment through [`check_env`].
@@ -231,8 +268,9 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Duplicate`] when the identifier is taken.
+    /// [`EnvError::Duplicate`] when the identifier is taken, and those of [`EnvSpec::check_description`].
     pub fn register(&mut self, spec: EnvSpec) -> Result<(), EnvError> {
+        spec.check_description()?;
         if self.specs.contains_key(&spec.id) {
             return Err(EnvError::Duplicate(spec.id));
         }

@@ -102,3 +102,92 @@ fn the_worst_return_is_a_users_to_say() {
     assert_eq!(spec.worst_return, None);
     assert_eq!(spec.with_worst_return(-3.0).worst_return, Some(-3.0));
 }
+
+/// Says that it takes one index, or whatever the test says, in the test's space.
+struct Claims<A: ?Sized>(Space, std::marker::PhantomData<fn(&A)>);
+
+impl<A: rl_env::EnvAction + ?Sized> Env for Claims<A> {
+    type Action = A;
+
+    fn observation_space(&self) -> Space {
+        BoxSpace::uniform(0.0, 1.0, &[1]).into()
+    }
+
+    fn action_space(&self) -> Space {
+        self.0.clone()
+    }
+
+    fn reset(&mut self, _: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        obs[0] = 0.0;
+        Ok(())
+    }
+
+    fn step(&mut self, _: &A, _: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        obs[0] = 0.0;
+        Ok(Step { reward: 0.0, end: StepEnd::Terminated })
+    }
+}
+
+fn claims<A: rl_env::EnvAction + ?Sized + 'static>(id: &str, space: &Space) -> EnvSpec {
+    let space = space.clone();
+    EnvSpec::new(id, move || Claims::<A>(space.clone(), std::marker::PhantomData))
+}
+
+/// An environment whose type of actions is not that of its space is refused before it is stepped, with the type that would be right.
+#[test]
+fn actions_of_another_type_are_refused_at_once() {
+    let (real, reals): (Space, Space) =
+        (BoxSpace::symmetric(&[1.0]).into(), BoxSpace::symmetric(&[1.0, 2.0]).into());
+    let (one, many, bits) = (Space::Discrete(3), Space::MultiDiscrete(vec![2, 3]), Space::MultiBinary(4));
+    for spec in [
+        claims::<usize>("A-v0", &one),
+        claims::<[usize]>("A-v0", &one),
+        claims::<[usize]>("A-v0", &many),
+        claims::<[usize]>("A-v0", &bits),
+        claims::<[f32]>("A-v0", &real),
+        claims::<[f32; 2]>("A-v0", &reals),
+    ] {
+        spec.check_description().unwrap();
+        let mut envs = spec.make_vec(1).unwrap();
+        envs.reset(0, "env").unwrap();
+    }
+    for (spec, fitting) in [
+        (claims::<usize>("A-v0", &real), "a `Box` of 1 elements, and `type Action` is `usize`: use `[f32]`"),
+        (
+            claims::<usize>("A-v0", &many),
+            "`MultiDiscrete` of 2 elements, and `type Action` is `usize`: use `[usize]`",
+        ),
+        (claims::<[usize]>("A-v0", &reals), "`type Action` is `[usize]`: use `[f32]`"),
+        (claims::<[f32]>("A-v0", &one), "`type Action` is `[f32]`: use `usize`"),
+        (
+            claims::<[f32; 3]>("A-v0", &reals),
+            "a `Box` of 2 elements, and `type Action` is `[f32; 3]`: use `[f32]`",
+        ),
+    ] {
+        let errors = [
+            Registry::empty().register(spec.clone()).unwrap_err().to_string(),
+            spec.make_vec(2).err().unwrap().to_string(),
+            spec.make_parts(4, 2).err().unwrap().to_string(),
+        ];
+        for error in errors {
+            assert!(
+                error.starts_with("environment \"A-v0\" cannot be used: `action_space()` is "),
+                "{error}"
+            );
+            assert!(error.ends_with(fitting), "{error}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_name_and_no_space_is_not_registered() {
+    let inverted = BoxSpace::uniform(1.0, 0.0, &[1]).into();
+    for (spec, reason) in [
+        (claims::<[f32]>("Inverted-v0", &inverted), "has element 0 between 1 and 0"),
+        (claims::<usize>("weird name", &Space::Discrete(2)), "an identifier is a word"),
+        (claims::<usize>("", &Space::Discrete(2)), "an identifier is a word"),
+    ] {
+        let error = Registry::empty().register(spec).unwrap_err().to_string();
+        assert!(error.contains("cannot be used") && error.contains(reason), "{error}");
+    }
+}

@@ -51,11 +51,14 @@
   const ticks = (low, high, scale) => {
     if (scale === "log" && high / low >= 10) {
       const first = Math.ceil(Math.log10(low)), last = Math.floor(Math.log10(high));
-      const every = 1 + Math.floor((last - first) / 6), found = [];
+      const every = 1 + Math.floor((last - first) / 6), marks = [];
+      for (let power = first; power <= last && last - first >= 2; power += every) marks.push(10 ** power);
+      // So few decades leave most of the axis without a mark.
+      for (let power = first - 1; power <= last && last - first < 2; power++)
+        for (const m of [1, 2, 5]) if (m * 10 ** power >= low * (1 - 1e-9) && m * 10 ** power <= high * (1 + 1e-9)) marks.push(m * 10 ** power);
       // All in one way: as powers where one has to be.
-      const of = (power) => first < -3 ? 10 ** first : 10 ** power;
-      for (let power = first; power <= last; power += every) found.push([10 ** power, number(10 ** power, 10 ** power, of(power))]);
-      return found;
+      const of = (x) => marks[0] < 1e-3 * (1 - 1e-9) ? marks[0] : x;
+      return marks.map((x) => [x, number(x, x, of(x))]);
     }
     const least = (high - low) / 5, power = 10 ** Math.floor(Math.log10(least));
     const step = power * ([1, 2, 2.5, 5, 10].find((m) => m * power >= least * (1 - 1e-9)));

@@ -76,10 +76,18 @@ impl Axis {
                 let (first, last) = (self.low.log10().ceil() as i32, self.high.log10().floor() as i32);
                 let every = 1 + (last - first) / 6;
                 let decades = (first..=last).filter(|power| (power - first) % every == 0);
-                let smallest = 10_f64.powi(first);
+                let marks: Vec<f64> = match last - first {
+                    // So few decades leave most of the axis without a mark.
+                    ..2 => (first - 1..=last)
+                        .flat_map(|power| [1.0, 2.0, 5.0].map(|m| m * 10_f64.powi(power)))
+                        .filter(|x| (self.low * (1.0 - 1e-9)..=self.high * (1.0 + 1e-9)).contains(x))
+                        .collect(),
+                    _ => decades.map(|power| 10_f64.powi(power)).collect(),
+                };
+                let smallest = marks.first().copied().unwrap_or(1.0);
                 // All in one way: as powers where one has to be.
                 let of = |x: f64| if smallest < 1e-3 * (1.0 - 1e-9) { smallest } else { x };
-                decades.map(|power| 10_f64.powi(power)).map(|x| (x, number(x, x, of(x)))).collect()
+                marks.into_iter().map(|x| (x, number(x, x, of(x)))).collect()
             }
             _ => {
                 let step = round_step((self.high - self.low) / 5.0);
@@ -163,6 +171,10 @@ mod tests {
         assert_eq!(texts(0.001, 0.3, Scale::Log), ["0.001", "0.01", "0.1"]);
         assert_eq!(texts(1e-5, 10.0, Scale::Log), ["1e−5", "1e−3", "1e−1", "1e1"]);
         assert_eq!(texts(1e-7, 1e-5, Scale::Log), ["1e−7", "1e−6", "1e−5"]);
+        // A divergence about its limit: one decade would be one mark.
+        assert_eq!(texts(0.0042, 0.06, Scale::Log), ["0.005", "0.01", "0.02", "0.05"]);
+        assert_eq!(texts(0.3, 4.0, Scale::Log), ["0.5", "1", "2"]);
+        assert_eq!(texts(4e-4, 6e-3, Scale::Log), ["5e−4", "1e−3", "2e−3", "5e−3"]);
         assert_eq!(
             texts(1e-4, 2e-4, Scale::Log),
             ["1.0e−4", "1.2e−4", "1.4e−4", "1.6e−4", "1.8e−4", "2.0e−4"]

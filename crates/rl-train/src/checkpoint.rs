@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rl_nn::Archive;
+use rl_nn::{Archive, NnError};
 use serde_json::Value;
 
 use crate::failpoints::failpoint;
@@ -105,7 +105,8 @@ impl Checkpoint {
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let bytes = fs::read(path).map_err(TrainError::io("read", path))?;
         let refused = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
-        let archive = Archive::from_bytes(&bytes).map_err(|e| refused(e.to_string()))?;
+        let unreadable = |e| refused(format!("no checkpoint can be read from it ({})", fault_of(e)));
+        let archive = Archive::from_bytes(&bytes).map_err(unreadable)?;
         if archive.about.get("kind").and_then(Value::as_str) != Some("checkpoint") {
             return Err(refused("it is no checkpoint".to_owned()));
         }
@@ -115,6 +116,14 @@ impl Checkpoint {
     /// The environment steps that the run had made by then.
     pub fn step(&self) -> u64 {
         self.archive.about.get("step").and_then(Value::as_u64).unwrap_or(0)
+    }
+}
+
+/// What is wrong with what a checkpoint holds, which is no saved policy.
+pub(crate) fn fault_of(error: NnError) -> String {
+    match error {
+        NnError::Saved(fault) => fault,
+        other => other.to_string(),
     }
 }
 

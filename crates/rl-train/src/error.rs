@@ -71,6 +71,14 @@ pub enum TrainError {
         /// The directory.
         path: PathBuf,
     },
+    /// A run whose algorithm saves nothing of itself, and which therefore left no checkpoint.
+    #[error("{}: {}", path.display(), no_state(algo))]
+    NoState {
+        /// The run's directory.
+        path: PathBuf,
+        /// The algorithm's name.
+        algo: String,
+    },
     /// An update that a run does not have.
     #[error("there is no update {update}: the run has updates 1 to {updates}")]
     NoUpdate {
@@ -95,9 +103,12 @@ pub enum TrainError {
         /// Why not.
         fault: crate::EventFault,
     },
-    /// Two of an update's scalars have the same name.
-    #[error("the algorithm reports {0:?} twice, or under a name that every update has")]
+    /// Two of the scalars and histograms that an algorithm tells of an update have the same name.
+    #[error("the algorithm reports {0:?} twice in one update")]
     DuplicateScalar(String),
+    /// One has the name of a scalar that every update has.
+    #[error("the algorithm reports {0:?}, which every update has already: it needs another name")]
+    TakenScalar(String),
     /// A name in a log that cannot be one, or that is not the algorithm's or the environment's to use.
     #[error("nothing can be logged as {tag:?}: {reason}")]
     Tag {
@@ -166,6 +177,13 @@ impl TrainError {
         let path = path.to_owned();
         move |source| TrainError::Io { action, path, source }
     }
+}
+
+/// What is said of a run whose algorithm gives no state ([`rl_algo::Algorithm::state`]).
+pub fn no_state(algo: &str) -> String {
+    format!(
+        "algorithm {algo} saves no state (`Algorithm::state`): its runs have no checkpoints and cannot be resumed"
+    )
 }
 
 /// An error of a sink: an event that it could not take. It ends the run, unless the sink says otherwise ([`crate::Sink::is_vital`]).

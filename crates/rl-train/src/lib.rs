@@ -60,7 +60,7 @@ mod watch;
 
 pub use checkpoint::{Checkpoint, CheckpointConfig, Rescue};
 pub use config::{EvalConfig, TrainConfig};
-pub use error::{SinkError, TrainError};
+pub use error::{SinkError, TrainError, no_state};
 pub use evaluation::{Acting, Actor, Episodes, Evaluation, evaluate};
 pub use event::{Event, Film, RolloutStats, RunInfo, Sink, Timing, Update};
 pub use event_file::{EventFault, Scalar, read_scalars, scalars_in};

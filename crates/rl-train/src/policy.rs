@@ -9,6 +9,7 @@ use rl_nn::{Actions, Archive, Builders, Data, NnError, PolicySpec, State, Traine
 use rl_rollout::Collector;
 use serde_json::{Value, json};
 
+use crate::checkpoint::fault_of;
 use crate::evaluation::N_EVAL_ENVS;
 use crate::files::make_dir;
 use crate::{Acting, Actor, Checkpoint, Evaluation, TrainError, evaluate, write_atomically};
@@ -106,7 +107,7 @@ impl Policy {
             let trained = TrainedPolicy::new(model, theta.to_vec())?;
             Policy::new(env, seed, checkpoint.step(), trained).seeing_through(normalizer)
         };
-        read().map_err(|e| TrainError::Checkpoint { path: checkpoint.path.clone(), reason: e.to_string() })
+        read().map_err(|e| TrainError::Checkpoint { path: checkpoint.path.clone(), reason: fault_of(e) })
     }
 
     fn from_archive(archive: &Archive, builders: &Builders) -> Result<Self, NnError> {

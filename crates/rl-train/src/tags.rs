@@ -1,5 +1,6 @@
 //! What scalars and histograms may be called.
 
+use rl_algo::{Log, Report};
 use rl_env::{Metric, name_fault};
 
 use crate::{TrainError, Update};
@@ -29,7 +30,8 @@ pub(crate) fn check_metrics(metrics: &[Metric]) -> Result<(), TrainError> {
 ///
 /// # Errors
 ///
-/// [`TrainError::Tag`] for one that cannot be a tag or is below what is the run's own, [`TrainError::DuplicateScalar`] for one that is taken.
+/// [`TrainError::Tag`] for one that cannot be a tag or is below what is the run's own, [`TrainError::DuplicateScalar`] for one
+/// that is told twice, [`TrainError::TakenScalar`] for one that every update has.
 pub(crate) fn check_update(update: &Update) -> Result<(), TrainError> {
     let told = update.log.scalars().iter().map(|(tag, _)| tag);
     for tag in told.chain(update.log.histograms().iter().map(|(tag, _)| tag)) {
@@ -45,8 +47,14 @@ pub(crate) fn check_update(update: &Update) -> Result<(), TrainError> {
     let histograms = update.log.histograms().iter().map(|(tag, _)| tag.as_str());
     let mut tags: Vec<&str> = scalars.iter().map(|(tag, _)| &**tag).chain(histograms).collect();
     tags.sort_unstable();
-    match tags.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(()),
-        Some(pair) => Err(TrainError::DuplicateScalar(pair[0].to_owned())),
-    }
+    let Some(twice) = tags.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0]) else {
+        return Ok(());
+    };
+    let report = Report { extra: Vec::new(), ..update.report.clone() };
+    let bare = Update { report, log: Log::default(), ..update.clone() };
+    let is_of_every_update = bare.scalars().iter().any(|(tag, _)| tag == twice);
+    Err(match is_of_every_update {
+        true => TrainError::TakenScalar(twice.to_owned()),
+        false => TrainError::DuplicateScalar(twice.to_owned()),
+    })
 }

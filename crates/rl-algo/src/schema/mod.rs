@@ -273,7 +273,35 @@ pub fn from_settings<C: DeserializeOwned>(settings: &Settings) -> Result<C, Conf
     serde_path_to_error::deserialize(Value::Object(settings.clone())).map_err(|e| {
         let key = e.path().to_string();
         let value = settings.get(key.split(['[', '.']).next().unwrap_or_default()).unwrap_or(&Value::Null);
-        ConfigError { value: shown(value), key, allowed: format!("another value ({})", e.into_inner()) }
+        let error = e.into_inner().to_string();
+        let allowed = expected_in(&error).unwrap_or_else(|| format!("another value ({error})"));
+        ConfigError { value: shown(value), key, allowed }
+    })
+}
+
+/// What serde's message says that it expected instead of a value, in words, for the types that a setting may have.
+fn expected_in(error: &str) -> Option<String> {
+    if !error.starts_with("invalid ") {
+        return None;
+    }
+    let (_, of) = error.rsplit_once("expected ")?;
+    let up_to = |most: u64| Kind::Integer { from: 0, to: most as i64 }.to_string();
+    let within = |least: i64, most: i64| Kind::Integer { from: least, to: most }.to_string();
+    Some(match of {
+        "usize" | "u64" | "u128" => Kind::integer_from(0).to_string(),
+        "u8" => up_to(u8::MAX.into()),
+        "u16" => up_to(u16::MAX.into()),
+        "u32" => up_to(u32::MAX.into()),
+        "i8" => within(i8::MIN.into(), i8::MAX.into()),
+        "i16" => within(i16::MIN.into(), i16::MAX.into()),
+        "i32" => within(i32::MIN.into(), i32::MAX.into()),
+        "isize" | "i64" | "i128" => within(i64::MIN, i64::MAX),
+        "f32" | "f64" => Kind::Real(Bounds::ANY).to_string(),
+        "a boolean" => Kind::Bool.to_string(),
+        "a string" => Kind::Text.to_string(),
+        "a sequence" => "a list".to_owned(),
+        "a map" => "a table".to_owned(),
+        _ => return None,
     })
 }
 
@@ -328,7 +356,15 @@ mod tests {
         let mut settings = to_settings(&Plain::default());
         settings["naps"] = json!(-1);
         let error = from_settings::<Plain>(&settings).err().unwrap().to_string();
-        assert!(error.starts_with("naps = -1: expected another value (invalid value"), "{error}");
+        assert_eq!(error, "naps = -1: expected an integer from 0 up");
+        let told = |key: &str, value: Value| {
+            let mut settings = to_settings(&Plain::default());
+            settings[key] = value;
+            from_settings::<Plain>(&settings).err().unwrap().to_string()
+        };
+        assert_eq!(told("limit", json!("high")), "limit = \"high\": expected a number");
+        assert_eq!(told("name", json!(3)), "name = 3: expected a text");
+        assert_eq!(told("is_lazy", json!([1])), "is_lazy = [1]: expected true or false");
     }
 
     #[test]

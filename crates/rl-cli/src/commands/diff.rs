@@ -10,6 +10,7 @@ use rl_algo::{Settings, shown};
 use serde_json::{Map, Value, json};
 
 use super::comparison::config_in;
+use super::{is_run, no_run};
 use crate::args::DiffArgs;
 use crate::errors::usage;
 use crate::output;
@@ -91,10 +92,10 @@ struct Run {
 impl Run {
     fn read(dir: &Path) -> Result<Self> {
         let Some(settings) = config_in(dir) else {
-            bail!(
-                "{}: no run is there (a run's directory has a config.toml that can be read)",
-                dir.display()
-            );
+            if !is_run(dir) {
+                bail!(no_run(dir));
+            }
+            bail!("{}: its config.toml cannot be read", dir.display());
         };
         let of = |name: &str| match fs::read(dir.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),

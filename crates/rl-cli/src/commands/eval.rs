@@ -1,12 +1,14 @@
 //! `rl eval`
 
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use rl_nn::Builders;
 use rl_train::{Acting, Checkpoint, Policy, RunDir};
 use serde_json::json;
 
+use super::{is_run, no_run};
 use crate::args::{EvalArgs, PolicyArgs};
 use crate::{Known, environments, output};
 
@@ -35,8 +37,22 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
+/// Checks that a run is there, or where that is enough the file of a policy.
+///
+/// # Errors
+///
+/// Where none is, with those that are near.
+pub(crate) fn check_place(place: &Path, a_policy_is_enough: bool) -> Result<()> {
+    let is_policy = || place.is_file() || place.join("policy.safetensors").is_file();
+    if is_run(place) || a_policy_is_enough && is_policy() {
+        return Ok(());
+    }
+    bail!(no_run(place))
+}
+
 /// The policy that a run left, or that one of its checkpoints holds.
 pub(super) fn saved_policy(args: &PolicyArgs, builders: &Builders) -> Result<Policy> {
+    check_place(&args.run_dir, args.checkpoint.is_none())?;
     let Some(step) = args.checkpoint else { return Ok(Policy::load_with(&args.run_dir, builders)?) };
     let dir = RunDir::open(&args.run_dir)?;
     let checkpoint = step.map_or_else(|| Checkpoint::latest(&dir), |step| Checkpoint::at(&dir, step))?;

@@ -10,7 +10,7 @@ use rl_report::{Inspection, Place};
 use rl_train::{Replay, Trainer, Update, new_agent, replay, write_new};
 use serde_json::{Value, json};
 
-use super::train::run_in;
+use super::resume::run_in;
 use crate::args::{InspectArgs, SettingArgs};
 use crate::output::program;
 use crate::run_config::RunConfig;

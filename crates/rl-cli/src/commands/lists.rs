@@ -56,20 +56,29 @@ fn gym_envs(envs: &[rl_gym::Registered], json: bool) -> Result<ExitCode> {
 }
 
 pub(crate) fn presets(known: &Known, json: bool) -> Result<ExitCode> {
-    let mut rows = vec![["preset", "algorithm", "environment", "settings"].map(str::to_owned).to_vec()];
+    let width = output::width();
+    let entry = |names: &[&str], settings: &str| {
+        format!("{}\n{}", names.join("  "), output::wrapped(settings, 4, width))
+    };
+    let mut text = String::new();
     let mut documents = Vec::new();
     for p in known.presets.iter() {
         let settings: Vec<String> =
             p.settings.iter().map(|(key, value)| format!("{key}={value}").replace('"', "")).collect();
         documents.push(json!({"preset": p.name, "algo": p.algo, "env": p.env, "settings": p.settings}));
-        let env = p.env.clone().unwrap_or_else(|| "any".to_owned());
-        rows.push(vec![p.name.clone(), p.algo.clone(), env, settings.join(" ")]);
+        text += &entry(&[&p.name, &p.algo, p.env.as_deref().unwrap_or("any")], &settings.join(" "));
     }
     for spec in known.algorithms.iter() {
-        documents.push(json!({"preset": named::SB3, "algo": spec.id, "env": null, "settings": {}}));
-        rows.push(vec![named::SB3.to_owned(), spec.id.clone(), "any".to_owned(), "the defaults".to_owned()]);
+        let name = named::defaults_of(&spec.id);
+        documents.push(json!({"preset": name, "algo": spec.id, "env": null, "settings": {}}));
+        text += &entry(&[name, &spec.id, "any"], "The defaults.");
     }
-    print(json, &documents, &rows)
+    if json {
+        output::print_json(&documents)?;
+    } else {
+        output::print(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn print(json: bool, documents: &[serde_json::Value], rows: &[Vec<String>]) -> Result<ExitCode> {

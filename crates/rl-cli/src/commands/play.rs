@@ -1,5 +1,6 @@
 //! `rl play`
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -8,6 +9,7 @@ use serde_json::json;
 
 use super::eval::saved_policy;
 use crate::args::PlayArgs;
+use crate::errors::usage;
 use crate::{Known, environments, output};
 
 pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCode> {
@@ -15,6 +17,13 @@ pub(crate) fn play(args: &PlayArgs, known: &Known, json: bool) -> Result<ExitCod
     let files: Vec<_> = gif.into_iter().chain(png_file).collect();
     if let Some(file) = files.iter().find(|file| file.exists()) {
         bail!("{} exists, and nothing is overwritten", file.display());
+    }
+    for (flag, file, ending) in [("--gif", gif, "gif"), ("--png", png_file, "png")] {
+        let Some(other) = file.and_then(Path::extension).filter(|e| !e.eq_ignore_ascii_case(ending)) else {
+            continue;
+        };
+        let (file, other) = (file.unwrap_or(Path::new("")).display(), other.display());
+        bail!(usage(format!("{flag} {file}: what it writes is a .{ending}, and not a .{other}")));
     }
     let mut policy = saved_policy(&args.policy, &known.builders)?;
     let run_dir = &args.policy.run_dir;

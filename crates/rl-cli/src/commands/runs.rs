@@ -50,7 +50,8 @@ pub(crate) fn runs(args: &RunsArgs, json: bool) -> Result<ExitCode> {
     let header = ["run", "state", "goes on from", "steps", "budget", "size", "last evaluation"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(found.iter().map(Found::row));
-    output::print(&output::table(&rows))?;
+    let reasons: String = found.iter().filter_map(Found::reason).collect();
+    output::print(&format!("{}{reasons}", output::table(&rows)))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -164,6 +165,13 @@ impl Found {
             "bytes": self.bytes,
             "last_evaluation": evaluation,
         })
+    }
+
+    /// Why it failed, as a line.
+    fn reason(&self) -> Option<String> {
+        let State::Ended(summary) = &self.state else { return None };
+        let reason = summary.error.as_ref().filter(|_| summary.status == Status::Failed)?;
+        Some(format!("{} failed: {reason}\n", self.dir.display()))
     }
 
     fn row(&self) -> Vec<String> {

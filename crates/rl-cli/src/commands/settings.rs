@@ -19,9 +19,10 @@ pub(crate) fn settings(args: &SettingsArgs, known: &Known, json: bool) -> Result
         spec.aliases.iter().filter(|(_, name)| *name == key).map(|(alias, _)| *alias).collect()
     };
     let mut documents = Vec::new();
-    let mut rows = vec![["setting", "default", "from", "allowed", "about"].map(str::to_owned).to_vec()];
+    let width = output::width();
+    let mut text = String::new();
     for section in sections(spec) {
-        rows.push(vec![format!("# {}", section.about)]);
+        text += &format!("{}# {}\n", if text.is_empty() { "" } else { "\n" }, section.about);
         for setting in section.schema.iter() {
             let aliases = aliases(&setting.key);
             documents.push(document(&section.about, setting, &aliases));
@@ -33,19 +34,19 @@ pub(crate) fn settings(args: &SettingsArgs, known: &Known, json: bool) -> Result
                 [] => setting.doc.clone().into_owned(),
                 names => format!("{} Also {}.", setting.doc, names.join(", ")),
             };
-            rows.push(vec![
-                setting.key.clone().into_owned(),
-                shown(&setting.default),
-                setting.source.clone().into_owned(),
-                setting.kind.to_string(),
-                about,
-            ]);
+            let source = match &*setting.source {
+                "" => String::new(),
+                source => format!("  ({source})"),
+            };
+            text += &format!("{} = {}{source}\n", setting.key, shown(&setting.default));
+            let about = format!("{about} Allowed: {}.", setting.kind);
+            text += &output::wrapped(about.trim_start(), 4, width);
         }
     }
     if json {
         output::print_json(&documents)?;
     } else {
-        output::print(&output::table(&rows))?;
+        output::print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

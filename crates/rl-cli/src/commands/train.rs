@@ -5,21 +5,22 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rl_train::{Checkpoint, RunDir, Status, Summary, shown};
+use rl_train::{RunDir, Status, Summary, shown};
 use serde_json::{Value, json};
 
-use crate::args::{SettingArgs, TrainArgs};
+use super::resume::{Outlook, outlook, run_in};
+use crate::args::TrainArgs;
 use crate::errors::usage;
 use crate::output::program;
 use crate::plan::plan_one;
 use crate::run::{Files, Screen, run, threads};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
-use crate::{Known, config_file, output, warm_start};
+use crate::{Known, output, warm_start};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let (config, dir) = match (&args.resume, &args.algo, &args.env) {
-        (Some(run_dir), ..) => resumed(run_dir, args, known)?,
+        (Some(run_dir), ..) => run_in(run_dir, &args.run.settings, known)?,
         (None, Some(algo), Some(env)) => {
             let config = plan_one(known, algo, env, &args.run.settings)?;
             warm_start::check(&config, &known.builders)?;
@@ -31,54 +32,64 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     let Some(_held) = dir.lock() else {
         bail!("{}: another process is at work on this run", dir.path().display())
     };
-    let files = match args.resume {
-        Some(_) if begins_again(&config, &dir)? => {
-            let place = dir.path().display();
+    let place = dir.path().display();
+    let files = match args.resume.as_ref().map(|_| outlook(&config, &dir)).transpose()? {
+        None => Files::New(&dir),
+        Some(Outlook::BeginsAgain) => {
             eprintln!("{}: {place}: it ended before its first checkpoint, and begins again", program());
             dir.clear()?;
             Files::New(&dir)
         }
-        Some(_) => Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule, with_gaps: true },
-        None => Files::New(&dir),
+        Some(Outlook::GoesOn) => {
+            Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule, with_gaps: true }
+        }
+        Some(Outlook::Finished(summary)) => {
+            let done = summary.total_steps;
+            let note = format!(
+                "{place}: the run has finished already, there is nothing to do; --total-steps above {done} trains on\n"
+            );
+            output::tell(&note, json)?;
+            return end(&config, &summary, &dir, json, ExitCode::SUCCESS);
+        }
     };
+    if !args.run.quiet {
+        eprintln!("{}", begun(&config, &dir));
+        if config.checkpoints.is_some() && config.make_algorithm()?.state()?.is_none() {
+            eprintln!("{}: warning: {}", program(), rl_train::no_state(&config.algo.id));
+        }
+    }
     let stop = Stop::on_signals()?;
     let progress = Screen::new(args.run.quiet).progress();
     let summary = run(&config, known, files, threads(args.run.threads), progress, &stop).ended?;
+    let interrupted =
+        if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS };
+    end(&config, &summary, &dir, json, interrupted)
+}
+
+/// Tells how a run ended; what is no success in spite of its end is an error.
+fn end(config: &RunConfig, summary: &Summary, dir: &RunDir, json: bool, code: ExitCode) -> Result<ExitCode> {
     if json {
-        output::print_json(&document(&summary, Some(dir.path())))?;
+        output::print_json(&document(summary, Some(dir.path())))?;
     } else {
-        output::print(&told(&summary, &dir))?;
+        output::print(&told(config, summary, dir))?;
     }
     if let Some(fault) = summary.fault() {
         bail!("{fault}");
     }
-    Ok(if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS })
+    Ok(code)
 }
 
-/// The run that a directory is of, by the `config.toml` in it and what is said beside.
-fn resumed(run_dir: &Path, args: &TrainArgs, known: &Known) -> Result<(RunConfig, RunDir)> {
-    run_in(run_dir, &args.run.settings, known)
-}
-
-/// The same with other settings beside.
-pub(super) fn run_in(run_dir: &Path, settings: &SettingArgs, known: &Known) -> Result<(RunConfig, RunDir)> {
-    let dir = RunDir::open(run_dir)?;
-    let path = dir.file("config.toml");
-    let file = config_file::read(&path, &known.algorithms)?;
-    let (Some(algo), Some(env)) = (file.algo, file.env) else {
-        bail!(usage(format!(
-            "{}: it does not say which algorithm and environment its run is of",
-            path.display()
-        )))
-    };
-    let settings = SettingArgs { config: Some(path), ..settings.clone() };
-    Ok((plan_one(known, &algo, &env, &settings)?, dir))
-}
-
-/// Whether a run ended before anything was computed that is not computed again: it would have checkpoints, had it come so far.
-fn begins_again(config: &RunConfig, dir: &RunDir) -> Result<bool> {
-    let left = ["summary.json", "policy.safetensors"].iter().any(|name| dir.file(name).exists());
-    Ok(config.checkpoints.is_some() && !left && Checkpoint::list(dir)?.is_empty())
+/// A run as people are told of it when it begins: what it is, and what its settings started from.
+fn begun(config: &RunConfig, dir: &RunDir) -> String {
+    format!(
+        "{} on {}, seed {}, preset {}: {} steps, in {}",
+        config.name(),
+        config.env.id,
+        config.seed,
+        config.preset,
+        config.train.total_steps,
+        dir.path().display()
+    )
 }
 
 /// A run as `--json` prints it.
@@ -106,10 +117,18 @@ pub(super) fn document(s: &Summary, dir: Option<&Path>) -> Value {
 }
 
 /// A run as people read it.
-fn told(s: &Summary, dir: &RunDir) -> String {
+fn told(config: &RunConfig, s: &Summary, dir: &RunDir) -> String {
     let mut text = format!(
-        "{} on {}, seed {}: {} steps in {:.1} s ({:.0} steps/s), {} episodes, {} updates",
-        s.algo, s.env, s.seed, s.total_steps, s.wall_seconds, s.steps_per_second, s.episodes, s.updates
+        "{} on {}, seed {}, preset {}: {} steps in {:.1} s ({:.0} steps/s), {} episodes, {} updates",
+        s.algo,
+        s.env,
+        s.seed,
+        config.preset,
+        s.total_steps,
+        s.wall_seconds,
+        s.steps_per_second,
+        s.episodes,
+        s.updates
     );
     // Writing to a string cannot fail.
     let _ = match s.rejected_updates {

@@ -1,4 +1,7 @@
+use std::cell::Cell;
+
 use super::checks::check_observations;
+use crate::panics::caught;
 use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Metric, StepEnd};
 
 /// Neighbouring environments and their rows of every buffer.
@@ -24,15 +27,24 @@ impl<E: DynEnv> Block<'_, E> {
     pub(super) fn step(self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         let a = self.a;
         let rows = self.first * a..(self.first + self.envs.len()) * a;
+        let during = Cell::new("step");
         // One loop for each kind, so that the kind is not asked for at every step.
-        match actions {
-            ActionsRef::Discrete(xs) => self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Discrete)),
-            ActionsRef::Continuous(xs) => self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Continuous)),
-        }
+        caught(&during, || match actions {
+            ActionsRef::Discrete(xs) => {
+                self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Discrete), &during)
+            }
+            ActionsRef::Continuous(xs) => {
+                self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Continuous), &during)
+            }
+        })
     }
 
     #[inline]
-    fn step_each<'a>(self, actions: impl Iterator<Item = ActionRef<'a>>) -> Result<(), EnvError> {
+    fn step_each<'a>(
+        self,
+        actions: impl Iterator<Item = ActionRef<'a>>,
+        during: &Cell<&'static str>,
+    ) -> Result<(), EnvError> {
         let Block {
             number, o, step, envs, rngs, obs, final_obs, rewards, ends, metrics, metric_values, ..
         } = self;
@@ -51,7 +63,9 @@ impl<E: DynEnv> Block<'_, E> {
                 let final_obs = &mut final_obs[i * o..(i + 1) * o];
                 final_obs.copy_from_slice(obs);
                 check_observations(final_obs, o, number + i, step)?;
+                during.set("reset");
                 env.reset(rng, obs).map_err(|e| e.at(number + i, step))?;
+                during.set("step");
             }
         }
         if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {

@@ -1,7 +1,10 @@
+use std::cell::Cell;
+
 use super::block::Block;
 use super::checks::{check_actions, check_masks, check_observations};
 use super::{VecEnv, VecEnvState};
 use crate::metric::metrics_fault;
+use crate::panics::caught;
 use crate::rng::stream;
 use crate::{ActionsRef, DynEnv, EnvError, EnvRng, Frame, Metric, Space, StepEnd};
 
@@ -209,12 +212,15 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         let o = self.observation_space.flat_len();
         self.ends.fill(StepEnd::Continues);
         self.rewards.fill(0.0);
-        for (i, env) in self.envs.iter_mut().enumerate() {
-            let number = self.number + i;
-            self.rngs[i] = stream(seed, purpose, number as u64);
-            env.reset(&mut self.rngs[i], &mut self.obs[i * o..(i + 1) * o])
-                .map_err(|e| e.at(number, self.steps))?;
-        }
+        caught(&Cell::new("reset"), || {
+            for (i, env) in self.envs.iter_mut().enumerate() {
+                let number = self.number + i;
+                self.rngs[i] = stream(seed, purpose, number as u64);
+                env.reset(&mut self.rngs[i], &mut self.obs[i * o..(i + 1) * o])
+                    .map_err(|e| e.at(number, self.steps))?;
+            }
+            Ok(())
+        })?;
         check_observations(&self.obs, o, self.number, self.steps)?;
         self.prepare_masks()?;
         self.started = true;

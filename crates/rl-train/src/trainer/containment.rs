@@ -1,9 +1,9 @@
 //! What keeps a fault from spreading: numbers that are not finite, and users' code that panics.
 
-use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rl_algo::{Outcome, Report};
+use rl_env::panic_message;
 use rl_nn::{Actions, Archive, Data};
 use serde_json::{Value, json};
 
@@ -79,11 +79,6 @@ impl Trainer {
 
 /// Runs what may call users' code; a panic in it is an error.
 pub(super) fn catch<T>(work: impl FnOnce() -> Result<T, TrainError>) -> Result<T, TrainError> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| Err(TrainError::Panic(said(&*payload))))
-}
-
-fn said(payload: &(dyn Any + Send)) -> String {
-    let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "without a message".to_owned())
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|payload| Err(TrainError::Panic(panic_message(&*payload))))
 }

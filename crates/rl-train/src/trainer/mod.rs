@@ -24,6 +24,7 @@ pub use self::replay::{Replay, replay};
 use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
 pub use self::warm_start::check_warm_start;
+use crate::error::no_state;
 use crate::evaluator::Evaluator;
 #[cfg(feature = "pictures")]
 use crate::films::Films;
@@ -302,6 +303,9 @@ impl Trainer {
             self.note()?;
             // From the beginning the run can go on.
             self.checkpoint(true);
+            if self.dir.is_some() && self.checkpoints.is_some() && !self.has_snapshot() {
+                self.warn(no_state(&self.info.algo));
+            }
         }
         self.let_leave();
         let ended = self.iterations();

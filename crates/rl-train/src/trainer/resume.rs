@@ -1,6 +1,6 @@
 //! What a run needs to go on, and going on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use rl_rollout::RolloutError;
 use serde_json::{Value, json};
 
 use super::Trainer;
-use crate::checkpoint::{self, seconds_at};
+use crate::checkpoint::{self, fault_of, seconds_at};
 use crate::{Checkpoint, Rescue, RunDir, SinkError, Summary, TrainError};
 
 /// The version of a checkpoint's contents.
@@ -43,26 +43,25 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::NoCheckpoint`] where there is none, [`TrainError::Checkpoint`] for a damaged one, or one of another run; the message names what
-    /// differs.
+    /// [`TrainError::NoCheckpoint`] where there is none, [`TrainError::NoState`] where the algorithm is why, [`TrainError::Checkpoint`] where none can be used,
+    /// for it is damaged or of another run; the message says of each what is wrong.
     pub fn resumed_from(mut self, dir: &RunDir) -> Result<Self, TrainError> {
         let mut there = Checkpoint::list(dir)?;
-        let mut first_fault = None;
+        if there.is_empty() && self.algorithm.state()?.is_none() {
+            return Err(TrainError::NoState { path: dir.path().to_owned(), algo: self.info.algo.clone() });
+        }
+        let mut faults = Vec::new();
         let checkpoint = loop {
-            let Some((_, path)) = there.pop() else {
-                let none = || TrainError::NoCheckpoint { path: dir.path().to_owned() };
-                return Err(first_fault.unwrap_or_else(none));
-            };
+            let Some((_, path)) = there.pop() else { return Err(unusable(dir, faults)) };
             match self.go_on_from(dir, &path) {
                 Ok(checkpoint) => break checkpoint,
                 // An older one is there for this.
-                Err(e @ TrainError::Checkpoint { .. }) => {
-                    first_fault.get_or_insert(e);
-                }
+                Err(TrainError::Checkpoint { path, reason }) => faults.push((path, reason)),
                 Err(e) => return Err(e),
             }
         };
-        if let Some(fault) = first_fault {
+        if let Some((path, reason)) = faults.into_iter().next() {
+            let fault = TrainError::Checkpoint { path, reason };
             self.warn(format!("the run goes on from an older checkpoint: {fault}"));
         }
         // What was about to be renamed or removed when the process ended.
@@ -90,15 +89,15 @@ impl Trainer {
         let refused = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
         // What a file says wrongly, and not what fails beside it.
         let of_file = |e: TrainError| match e {
-            TrainError::Nn(e) => refused(e.to_string()),
-            TrainError::Algo(AlgoError::Nn(e)) => refused(e.to_string()),
-            TrainError::Rollout(RolloutError::Nn(e)) => refused(e.to_string()),
+            TrainError::Nn(e) => refused(fault_of(e)),
+            TrainError::Algo(AlgoError::Nn(e)) => refused(fault_of(e)),
+            TrainError::Rollout(RolloutError::Nn(e)) => refused(fault_of(e)),
             TrainError::Rollout(RolloutError::Env(e)) if is_of_state(&e) => refused(e.to_string()),
             TrainError::Sink(e @ (SinkError::Log { .. } | SinkError::State(_))) => refused(e.to_string()),
             e => e,
         };
         self.check_same_run(&checkpoint.archive).map_err(refused)?;
-        self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(e.to_string()))? + 1;
+        self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(fault_of(e)))? + 1;
         // Before the logs are cut.
         let reached =
             State::load(&checkpoint.archive, "run.tally").and_then(|t| t.value("threshold_reached"));
@@ -358,6 +357,22 @@ impl Trainer {
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+}
+
+/// Why none of a run's checkpoints can be used, the newest first.
+fn unusable(dir: &RunDir, faults: Vec<(PathBuf, String)>) -> TrainError {
+    let Some((newest, fault)) = faults.first().cloned() else {
+        return TrainError::NoCheckpoint { path: dir.path().to_owned() };
+    };
+    let older = faults[1..].iter().map(|(path, reason)| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        match *reason == fault {
+            true => format!("; with the older {name} it is the same"),
+            false => format!("; nor can the older {name} be used: {reason}"),
+        }
+    });
+    let older: String = older.collect();
+    TrainError::Checkpoint { path: newest, reason: format!("{fault}{older}") }
 }
 
 /// Whether a saved state of environments is the fault.

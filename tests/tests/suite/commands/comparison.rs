@@ -206,7 +206,10 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
 
     let evaluations = read("compare-evaluations.csv");
     assert_eq!(evaluations.lines().count(), 1 + 10 * 4);
-    assert!(evaluations.lines().nth(1).unwrap().starts_with("CartPole-v1,lazy,,sb3,0,512,"), "{evaluations}");
+    assert!(
+        evaluations.lines().nth(1).unwrap().starts_with("CartPole-v1,lazy,,defaults,0,512,"),
+        "{evaluations}"
+    );
 
     let curves: Value = serde_json::from_str(&read("compare-marl-eval.json")).unwrap();
     let of_seed = &curves["compare"]["CartPole-v1"]["trpo"]["seed_4"];

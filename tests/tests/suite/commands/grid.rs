@@ -89,7 +89,7 @@ fn variants_are_columns_of_their_own() {
     let text = place.run(&[&["compare"], &args[..], &["--set", "batch_size=64"]].concat());
     let text = String::from_utf8(text.stdout).unwrap();
     for part in [
-        "CAUTION: different presets, best (ppo, ppo-clip_range=0.1,net_arch=[8,8]), sb3 (ppo-plain, lazy)",
+        "CAUTION: different presets, best (ppo, ppo-clip_range=0.1,net_arch=[8,8]), sb3 (ppo-plain), defaults (lazy)",
         "Settings that differ: ",
         "gae_lambda 0.9 (ppo, ",
         "; clip_range \"lin_0.2\" (ppo), 0.1 (ppo-clip_range=0.1,net_arch=[8,8]), 0.2 (ppo-plain)",

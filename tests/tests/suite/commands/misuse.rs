@@ -29,10 +29,41 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("settings pppo", &["pppo", "did you mean \"ppo\""]),
     // Keys.
     ("train ppo CartPole-v1 --set clip_rnge=0.1", &["clip_rnge = 0.1", "did you mean \"clip_range\""]),
-    ("train trpo CartPole-v1 --set clip_range=0.1", &["clip_range = 0.1", "a setting of ppo", "max_kl"]),
+    (
+        "train trpo CartPole-v1 --set clip_range=0.1",
+        &["clip_range = 0.1", "a setting of ppo", "settings trpo` lists them"],
+    ),
     ("train ppo CartPole-v1 --set gamma", &["gamma", "key=value"]),
     ("train ppo CartPole-v1 --set trpo.max_kl=0.1", &["trpo.max_kl", "trpo is not among"]),
     ("train ppo CartPole-v1 --set tpo.max_kl=0.1", &["tpo.max_kl", "did you mean \"trpo\""]),
+    (
+        "train ppo CartPole-v1 --set max_kl=0.1",
+        &["unknown setting of ppo, it is a setting of npg, trpo; `rl-under-test settings ppo` lists them\n"],
+    ),
+    (
+        "train ppo CartPole-v1 --config table.toml",
+        &["trpo.foo = 5 (table.toml): unknown setting of trpo; `rl-under-test settings trpo` lists them"],
+    ),
+    (
+        "train ppo CartPole-v1 --lr 0.1",
+        &[
+            "unexpected argument '--lr'; settings are given as `--set learning_rate=0.1`; see `rl-under-test train --help`",
+        ],
+    ),
+    (
+        "show-config trpo CartPole-v1 --max-kl=0.02",
+        &["'--max-kl'; settings are given as `--set max_kl=0.02`"],
+    ),
+    ("compare --n-epochs", &["'--n-epochs'; settings are given as `--set n_epochs=VALUE`"]),
+    ("eval runs/x --lr 0.1", &["unexpected argument '--lr'; see `rl-under-test eval --help`"]),
+    // Words in the wrong place.
+    (
+        "train CartPole-v1 ppo",
+        &["\"CartPole-v1\" is an environment: the algorithm comes first, as in ppo CartPole-v1"],
+    ),
+    ("compare CartPole-v1", &["\"CartPole-v1\" is an environment, and not an algorithm"]),
+    ("resume runs/x", &["'resume'; `rl-under-test train --resume RUN_DIR` goes on with a run"]),
+    ("train ppo Nope-v0", &["unknown environment \"Nope-v0\"; known: Acrobot-v1"]),
     ("compare --set lazy.ambition=1", &["lazy is not among", "trpo, ppo"]),
     (
         "compare --set target_kl=0.02",
@@ -116,6 +147,8 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("eval runs/x --checkpoint first", &["--checkpoint", "first"]),
     ("check-env CartPol-v1", &["CartPol-v1", "did you mean \"CartPole-v1\""]),
     ("play runs/CartPole-v1/ppo/s0", &["--gif", "--png"]),
+    ("play runs/x --gif walk.png", &["--gif walk.png: what it writes is a .gif, and not a .png"]),
+    ("play runs/x --png walk.gif", &["--png walk.gif: what it writes is a .png, and not a .gif"]),
     ("play runs/x --gif x.gif --fps 0", &["--fps", "0"]),
     ("compare --seeds 0", &["--seeds", "0"]),
     ("compare --seeds 2 --seed 9223372036854775807", &["--seeds 2", "9223372036854775807"]),
@@ -129,6 +162,7 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
     fs::write(place.path().join("of_ppo.toml"), "algo = \"ppo\"\nenv = \"CartPole-v1\"\n").unwrap();
     fs::write(place.path().join("number.toml"), "algo = 3\n").unwrap();
+    fs::write(place.path().join("table.toml"), "[trpo]\nfoo = 5\n").unwrap();
     for (args, expected) in MISUSE {
         let args: Vec<&str> = args.split_whitespace().collect();
         let line = place.refuses(2, &args);
@@ -151,7 +185,7 @@ fn files_that_cannot_be_used_are_named() {
     assert!(line.contains("cannot read nowhere.toml"), "{line}");
     for args in [&["eval", "nowhere"][..], &["play", "nowhere", "--gif", "x.gif"]] {
         let line = place.refuses(1, args);
-        assert!(line.contains("cannot read nowhere"), "{line}");
+        assert!(line.contains("nowhere: no run is there"), "{line}");
     }
     let line = place.refuses(1, &["play", "nowhere", "--png", "file"]);
     assert!(line.contains("file exists, and nothing is overwritten"), "{line}");

@@ -2,6 +2,7 @@
 
 mod cli;
 mod comparison;
+mod first_use;
 mod grid;
 #[cfg(target_os = "linux")]
 mod gymnasium;

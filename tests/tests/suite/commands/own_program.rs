@@ -18,6 +18,7 @@ fn a_network_of_the_program_is_chosen_by_name() {
     let run = "runs/CartPole-v1/ppo/s0";
     let reason = Policy::load(&dir).err().unwrap().to_string();
     assert!(reason.contains("no builder of networks is called \"crossed\""), "{reason}");
+    assert!(reason.contains("it was made by another program, and that one reads it"), "{reason}");
     let builders = FeatureNetwork::new("crossed", rl_tests::crossed).add_to(Builders::default());
     let theta = |dir: &Path| Policy::load_with(dir, &builders).unwrap().trained().theta().to_vec();
     // A matrix of 8 rows for 4 observations and their squares, then two logits.
@@ -46,10 +47,8 @@ fn a_network_of_the_program_is_chosen_by_name() {
     assert!(line.contains("features = \"crosed\": expected one of \"mlp\", \"cnn\", \"crossed\""), "{line}");
     assert!(line.contains("did you mean \"crossed\"?"), "{line}");
     let told = String::from_utf8(place.run(&["settings", "ppo"]).stdout).unwrap();
-    assert!(
-        told.lines().any(|line| line.starts_with("features") && line.contains("Here: crossed.")),
-        "{told}"
-    );
+    let told = told.split("\nfeatures = ").nth(1).unwrap().replace("\n    ", " ");
+    assert!(told.lines().next().unwrap().contains("Here: crossed."), "{told}");
 }
 
 /// A sink of the program's own hears of every run, in its directory, and goes on with it.

@@ -166,9 +166,12 @@ fn trainer(spec: &EnvSpec, total_steps: u64) -> Trainer {
 fn a_panic_in_an_environment_is_an_error() {
     let out = tempfile::tempdir().unwrap();
     let dir = RunDir::create(out.path(), "Faulty-v0", "ppo", 0).unwrap();
+    rl_env::note_panics();
     let error = trainer(&faulty("panic"), 10_000).saving_in(dir.clone()).run().unwrap_err();
     assert!(matches!(&error, TrainError::At { update: 3, step: 256, .. }), "{error}");
-    assert!(error.to_string().contains("a panic: the cable broke"), "{error}");
+    let told = error.to_string();
+    assert!(told.contains("a panic in an environment's `step`: the cable broke ("), "{told}");
+    assert!(told.contains("containment.rs:"), "{told}");
     let summary = fs::read_to_string(dir.file("summary.json")).unwrap();
     assert!(summary.contains("\"failed\"") && summary.contains("the cable broke"), "{summary}");
 }

@@ -259,7 +259,7 @@ fn a_run_begins_with_a_saved_policy() {
         parts.iter().for_each(|part| assert!(line.contains(part), "no {part:?} in {line}"));
     }
     let line = place.refuses(1, &["train", "ppo", "CartPole-v1", "--init", "nowhere"]);
-    assert!(line.contains("init = \"nowhere\": cannot read nowhere"), "{line}");
+    assert!(line.contains("init = \"nowhere\": nowhere: no run is there"), "{line}");
 }
 
 /// A policy whose network only the program's own builder can make is evaluated by the command line, and named where a run cannot begin with it.

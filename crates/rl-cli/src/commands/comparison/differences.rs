@@ -4,6 +4,7 @@ use rl_algo::shown;
 use serde_json::{Map, Value, json};
 
 use super::results::Group;
+use crate::presets::is_same;
 
 /// A setting that several columns have, with different values.
 pub(super) struct Difference<'g> {
@@ -59,7 +60,7 @@ fn by_value<'n>(values: impl Iterator<Item = (String, &'n str)>) -> String {
 /// What must be known before a difference between columns is put down to the algorithms: other presets and budgets loudly, other settings.
 pub(super) fn told(groups: &[&Group]) -> Vec<String> {
     let mut lines = Vec::new();
-    if groups.iter().any(|group| group.preset != groups[0].preset) {
+    if groups.iter().any(|group| !is_same(&group.preset, &groups[0].preset)) {
         lines.push(format!(
             "CAUTION: different presets, {}: what differs may be the settings, not the algorithms.",
             by_value(groups.iter().map(|group| (group.preset.clone(), &*group.name)))

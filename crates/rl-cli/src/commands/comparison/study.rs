@@ -12,6 +12,7 @@ use super::results::{Group, Improvement, Reaching, Run};
 use super::{Comparison, Effort, notes};
 use crate::config_file::in_toml;
 use crate::output::program;
+use crate::presets::is_same;
 
 impl Comparison {
     /// Everything that a report shows.
@@ -34,7 +35,7 @@ impl Comparison {
         });
         let mut notes: Vec<String> = here.iter().flat_map(|group| notes(group)).collect();
         notes.extend(here.iter().filter_map(|group| bounds_another(group)));
-        if here.iter().any(|group| group.preset != here[0].preset) {
+        if here.iter().any(|group| !is_same(&group.preset, &here[0].preset)) {
             notes.push("The columns have different presets: what differs may be the settings.".to_owned());
         }
         Task {

@@ -1,0 +1,154 @@
+//! A command line that clap does not take: in one line, with what would be right.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use rl_algo::{AlgorithmRegistry, nearest};
+
+use crate::args::Cli;
+use crate::config_file::in_shell;
+use crate::errors::one_line;
+use crate::output::program;
+use crate::settings::keys;
+
+/// Commands that take settings.
+const WITH_SETTINGS: &[&str] = &["train", "compare", "show-config"];
+
+/// What is wrong, with its mending where that is known, and whose help says more.
+pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmRegistry) -> String {
+    let text = e.render().to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let lines: Vec<&str> = lines.take_while(|line| !line.starts_with("Usage:")).collect();
+    if lines.is_empty() || !lines[0].starts_with("error:") {
+        return format!("no command given; `{} --help` lists them", program());
+    }
+    let command = command_in(args);
+    let flag = text_of(e, ContextKind::InvalidArg).filter(|flag| flag.starts_with("--"));
+    let flag = flag.map(|flag| flag.split('=').next().unwrap_or_default().to_owned());
+    let message = match (e.kind(), flag) {
+        (ErrorKind::UnknownArgument, Some(flag)) => {
+            let takes_settings = command.as_deref().is_some_and(|name| WITH_SETTINGS.contains(&name));
+            let similar = text_of(e, ContextKind::SuggestedArg);
+            let known: Vec<String> = match takes_settings {
+                true => algorithms.iter().flat_map(keys).collect(),
+                false => Vec::new(),
+            };
+            let hint = match setting_meant(&flag, &known, similar.is_none()) {
+                Some(key) => format!(
+                    "; settings are given as `--set {}`",
+                    in_shell(&format!("{key}={}", value_of(&flag, args)))
+                ),
+                None => similar.map_or_else(String::new, |similar| format!("; there is '{similar}'")),
+            };
+            format!("unexpected argument '{flag}'{hint}")
+        }
+        (ErrorKind::InvalidSubcommand, _) if is(e, ContextKind::InvalidSubcommand, "resume") => {
+            let program = program();
+            format!("unrecognized subcommand 'resume'; `{program} train --resume RUN_DIR` goes on with a run")
+        }
+        _ => {
+            let lines: Vec<&str> =
+                lines.into_iter().filter(|line| !line.starts_with("For more information")).collect();
+            one_line(&lines.join(" ").replace("error: ", "").replace(" tip:", "; tip:"))
+        }
+    };
+    let help = command.map_or_else(String::new, |name| format!("{name} "));
+    format!("{message}; see `{} {help}--help`", program())
+}
+
+fn text_of(e: &clap::Error, kind: ContextKind) -> Option<String> {
+    match e.get(kind)? {
+        ContextValue::String(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn is(e: &clap::Error, kind: ContextKind, expected: &str) -> bool {
+    text_of(e, kind).as_deref() == Some(expected)
+}
+
+/// The command that the arguments, of which the first is the program's name, are of.
+fn command_in(args: &[OsString]) -> Option<String> {
+    let known = Cli::command();
+    let mut names = args.iter().skip(1).filter_map(|arg| arg.to_str());
+    names.find(|name| known.find_subcommand(name).is_some()).map(str::to_owned)
+}
+
+/// The setting that somebody took for a flag: of this name, with these initials, or with this as its first or last word; or else the nearest, where that
+/// is asked for too.
+fn setting_meant(flag: &str, known: &[String], with_nearest: bool) -> Option<String> {
+    let name = flag.trim_start_matches('-').replace('-', "_").to_lowercase();
+    let find = |fits: &dyn Fn(&str) -> bool| known.iter().find(|key| fits(key)).cloned();
+    let initials = |key: &str| key.split('_').filter_map(|word| word.chars().next()).collect::<String>();
+    if let Some(key) = find(&|key| key == name) {
+        return Some(key);
+    }
+    if !with_nearest {
+        return None;
+    }
+    let by_initials = find(&|key| key.contains('_') && initials(key) == name);
+    let by_word = || {
+        let ends = |key: &str| key.strip_suffix(&name).is_some_and(|rest| rest.ends_with('_'));
+        let begins = |key: &str| key.strip_prefix(&name).is_some_and(|rest| rest.starts_with('_'));
+        find(&ends).or_else(|| find(&begins))
+    };
+    by_initials.or_else(by_word).or_else(|| nearest(&name, known.iter().map(String::as_str)))
+}
+
+/// The value that stands behind a flag.
+fn value_of(flag: &str, args: &[OsString]) -> String {
+    let mut args = args.iter().filter_map(|arg| arg.to_str());
+    let value = args.find_map(|arg| match arg.strip_prefix(flag)? {
+        "" => Some(None),
+        rest => rest.strip_prefix('=').map(Some),
+    });
+    let value = match value {
+        Some(None) => args.next().filter(|next| !next.starts_with("--")),
+        value => value.flatten(),
+    };
+    value.unwrap_or("VALUE").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_is_a_setting_is_known() {
+        let known =
+            ["learning_rate", "n_epochs", "clip_range", "clip_range_vf", "gamma", "n_steps", "ent_coef"];
+        let known = known.map(str::to_owned);
+        let meant = |flag: &str| setting_meant(flag, &known, true);
+        for (flag, key) in [
+            ("--lr", "learning_rate"),
+            ("--learning-rate", "learning_rate"),
+            ("--epochs", "n_epochs"),
+            ("--ent", "ent_coef"),
+            ("--clip-range", "clip_range"),
+            ("--gama", "gamma"),
+        ] {
+            assert_eq!(meant(flag).as_deref(), Some(key), "{flag}");
+        }
+        assert_eq!(meant("--verbose"), None);
+        assert_eq!(setting_meant("--lr", &known, false), None);
+        assert_eq!(setting_meant("--gamma", &known, false).as_deref(), Some("gamma"));
+    }
+
+    #[test]
+    fn the_value_stands_behind_the_flag() {
+        let value = |line: &str| {
+            let args: Vec<OsString> = line.split(' ').map(Into::into).collect();
+            value_of("--lr", &args)
+        };
+        for (line, expected) in [
+            ("rl train ppo --lr 0.1", "0.1"),
+            ("rl train ppo --lr=0.1", "0.1"),
+            ("rl train ppo --lr -3", "-3"),
+            ("rl train ppo --lr --quiet", "VALUE"),
+            ("rl train ppo --lr", "VALUE"),
+        ] {
+            assert_eq!(value(line), expected, "{line}");
+        }
+    }
+}

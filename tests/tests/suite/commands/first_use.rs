@@ -1,0 +1,220 @@
+//! What somebody meets who uses the program for the first time: what is told without being asked for, and what is said of a slip.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::helpers::command_line::{Place, SHORT, files};
+use rl_env::EnvSpec;
+use rl_env::envs::CartPole;
+use serde_json::json;
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A run that has come to its end is not falsified by a smaller budget, and says that there is nothing to do.
+#[test]
+fn a_finished_run_stays_what_it_is() {
+    let place = Place::new();
+    let dir = place.train("ppo", "CartPole-v1", SHORT);
+    let run = "runs/CartPole-v1/ppo/s0";
+    let contents = || -> Vec<(PathBuf, Vec<u8>)> {
+        files(&dir).into_iter().filter(|f| f.is_file()).map(|f| (f.clone(), fs::read(f).unwrap())).collect()
+    };
+    let before = contents();
+    for budget in ["1000", "2047"] {
+        let line = place.refuses(2, &["train", "--resume", run, "--total-steps", budget]);
+        let expected = format!("total_steps = {budget}: the run in {run} has done 2048 steps already");
+        assert!(line.contains(&expected), "{line}");
+    }
+    let again = place.run(&["train", "--resume", run]);
+    assert!(again.status.success());
+    let told = text(again.stdout);
+    let note = "the run has finished already, there is nothing to do; --total-steps above 2048 trains on";
+    assert!(told.starts_with(&format!("{run}: {note}\nppo on CartPole-v1, seed 0, preset best: ")), "{told}");
+    assert_eq!(place.json(&["train", "--resume", run, "--total-steps", "2048"])["status"], "finished");
+    assert!(contents() == before, "something was written");
+    let more = place.json(&["train", "--resume", run, "--total-steps", "2560", "--quiet"]);
+    assert_eq!((&more["status"], &more["total_steps"]), (&json!("finished"), &json!(2560)));
+}
+
+/// Without an interruption a budget may also be made smaller, as long as it is not spent.
+#[test]
+fn an_interrupted_run_may_become_shorter() {
+    let place = Place::new();
+    let dir = place.train("ppo", "CartPole-v1", &[SHORT, &["--stop-at-reward", "1"]].concat());
+    let resume =
+        ["train", "--resume", "runs/CartPole-v1/ppo/s0", "--stop-at-reward", "none", "--total-steps"];
+    let line = place.refuses(2, &[&resume[..], &["511"]].concat());
+    assert!(line.contains("has done 512 steps already"), "{line}");
+    assert_eq!(place.json(&[&resume[..], &["1024"]].concat())["total_steps"], 1024);
+    assert!(fs::read_to_string(dir.join("config.toml")).unwrap().contains("total_steps = 1024\n"));
+}
+
+/// The first line says what is trained and with which settings; that a run cannot go on is said when it begins, and why when it should.
+#[test]
+fn a_run_says_what_it_is_and_whether_it_can_go_on() {
+    let place = Place::new();
+    let begun = |args: &[&str]| text(place.run(&[args, SHORT].concat()).stderr);
+    let told = begun(&["train", "ppo", "CartPole-v1"]);
+    let first = "ppo on CartPole-v1, seed 0, preset best: 2048 steps, in runs/CartPole-v1/ppo/s0\n";
+    assert!(told.starts_with(first) && !told.contains("saves no state"), "{told}");
+
+    let told = begun(&["train", "lazy", "CartPole-v1"]);
+    assert!(told.starts_with("lazy on CartPole-v1, seed 0, preset defaults: 2048 steps, in runs/"), "{told}");
+    let why = "algorithm lazy saves no state (`Algorithm::state`): its runs have no checkpoints and cannot be resumed";
+    assert!(told.contains(&format!("warning: {why}")), "{told}");
+    let run = "runs/CartPole-v1/lazy/s0";
+    let summary = fs::read_to_string(place.path().join(run).join("summary.json")).unwrap();
+    assert!(summary.contains(why), "{summary}");
+    for more in [&[][..], &["--total-steps", "4096"]] {
+        let line = place.refuses(1, &[&["train", "--resume", run][..], more].concat());
+        assert!(line.contains(&format!("{run}: {why}")), "{line}");
+    }
+    // Who wants no checkpoints is not warned.
+    let told = begun(&["train", "lazy", "CartPole-v1", "--set", "checkpoint_freq=never"]);
+    assert!(!told.contains("saves no state"), "{told}");
+}
+
+/// Presets and environments of a program's own that cannot be meant end it at its start.
+#[test]
+fn slips_of_a_program_are_told_at_its_start() {
+    let ends = |app: rl_cli::App| format!("{:?}", app.main_with_args(["rl", "presets"]));
+    let (good, bad) = (format!("{:?}", ExitCode::SUCCESS), format!("{:?}", ExitCode::FAILURE));
+    let tuned =
+        |algo: &str, env: &str| ends(rl_cli::App::new().preset("tuned", algo, env, [("gamma", 0.9.into())]));
+    assert_eq!(tuned("ppo", "CartPole-v1"), good);
+    assert_eq!(tuned("ppo", "*"), good);
+    assert_eq!(tuned("ppo", "CartPol-v1"), bad);
+    assert_eq!(tuned("pp", "CartPole-v1"), bad);
+    assert_eq!(ends(rl_cli::App::new().env(EnvSpec::new("Pole-v0", CartPole::new))), good);
+    assert_eq!(ends(rl_cli::App::new().env(EnvSpec::new("weird name", CartPole::new))), bad);
+}
+
+/// What comes from nobody is not called Stable-Baselines3's, and two names of the defaults are no difference.
+#[test]
+fn defaults_of_an_own_algorithm_are_nobodys() {
+    let place = Place::new();
+    let compare = ["compare", "lazy", "ppo", "--seeds", "1", "--quiet"];
+    let told = text(place.run(&[&compare[..], SHORT].concat()).stdout);
+    assert!(told.contains("CAUTION: different presets, defaults (lazy), best (ppo)"), "{told}");
+    let told = text(place.run(&[&compare[..], &["--preset", "sb3"], SHORT].concat()).stdout);
+    assert!(
+        told.contains("defaults") && told.contains("sb3") && !told.contains("different presets"),
+        "{told}"
+    );
+}
+
+/// Lists fit the terminal: 100 columns where there is none.
+#[test]
+fn lists_fit_the_terminal() {
+    let place = Place::new();
+    for args in [&["settings", "ppo"][..], &["presets"]] {
+        for (columns, most) in [(None, 100), (Some("70"), 70)] {
+            let mut command = place.command(args);
+            command.env_remove("COLUMNS").envs(columns.map(|columns| ("COLUMNS", columns)));
+            let told = text(command.output().unwrap().stdout);
+            let widest = told.lines().map(|line| line.chars().count()).max().unwrap();
+            assert!((most - 20..=most).contains(&widest), "{args:?}: {widest} of {most}");
+        }
+    }
+    let told = text(place.run(&["settings", "ppo"]).stdout);
+    let at = told.lines().position(|line| line.starts_with("net_arch = ")).unwrap();
+    assert!(told.lines().nth(at + 1).unwrap().starts_with("    "), "{told}");
+}
+
+/// What is no option of Python's environments does not stand below their heading.
+#[test]
+fn help_has_options_below_their_headings() {
+    let place = Place::new();
+    for command in ["train", "compare"] {
+        let help = text(place.run(&[command, "--help"]).stdout);
+        let heading = help.find("Environments of Python's Gymnasium:").unwrap();
+        for flag in ["--threads", "--out", "--quiet", "--json", "--set"] {
+            assert!(help.find(&format!("{flag} ")).or(help.find(&format!("{flag}\n"))).unwrap() < heading);
+        }
+        assert!(help.find("--env-kwargs").unwrap() > heading, "{help}");
+    }
+}
+
+/// An error of usage names the help that says more, once.
+#[test]
+fn errors_of_usage_name_the_commands_own_help() {
+    let place = Place::new();
+    for args in [
+        &["eval", "runs/x", "--episodes", "0"][..],
+        &["compare", "--seeds", "0"],
+        &["train", "ppo", "CartPole-v1", "--threads", "0"],
+        &["report", "runs", "--format", "pdf"],
+        &["train", "ppo", "CartPole-v1", "--thread", "2"],
+        &["eval", "runs/x", "--lr", "0.1"],
+        &["train", "ppo"],
+    ] {
+        let line = place.refuses(2, args);
+        assert!(line.ends_with(&format!("; see `rl-under-test {} --help`\n", args[0])), "{line}");
+        assert!(!line.contains("For more information") && !line.contains("as a value"), "{line}");
+    }
+    assert!(place.refuses(2, &["trian"]).ends_with("; see `rl-under-test --help`\n"));
+}
+
+/// A place without a run is called that by every command, with the runs that are near.
+#[test]
+fn places_without_a_run_are_told_alike() {
+    let place = Place::new();
+    place.train("lazy", "CartPole-v1", SHORT);
+    let commands: [(i32, &[&str], &[&str]); 6] = [
+        (1, &["train", "--resume"], &[]),
+        (1, &["eval"], &[]),
+        (1, &["eval"], &["--checkpoint"]),
+        (1, &["play"], &["--png", "x.png"]),
+        (1, &["inspect"], &["--update", "1"]),
+        (2, &["diff"], &["runs/CartPole-v1/lazy/s0"]),
+    ];
+    for (code, before, behind) in commands {
+        for (dir, near) in [
+            ("runs/nope", ""),
+            ("runs", "; there are runs below it: runs/CartPole-v1/lazy/s0"),
+            ("runs/CartPole-v1/lazy", "; there are runs below it: runs/CartPole-v1/lazy/s0"),
+            ("runs/CartPole-v1/lazy/s0/checkpoints", "; it is below that of a run, runs/CartPole-v1/lazy/s0"),
+        ] {
+            let line = place.refuses(code, &[before, &[dir], behind].concat());
+            let expected = format!("{dir}: no run is there (a run's directory has a config.toml){near}\n");
+            assert!(line.ends_with(&expected), "{before:?}: {line}");
+        }
+    }
+}
+
+/// Why a run failed stands below the list.
+#[test]
+fn the_list_of_runs_says_why_one_failed() {
+    let place = Place::new();
+    place.run(&["train", "lazy", "Faulty-v0", "--set", "n_steps=128", "--no-eval", "--quiet"]);
+    let told = text(place.run(&["runs"]).stdout);
+    let last = told.lines().last().unwrap();
+    assert!(
+        last.starts_with("runs/Faulty-v0/lazy/s0 failed: ") && last.contains("the cable broke"),
+        "{told}"
+    );
+}
+
+/// Where no checkpoint can be used, each is named with its fault, and as what it is.
+#[test]
+fn all_damaged_checkpoints_are_named() {
+    let place = Place::new();
+    let dir = place.train("ppo", "CartPole-v1", SHORT);
+    let checkpoints = ["step-000000000002048.safetensors", "step-000000000001536.safetensors"];
+    let damage = |name: &str, len: u64| {
+        let file = fs::File::options().write(true).open(dir.join("checkpoints").join(name)).unwrap();
+        file.set_len(len).unwrap();
+    };
+    checkpoints.iter().for_each(|name| damage(name, 4));
+    let resume = ["train", "--quiet", "--resume", "runs/CartPole-v1/ppo/s0", "--total-steps", "4096"];
+    let line = place.refuses(1, &resume);
+    assert!(line.contains("no checkpoint can be read from it (") && !line.contains("saved policy"), "{line}");
+    assert!(line.contains(checkpoints[0]), "{line}");
+    assert!(line.contains(&format!("with the older {} it is the same", checkpoints[1])), "{line}");
+    damage(checkpoints[1], 0);
+    let line = place.refuses(1, &resume);
+    assert!(line.contains(checkpoints[1]), "{line}");
+}
