@@ -71,7 +71,7 @@ pub fn spec(name: &GymName, interpreter: &Interpreter) -> Result<EnvSpec, GymErr
     let id = name.to_string();
     let metrics = name.options.metrics();
     let metrics = metrics.map_err(|reason| GymError::Name { name: id.clone(), reason })?;
-    let task = Task { measure: true, ..Task::make(name, 1) };
+    let task = Task { measure: interpreter.workers.is_none(), ..Task::make(name, 1) };
     let mut worker = Worker::start(interpreter, &id, 0, &task)?;
     let description = worker.described().map_err(|failure| failure.error)?;
     drop(worker);

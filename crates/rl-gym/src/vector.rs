@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand::RngCore;
 use rl_env::rng::stream;
@@ -12,7 +13,6 @@ use rl_env::{
 };
 
 use crate::description::Description;
-use crate::processor;
 use crate::spec::Program;
 use crate::worker::{Failure, Order, Task, Worker};
 
@@ -68,9 +68,7 @@ impl GymVec {
                 .map_err(|failure| placed(failure, worker.envs.start, 0))?;
         }
         // Several workers are for work side by side.
-        if let [worker] = &mut workers[..]
-            && program.description.step_seconds.is_some_and(|seconds| processor::pays(n as f64 * seconds))
-        {
+        if let [worker] = &mut workers[..] {
             worker.share_processor();
         }
         let (observation_space, action_space) =
@@ -102,7 +100,8 @@ impl GymVec {
     fn all(&mut self, order: Order) -> Result<(), EnvError> {
         let (steps, workers) = (self.steps, self.workers.get_mut());
         // Of several workers none shares a processor.
-        let _kept = workers.first_mut().and_then(|worker| worker.processor.keep());
+        let begun = Instant::now();
+        let kept = workers.first_mut().and_then(|worker| worker.processor.keep());
         for worker in workers.iter_mut() {
             worker.tell(order).map_err(|error| placed(error.into(), worker.envs.start, steps))?;
         }
@@ -110,7 +109,12 @@ impl GymVec {
         let heard = workers
             .iter_mut()
             .map(|worker| worker.wait().map_err(|failure| placed(failure, worker.envs.start, steps)));
-        heard.fold(Ok(()), Result::and)
+        let heard = heard.fold(Ok(()), Result::and);
+        drop(kept);
+        if let (Order::Step, [worker]) = (order, &mut workers[..]) {
+            worker.processor.took(begun.elapsed());
+        }
+        heard
     }
 
     /// Copies what came out.

@@ -98,7 +98,8 @@ never does counts with its whole budget (the restricted mean; ± is its standard
 settings of rl-baselines3-zoo. The rows of Stable-Baselines3 and sb3-contrib are theirs with the same settings as `zoo` and the final policy evaluated in the same way, on seeds of
 their own ([sb3.csv](sb3.csv) has every one; [benches/sb3_results.py](../../benches/sb3_results.py) measures more).
 
-The files beside this page have every seed's figures, all settings and the learning curves.
+The files beside this page have every seed's figures, all settings and the learning curves. [More results](more.md): a thousand seeds of CartPole-v1, CleanRL's settings,
+and environments of Gymnasium.
 ";
 
 /// The page.
