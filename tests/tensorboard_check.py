@@ -45,7 +45,7 @@ RUNS = [
 
 
 def train(rl, algo, env, more, out):
-    command = [rl, "train", algo, env, "--total-steps", "8192", "--seed", "7", "--out", out, "--quiet", "--json", *more]
+    command = [rl, "train", algo, env, "--preset", "zoo", "--total-steps", "8192", "--seed", "7", "--out", out, "--quiet", "--json", *more]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, f"{' '.join(command)} ended with {done.returncode}: {done.stderr}"
     return Path(json.loads(done.stdout)["run_dir"])
