@@ -151,8 +151,12 @@ impl Presets {
     ) -> Result<(String, Settings)> {
         let env = env.into();
         let Some(name) = name else {
-            let fits = |p: &&Preset| p.algo == algo && p.env.as_deref().is_none_or(|e| e == base(env.id));
-            let own = self.own.iter().find(fits).map(|p| p.name.as_str());
+            let id = base(env.id);
+            let wanted = [Some(&*id), env.kind, None];
+            let own = wanted
+                .into_iter()
+                .find_map(|wanted| self.own.iter().find(|p| p.algo == algo && p.env.as_deref() == wanted))
+                .map(|p| p.name.as_str());
             let candidates = own.map_or(vec![BEST, ZOO], |own| vec![own]);
             let tuned = candidates.into_iter().find_map(|name| Some((name, self.settings(name, algo, env)?)));
             let defaults = (defaults_of(algo).to_owned(), Settings::new());
@@ -435,6 +439,14 @@ mod tests {
         let of = [("ppo", "CartPole-v1"), ("trpo", "CartPole-v1"), ("ppo", "Pendulum-v1"), ("ppo", "Nim-v0")];
         assert_eq!(of.map(|(algo, env)| default(algo, env)), ["mine", BEST, BEST, SB3]);
         assert_eq!(default("npg", "CartPole-v1"), ZOO, "there is no better one of it");
+        let mut wide = presets.clone();
+        wide.own.insert(0, own("wide", None));
+        let default = |env| wide.find(None, "ppo", env).unwrap().0;
+        assert_eq!(
+            ["CartPole-v1", "Nim-v0"].map(default),
+            ["mine", "wide"],
+            "the nearest, in whichever order"
+        );
         for (preset, reason) in [
             (own("zoo", None), "built-in"),
             (own("sb3", None), "built-in"),

@@ -117,6 +117,11 @@ impl Checkpoint {
     pub fn step(&self) -> u64 {
         self.archive.about.get("step").and_then(Value::as_u64).unwrap_or(0)
     }
+
+    /// The budget that the run had then, in environment steps.
+    pub fn total_steps(&self) -> Option<u64> {
+        self.archive.about.get("settings")?.get("total_steps")?.as_u64()
+    }
 }
 
 /// What is wrong with what a checkpoint holds, which is no saved policy.

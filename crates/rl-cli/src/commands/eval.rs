@@ -44,7 +44,8 @@ pub(crate) fn eval(args: &EvalArgs, known: &Known, json: bool) -> Result<ExitCod
 /// Where none is, with those that are near.
 pub(crate) fn check_place(place: &Path, a_policy_is_enough: bool) -> Result<()> {
     let is_policy = || place.is_file() || place.join("policy.safetensors").is_file();
-    if is_run(place) || a_policy_is_enough && is_policy() {
+    let enough = if a_policy_is_enough { is_policy() } else { place.join("checkpoints").is_dir() };
+    if is_run(place) || enough {
         return Ok(());
     }
     bail!(no_run(place))

@@ -60,16 +60,20 @@ pub(super) fn outlook(config: &RunConfig, dir: &RunDir) -> Result<Outlook> {
     let summary: Option<Summary> = summary.and_then(|text| serde_json::from_slice(&text).ok());
     let newest = Checkpoint::list(dir)?.pop().map(|(step, _)| step);
     let left = ["summary.json", "policy.safetensors"].iter().any(|name| dir.file(name).exists());
-    if config.checkpoints.is_some() && !left && newest.is_none() {
-        return Ok(Outlook::BeginsAgain);
-    }
     if config.make_algorithm()?.state()?.is_none() {
         let (path, algo) = (dir.path().to_owned(), config.algo.id.clone());
         bail!(TrainError::NoState { path, algo });
     }
+    if config.checkpoints.is_some() && !left && newest.is_none() {
+        return Ok(Outlook::BeginsAgain);
+    }
     let budget = config.train.total_steps;
     let done = summary.as_ref().map(|s| s.total_steps).max(newest).unwrap_or(0);
-    let before = config_in(dir.path()).and_then(|before| before.get("total_steps").and_then(Value::as_u64));
+    // By the checkpoint where there is one, for somebody may have changed the file.
+    let in_file =
+        || config_in(dir.path()).and_then(|before| before.get("total_steps").and_then(Value::as_u64));
+    let before =
+        Checkpoint::latest(dir).ok().and_then(|checkpoint| checkpoint.total_steps()).or_else(in_file);
     if budget < done && before != Some(budget) {
         bail!(usage(format!(
             "total_steps = {budget}: the run in {} has done {done} steps already; more than that trains on",

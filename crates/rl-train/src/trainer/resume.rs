@@ -104,11 +104,7 @@ impl Trainer {
         let reached = reached.unwrap_or(None).and_then(|step| seconds_at(dir, step));
         let elapsed = seconds_at(dir, checkpoint.step());
         self.exact = self.restore(&checkpoint.archive, true).map_err(of_file)?;
-        let budget = checkpoint
-            .archive
-            .about
-            .get("settings")
-            .and_then(|settings| settings.get("total_steps")?.as_u64());
+        let budget = checkpoint.total_steps();
         // A run that a watcher ended, and that said so, goes on because somebody wants it to.
         let is_reported = dir.file("summary.json").exists();
         if is_reported || budget.is_some_and(|budget| self.config.total_steps > budget) {

@@ -48,6 +48,13 @@ fn an_interrupted_run_may_become_shorter() {
         ["train", "--resume", "runs/CartPole-v1/ppo/s0", "--stop-at-reward", "none", "--total-steps"];
     let line = place.refuses(2, &[&resume[..], &["511"]].concat());
     assert!(line.contains("has done 512 steps already"), "{line}");
+    // In the file it is the same mistake.
+    let file = dir.join("config.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace("total_steps = 2048", "total_steps = 100")).unwrap();
+    let line = place.refuses(2, &resume[..5]);
+    assert!(line.contains("total_steps = 100: ") && line.contains("512 steps already"), "{line}");
+    fs::write(&file, config).unwrap();
     assert_eq!(place.json(&[&resume[..], &["1024"]].concat())["total_steps"], 1024);
     assert!(fs::read_to_string(dir.join("config.toml")).unwrap().contains("total_steps = 1024\n"));
 }
@@ -72,6 +79,14 @@ fn a_run_says_what_it_is_and_whether_it_can_go_on() {
         let line = place.refuses(1, &[&["train", "--resume", run][..], more].concat());
         assert!(line.contains(&format!("{run}: {why}")), "{line}");
     }
+    // One that was killed before it left anything but its logs is not begun again over them.
+    for file in ["summary.json", "policy.safetensors"] {
+        fs::remove_file(place.path().join(run).join(file)).unwrap();
+    }
+    let rows = fs::read(place.path().join(run).join("progress.csv")).unwrap();
+    let line = place.refuses(1, &["train", "--resume", run]);
+    assert!(line.contains(why), "{line}");
+    assert!(fs::read(place.path().join(run).join("progress.csv")).unwrap() == rows);
     // Who wants no checkpoints is not warned.
     let told = begun(&["train", "lazy", "CartPole-v1", "--set", "checkpoint_freq=never"]);
     assert!(!told.contains("saves no state"), "{told}");
