@@ -9,7 +9,7 @@ use rl_algo::{
     from_settings, to_settings,
 };
 use rl_env::EnvSpec;
-use rl_train::{CheckpointConfig, EvalConfig, TrainConfig};
+use rl_train::{CheckpointConfig, EvalConfig, RunInfo, TrainConfig};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -165,6 +165,17 @@ impl RunConfig {
     /// Every setting by its key.
     pub(crate) fn settings(&self) -> Settings {
         self.sections().into_iter().flat_map(|section| section.values).collect()
+    }
+
+    /// What identifies the run.
+    pub(crate) fn info(&self) -> RunInfo {
+        RunInfo {
+            algo: self.algo.id.clone(),
+            env: self.env.id.clone(),
+            seed: self.seed,
+            total_steps: self.train.total_steps,
+            settings: self.settings(),
+        }
     }
 }
 

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rl_algo::Settings;
 use rl_nn::{Archive, NnError};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::failpoints::failpoint;
 use crate::files::{make_dir, sync_dir};
-use crate::{RunDir, TrainError, write_atomically};
+use crate::{RunDir, RunInfo, TrainError, write_atomically};
 
 /// When a run writes checkpoints, and how many of them it keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,13 @@ fn file_name(step: u64) -> String {
 fn step_of(name: &str) -> Option<u64> {
     name.strip_prefix("step-")?.strip_suffix(".safetensors")?.parse().ok()
 }
+
+/// The version of a checkpoint's contents.
+pub(crate) const VERSION: u64 = 1;
+
+/// Settings that may differ when a run goes on: how long it is, and what is only looked at.
+const MAY_CHANGE: &[&str] =
+    &["total_steps", "eval_freq", "checkpoint_freq", "stop_at_reward", "max_hours", "histogram_freq", "film"];
 
 /// The contents of a checkpoint file.
 #[derive(Clone, Debug)]
@@ -121,6 +129,43 @@ impl Checkpoint {
     /// The budget that the run had then, in environment steps.
     pub fn total_steps(&self) -> Option<u64> {
         self.archive.about.get("settings")?.get("total_steps")?.as_u64()
+    }
+
+    /// Refuses a run that this is no checkpoint of: one with another algorithm, environment, seed or setting, where that setting may not change while
+    /// a run goes on. How long a run is may change, and what is only looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Checkpoint`], which says what differs.
+    pub fn check_same_run(&self, run: &RunInfo) -> Result<(), TrainError> {
+        let differs = |key: &str, theirs: &Value, ours: &Value| match theirs == ours {
+            true => None,
+            false => Some(format!("its run has {key} = {theirs}, this one {ours}")),
+        };
+        let told = |key: &str| self.archive.about.get(key).unwrap_or(&Value::Null);
+        let refused = |reason: String| TrainError::Checkpoint { path: self.path.clone(), reason };
+        if *told("version") != VERSION {
+            let theirs = told("version");
+            return Err(refused(format!(
+                "it is of version {theirs}, and this program reads version {VERSION}"
+            )));
+        }
+        for (key, ours) in [("algo", json!(run.algo)), ("env", json!(run.env)), ("seed", json!(run.seed))] {
+            if let Some(difference) = differs(key, told(key), &ours) {
+                return Err(refused(difference));
+            }
+        }
+        let theirs: Settings =
+            serde_json::from_value(told("settings").clone()).map_err(|e| refused(e.to_string()))?;
+        let keys = theirs.keys().chain(run.settings.keys());
+        for key in keys.filter(|key| !MAY_CHANGE.contains(&key.as_str())) {
+            let of = |settings: &Settings| settings.get(key).cloned().unwrap_or(Value::Null);
+            if let Some(difference) = differs(key, &of(&theirs), &of(&run.settings)) {
+                let allowed = MAY_CHANGE.join(", ");
+                return Err(refused(format!("{difference}; only {allowed} may change when a run goes on")));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -54,7 +54,7 @@ pub(super) fn run_in(run_dir: &Path, settings: &SettingArgs, known: &Known) -> R
 /// # Errors
 ///
 /// An error of usage for a budget that the run has spent already, unless it is the one it always had; [`TrainError::NoState`] for an algorithm whose
-/// runs leave nothing to go on from.
+/// runs leave nothing to go on from; [`TrainError::Checkpoint`] where a run that has finished had other settings.
 pub(super) fn outlook(config: &RunConfig, dir: &RunDir) -> Result<Outlook> {
     let summary = fs::read(dir.file("summary.json")).ok();
     let summary: Option<Summary> = summary.and_then(|text| serde_json::from_slice(&text).ok());
@@ -81,10 +81,14 @@ pub(super) fn outlook(config: &RunConfig, dir: &RunDir) -> Result<Outlook> {
         )));
     }
     let is_over = |s: &Summary| s.status == Status::Finished && s.total_steps >= budget;
-    Ok(match summary.filter(|s| is_over(s) && dir.file("policy.safetensors").exists()) {
-        Some(summary) => Outlook::Finished(Box::new(summary)),
-        None => Outlook::GoesOn,
-    })
+    let Some(summary) = summary.filter(|s| is_over(s) && dir.file("policy.safetensors").exists()) else {
+        return Ok(Outlook::GoesOn);
+    };
+    // What is asked for must be the run that has finished.
+    if let Ok(checkpoint) = Checkpoint::latest(dir) {
+        checkpoint.check_same_run(&config.info())?;
+    }
+    Ok(Outlook::Finished(Box::new(summary)))
 }
 
 /// Whether a directory is that of a run.

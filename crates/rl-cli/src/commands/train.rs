@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use rl_train::{RunDir, Status, Summary, shown};
+use rl_train::{Checkpoint, RunDir, Status, Summary, shown};
 use serde_json::{Value, json};
 
 use super::resume::{Outlook, outlook, run_in};
@@ -44,11 +44,11 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
             Files::Resumed { dir: &dir, extend_schedule: args.extend_schedule, with_gaps: true }
         }
         Some(Outlook::Finished(summary)) => {
-            let done = summary.total_steps;
-            let note = format!(
-                "{place}: the run has finished already, there is nothing to do; --total-steps above {done} trains on\n"
-            );
-            output::tell(&note, json)?;
+            let mut note = format!("{place}: the run has finished already, there is nothing to do");
+            if can_go_on(&dir) {
+                let _ = write!(note, "; --total-steps above {} trains on", summary.total_steps);
+            }
+            output::tell(&format!("{note}\n"), json)?;
             return end(&config, &summary, &dir, json, ExitCode::SUCCESS);
         }
     };
@@ -77,6 +77,11 @@ fn end(config: &RunConfig, summary: &Summary, dir: &RunDir, json: bool, code: Ex
         bail!("{fault}");
     }
     Ok(code)
+}
+
+/// Whether there is a checkpoint that the run could go on from.
+fn can_go_on(dir: &RunDir) -> bool {
+    Checkpoint::list(dir).is_ok_and(|checkpoints| !checkpoints.is_empty())
 }
 
 /// A run as people are told of it when it begins: what it is, and what its settings started from.
@@ -154,8 +159,17 @@ fn told(config: &RunConfig, s: &Summary, dir: &RunDir) -> String {
         let _ = writeln!(text, "stopped: {reason}");
     }
     if s.status == Status::Interrupted {
-        let _ =
-            writeln!(text, "interrupted; go on with: {} train --resume {}", program(), dir.path().display());
+        let _ = match can_go_on(dir) {
+            true => {
+                writeln!(
+                    text,
+                    "interrupted; go on with: {} train --resume {}",
+                    program(),
+                    dir.path().display()
+                )
+            }
+            false => writeln!(text, "interrupted; it left no checkpoint to go on from"),
+        };
     }
     for warning in &s.warnings {
         let _ = writeln!(text, "warning: {warning}");

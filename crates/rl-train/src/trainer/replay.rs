@@ -49,9 +49,7 @@ pub fn replay<E: From<TrainError>>(
             continue;
         }
         let mut trainer = make()?;
-        trainer
-            .check_same_run(&checkpoint.archive)
-            .map_err(|reason| TrainError::Checkpoint { path, reason })?;
+        checkpoint.check_same_run(&trainer.info)?;
         if trainer.restore(&checkpoint.archive, false).is_ok_and(|exact| exact) {
             trainer.horizons = horizons.unwrap_or_default();
             return Ok(trainer.go_to(update, Some(checkpoint.step()))?);

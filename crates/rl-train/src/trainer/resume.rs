@@ -5,22 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use rl_algo::{AlgoError, Settings};
+use rl_algo::AlgoError;
 use rl_env::{EnvError, EnvRng};
 use rl_nn::{Archive, Data, NnError, PolicySpec, State};
 use rl_rollout::RolloutError;
 use serde_json::{Value, json};
 
 use super::Trainer;
-use crate::checkpoint::{self, fault_of, seconds_at};
+use crate::checkpoint::{self, VERSION, fault_of, seconds_at};
 use crate::{Checkpoint, Rescue, RunDir, SinkError, Summary, TrainError};
-
-/// The version of a checkpoint's contents.
-const VERSION: u64 = 1;
-
-/// Settings that may differ when a run goes on: how long it is, and what is only looked at.
-const MAY_CHANGE: &[&str] =
-    &["total_steps", "eval_freq", "checkpoint_freq", "stop_at_reward", "max_hours", "histogram_freq", "film"];
 
 /// The budgets that schedules were of, each with the step from which on.
 pub(super) fn horizons_in(archive: &Archive) -> Option<Vec<(u64, u64)>> {
@@ -96,7 +89,7 @@ impl Trainer {
             TrainError::Sink(e @ (SinkError::Log { .. } | SinkError::State(_))) => refused(e.to_string()),
             e => e,
         };
-        self.check_same_run(&checkpoint.archive).map_err(refused)?;
+        checkpoint.check_same_run(&self.info)?;
         self.resumes = number(&checkpoint.archive, "resumes").map_err(|e| refused(fault_of(e)))? + 1;
         // Before the logs are cut.
         let reached =
@@ -147,36 +140,6 @@ impl Trainer {
     /// Environment steps so far.
     pub fn step_count(&self) -> u64 {
         self.tally.step
-    }
-
-    pub(super) fn check_same_run(&self, archive: &Archive) -> Result<(), String> {
-        let told = |key: &str| archive.about.get(key).cloned().unwrap_or(Value::Null);
-        if told("version") != VERSION {
-            return Err(format!(
-                "it is of version {}, and this program reads version {VERSION}",
-                told("version")
-            ));
-        }
-        for (key, ours) in
-            [("algo", json!(self.info.algo)), ("env", json!(self.info.env)), ("seed", json!(self.info.seed))]
-        {
-            if told(key) != ours {
-                return Err(format!("its run has {key} = {}, this one {ours}", told(key)));
-            }
-        }
-        let theirs: Settings = serde_json::from_value(told("settings")).map_err(|e| e.to_string())?;
-        let keys = theirs.keys().chain(self.info.settings.keys());
-        for key in keys.filter(|key| !MAY_CHANGE.contains(&key.as_str())) {
-            let of = |settings: &Settings| settings.get(key).cloned().unwrap_or(Value::Null);
-            if of(&theirs) != of(&self.info.settings) {
-                let (theirs, ours) = (of(&theirs), of(&self.info.settings));
-                return Err(format!(
-                    "its run has {key} = {theirs}, this one {ours}; only {} may change when a run goes on",
-                    MAY_CHANGE.join(", ")
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// Everything that the rest of the run depends on; `None` where the algorithm cannot say.

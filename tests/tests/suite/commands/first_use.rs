@@ -39,6 +39,30 @@ fn a_finished_run_stays_what_it_is() {
     assert_eq!((&more["status"], &more["total_steps"]), (&json!("finished"), &json!(2560)));
 }
 
+/// Whoever changes the settings of a finished run in its file is told that they are another run's, and not that there is nothing to do.
+#[test]
+fn a_finished_run_with_other_settings_is_refused() {
+    let place = Place::new();
+    let file = place.train("ppo", "CartPole-v1", SHORT).join("config.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    let gamma = config.lines().find(|line| line.starts_with("gamma = ")).unwrap();
+    fs::write(&file, config.replace(gamma, "gamma = 0.5")).unwrap();
+    let line = place.refuses(1, &["train", "--resume", "runs/CartPole-v1/ppo/s0"]);
+    assert!(line.contains("its run has gamma = 0.99, this one 0.5; only total_steps, "), "{line}");
+    // What is only looked at may differ.
+    fs::write(&file, config.replace("eval_freq = ", "eval_freq = 1024 # ")).unwrap();
+    assert_eq!(place.json(&["train", "--resume", "runs/CartPole-v1/ppo/s0"])["status"], "finished");
+}
+
+/// A run without checkpoints is not said to be able to go on.
+#[test]
+fn nobody_is_sent_to_a_checkpoint_that_is_not_there() {
+    let place = Place::new();
+    place.train("ppo", "CartPole-v1", &[SHORT, &["--set", "checkpoint_freq=never"]].concat());
+    let told = text(place.run(&["train", "--resume", "runs/CartPole-v1/ppo/s0"]).stdout);
+    assert!(told.contains("the run has finished already, there is nothing to do\n"), "{told}");
+}
+
 /// Without an interruption a budget may also be made smaller, as long as it is not spent.
 #[test]
 fn an_interrupted_run_may_become_shorter() {
