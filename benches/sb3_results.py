@@ -1,9 +1,9 @@
 """What Stable-Baselines3 and sb3-contrib reach with the settings of the preset `zoo`: a row of docs/results/sb3.csv for each run.
 
-    python benches/sb3_results.py OUT.csv ALGO ENV FIRST_SEED N_SEEDS
+    python benches/sb3_results.py OUT.csv ALGO ENV FIRST_SEED N_SEEDS [STEPS]
 
-Needs stable-baselines3 and sb3-contrib (and gymnasium[mujoco] for Hopper and HalfCheetah). The final policy plays 100 deterministic episodes in
-environments of its own; observations are normalised by the statistics of training, returns are raw. Rows that are there are not run again.
+Needs stable-baselines3 and sb3-contrib (and gymnasium[mujoco] for Hopper and others of MuJoCo). The final policy plays 100 deterministic episodes in
+environments of its own; observations are normalised by the statistics of training, returns are raw. Rows that are there are not run again. STEPS replaces the budget.
 """
 
 import csv
@@ -20,6 +20,7 @@ ZOO = {
     ("ppo", "MountainCar-v0"): (1e6, 16, True, dict(n_steps=16, batch_size=64, n_epochs=4, gamma=0.99, gae_lambda=0.98, ent_coef=0.0), {}),
     ("ppo", "Hopper-v5"): (1e6, 1, True, dict(n_steps=512, batch_size=32, n_epochs=5, gamma=0.999, gae_lambda=0.99, learning_rate=9.80828e-5, clip_range=0.2, ent_coef=0.00229519, max_grad_norm=0.7, vf_coef=0.835671), TUNED),
     ("ppo", "HalfCheetah-v5"): (1e6, 1, True, dict(n_steps=512, batch_size=64, n_epochs=20, gamma=0.98, gae_lambda=0.92, learning_rate=2.0633e-5, clip_range=0.1, ent_coef=0.000401762, max_grad_norm=0.8, vf_coef=0.58096), TUNED),
+    ("ppo", "Walker2d-v5"): (1e6, 1, True, dict(n_steps=512, batch_size=32, n_epochs=20, gamma=0.99, gae_lambda=0.95, learning_rate=5.05041e-5, clip_range=0.1, ent_coef=0.000585045, max_grad_norm=1, vf_coef=0.871923), TUNED),
     ("trpo", "CartPole-v1"): (1e5, 2, False, dict(n_steps=512, batch_size=512, n_critic_updates=20, cg_damping=1e-3, gae_lambda=0.98, gamma=0.99, learning_rate=1e-3), {}),
     ("trpo", "Pendulum-v1"): (1e5, 2, False, dict(n_steps=1024, n_critic_updates=15, gamma=0.9, gae_lambda=0.95, learning_rate=1e-3, use_sde=True, sde_sample_freq=4), {}),
     ("trpo", "Acrobot-v1"): (1e5, 2, True, dict(n_steps=1024, n_critic_updates=10, gae_lambda=0.95, gamma=0.99, learning_rate=1e-3), {}),
@@ -27,10 +28,11 @@ ZOO = {
     ("trpo", "LunarLander-v3"): (2e5, 2, False, dict(n_steps=512, n_critic_updates=15, cg_damping=0.01, gae_lambda=0.98, gamma=0.99, learning_rate=1e-3), {}),
     ("trpo", "Hopper-v5"): (1e6, 2, True, dict(n_steps=1024, n_critic_updates=20, cg_max_steps=25, gae_lambda=0.95, gamma=0.99, learning_rate=1e-3), {}),
     ("trpo", "HalfCheetah-v5"): (1e6, 2, True, dict(n_steps=1024, n_critic_updates=20, cg_max_steps=25, target_kl=0.04, gae_lambda=0.95, gamma=0.99, learning_rate=1e-3), {}),
+    ("trpo", "Ant-v5"): (1e6, 2, True, dict(n_steps=1024, n_critic_updates=20, cg_max_steps=25, gae_lambda=0.95, gamma=0.99, learning_rate=1e-3), {}),
 }
 
 
-def run(algo, env_id, seed):
+def run(algo, env_id, seed, steps=None):
     import torch
 
     torch.set_num_threads(1)
@@ -40,7 +42,8 @@ def run(algo, env_id, seed):
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.vec_env import VecNormalize
 
-    steps, n_envs, normalised, settings, policy = ZOO[algo, env_id]
+    budget, n_envs, normalised, settings, policy = ZOO[algo, env_id]
+    steps = steps or budget
     policy = dict(policy)
     if policy:
         policy["activation_fn"] = torch.nn.ReLU
@@ -60,7 +63,8 @@ def run(algo, env_id, seed):
 
 
 def main():
-    out, algo, env_id, first, count = sys.argv[1:]
+    out, algo, env_id, first, count, *steps = sys.argv[1:]
+    steps = float(steps[0]) if steps else None
     out = Path(out)
     from sb3_contrib import __version__ as contrib
     from stable_baselines3 import __version__ as sb3
@@ -68,15 +72,15 @@ def main():
     system = f"sb3-contrib {contrib}" if algo == "trpo" else f"stable-baselines3 {sb3}"
     done = set()
     if out.is_file():
-        done = {(r["algo"], r["env"], int(r["seed"])) for r in csv.DictReader(out.open())}
+        done = {(r["algo"], r["env"], int(r["steps"]), int(r["seed"])) for r in csv.DictReader(out.open())}
     for seed in range(int(first), int(first) + int(count)):
-        if (algo, env_id, seed) in done:
+        if (algo, env_id, int(steps or ZOO[algo, env_id][0]), seed) in done:
             continue
-        steps, mean, std, seconds = run(algo, env_id, seed)
+        made, mean, std, seconds = run(algo, env_id, seed, steps)
         with out.open("a") as file:
             if file.tell() == 0:
                 file.write("system,algo,env,steps,seed,mean,std,seconds\n")
-            file.write(f"{system},{algo},{env_id},{steps},{seed},{mean:.3f},{std:.3f},{seconds:.0f}\n")
+            file.write(f"{system},{algo},{env_id},{made},{seed},{mean:.3f},{std:.3f},{seconds:.0f}\n")
 
 
 if __name__ == "__main__":

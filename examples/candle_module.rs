@@ -7,20 +7,20 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Module, Tensor};
-use candle_nn::{VarBuilder, linear};
-use rl_algo::{ActorCritic, Algorithm};
-use rl_env::Registry;
-use rl_env::rng::stream;
-use rl_nn::distribution::Categorical;
-use rl_nn::{CandleNetwork, Initialization, Network, PolicyModel};
-use rl_optim::Schedule;
-use rl_ppo::{Ppo, PpoConfig};
-use rl_train::{EvalConfig, TrainConfig, Trainer};
-use rl_trpo::{Trpo, TrpoConfig};
+use rl::algo::{ActorCritic, Algorithm};
+use rl::candle_core::{Device, Module, Tensor};
+use rl::candle_nn::{VarBuilder, linear};
+use rl::env::Registry;
+use rl::env::rng::stream;
+use rl::nn::distribution::Categorical;
+use rl::nn::{CandleNetwork, Initialization, Network, PolicyModel};
+use rl::optim::Schedule;
+use rl::ppo::{Ppo, PpoConfig};
+use rl::train::{EvalConfig, TrainConfig, Trainer};
+use rl::trpo::{Trpo, TrpoConfig};
 
 /// Two hidden layers with a connection past them.
-fn module(vb: VarBuilder<'static>, x: &Tensor, n_outputs: usize) -> candle_core::Result<Tensor> {
+fn module(vb: VarBuilder<'static>, x: &Tensor, n_outputs: usize) -> rl::candle_core::Result<Tensor> {
     let h = linear(4, 32, vb.pp("first"))?.forward(x)?.tanh()?;
     let h = (linear(32, 32, vb.pp("second"))?.forward(&h)?.silu()? + h)?;
     linear(32, n_outputs, vb.pp("out"))?.forward(&h)

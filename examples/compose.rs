@@ -7,15 +7,15 @@
 
 use std::sync::Arc;
 
-use rl_algo::{PolicyBatch, Reducer};
-use rl_env::rng::stream;
-use rl_env::{SyncVecEnv, TimeLimit, envs::CartPole};
-use rl_gae::Trajectories;
-use rl_nn::distribution::Categorical;
-use rl_nn::{Activation, Mlp, Network, PolicyModel, Shards, States};
-use rl_optim::{Adam, AdamParams};
-use rl_rollout::{Collector, Rollout};
-use rl_trpo::{TrpoConfig, policy_step};
+use rl::algo::{PolicyBatch, Reducer};
+use rl::env::rng::stream;
+use rl::env::{SyncVecEnv, TimeLimit, envs::CartPole};
+use rl::gae::Trajectories;
+use rl::nn::distribution::Categorical;
+use rl::nn::{Activation, Mlp, Network, PolicyModel, Shards, States};
+use rl::optim::{Adam, AdamParams};
+use rl::rollout::{Collector, Rollout};
+use rl::trpo::{TrpoConfig, policy_step};
 
 fn main() -> anyhow::Result<()> {
     let (n_envs, n_steps, gamma, lambda) = (8, 256, 0.99, 0.97);
@@ -55,9 +55,9 @@ fn main() -> anyhow::Result<()> {
         let (values, last_values, final_values) = (&values, &last_values, &final_values);
         let t = Trajectories { n_envs, rewards, values, last_values, final_values, terminated, truncated };
         let (mut advantages, mut returns) = (vec![0.0; rollout.len()], vec![0.0; rollout.len()]);
-        rl_gae::gae(&t, gamma, lambda, &mut advantages)?;
-        rl_gae::lambda_returns(&t, gamma, lambda, &mut returns)?;
-        rl_gae::normalize(&mut advantages);
+        rl::gae::gae(&t, gamma, lambda, &mut advantages)?;
+        rl::gae::lambda_returns(&t, gamma, lambda, &mut returns)?;
+        rl::gae::normalize(&mut advantages);
 
         // One trust-region step of the policy, then some regression steps of the critic.
         let observations = States::new(&rollout.observations, 4)?;

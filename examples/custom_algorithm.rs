@@ -6,14 +6,14 @@
 //! keep is in docs/guides/algorithm.md.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use rl_algo::{
+use rl::algo::{
     ActorCritic, AlgoError, Algorithm, Batch, CriticFit, LinearizedPolicy, NetConfig, Outcome, Parts, Report,
     UpdateContext, fit_critic,
 };
-use rl_env::Registry;
-use rl_nn::{DistGrad, Shards};
-use rl_optim::{Adam, AdamParams, vector};
-use rl_train::{EvalConfig, TrainConfig, Trainer, new_agent};
+use rl::env::Registry;
+use rl::nn::{DistGrad, Shards};
+use rl::optim::{Adam, AdamParams, vector};
+use rl::train::{EvalConfig, TrainConfig, Trainer, new_agent};
 
 /// `θ ← θ + α mean_b[ A ∇log π(a|s) ]`, with advantages from a value function fitted beside (Williams 1992; Sutton et al. 1999).
 struct Reinforce {
@@ -39,7 +39,7 @@ impl Algorithm for Reinforce {
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
         let mut advantages = batch.advantages.clone();
-        rl_gae::normalize(&mut advantages);
+        rl::gae::normalize(&mut advantages);
         let policy_batch = batch.policy_batch(agent, &advantages)?;
         let Parts { policy, policy_theta: theta, critic, critic_theta, .. } = agent.parts_mut();
 

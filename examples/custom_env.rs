@@ -5,11 +5,11 @@
 //! The mean return rises from 0.77 to about 0.95 (1 would be standing on the mark from the start) within a second.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use rand::Rng;
-use rl_algo::NetConfig;
-use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Space, Step, StepEnd};
-use rl_ppo::{Ppo, PpoConfig};
-use rl_train::{EvalConfig, TrainConfig, Trainer, new_agent};
+use rl::algo::NetConfig;
+use rl::env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Space, Step, StepEnd};
+use rl::ppo::{Ppo, PpoConfig};
+use rl::rand::Rng;
+use rl::train::{EvalConfig, TrainConfig, Trainer, new_agent};
 
 /// A cart on a rail, pushed with a limited force; the reward is higher the nearer it is to the mark at 0, and it must not leave the rail.
 #[derive(Default)]

@@ -5,10 +5,10 @@
 //! CartPole as Python computes it is solved in 30,000 steps: a mean return near 500. Without Gymnasium for that Python it says so, and is done.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use rl_algo::NetConfig;
-use rl_gym::{GymError, GymName, Interpreter, spec};
-use rl_train::{EvalConfig, TrainConfig, Trainer, new_agent};
-use rl_trpo::{Trpo, TrpoConfig};
+use rl::algo::NetConfig;
+use rl::gym::{GymError, GymName, Interpreter, spec};
+use rl::train::{EvalConfig, TrainConfig, Trainer, new_agent};
+use rl::trpo::{Trpo, TrpoConfig};
 
 fn main() -> anyhow::Result<()> {
     let python = std::env::args().nth(1).unwrap_or_else(|| "python3".to_owned());

@@ -9,13 +9,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use rl_algo::{
+use rl::algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Report, Setup, UpdateContext,
 };
-use rl_cli::App;
-use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Frame, Space, Step, StepEnd};
-use rl_ppo::{Ppo, PpoConfig};
-use rl_trpo::{Trpo, TrpoConfig};
+use rl::cli::App;
+use rl::env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Frame, Space, Step, StepEnd};
+use rl::ppo::{Ppo, PpoConfig};
+use rl::trpo::{Trpo, TrpoConfig};
 use serde::{Deserialize, Serialize};
 
 /// Walk right from 0 to 5; every step costs 1.

@@ -12,19 +12,19 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rl_algo::{PolicyBatch, Reducer};
-use rl_env::envs::CartPole;
-use rl_env::rng::stream;
-use rl_env::{Env, EnvError, EnvRng, Space, Step, SyncVecEnv, TimeLimit};
-use rl_nn::distribution::Categorical;
-use rl_nn::{
+use rl::algo::{PolicyBatch, Reducer};
+use rl::env::envs::CartPole;
+use rl::env::rng::stream;
+use rl::env::{Env, EnvError, EnvRng, Space, Step, SyncVecEnv, TimeLimit};
+use rl::nn::distribution::Categorical;
+use rl::nn::{
     Activation, Carry, Chain, Layout, Mlp, Network, NnError, PolicyModel, Shape as Sizes, Shards, States,
     Workspace,
 };
-use rl_optim::{Adam, AdamParams};
-use rl_report::{Axis, Chart, Curve, Layer, Mark, Scale, Shape};
-use rl_rollout::{Collector, Rollout};
-use rl_trpo::{TrpoConfig, policy_step};
+use rl::optim::{Adam, AdamParams};
+use rl::report::{Axis, Chart, Curve, Layer, Mark, Scale, Shape};
+use rl::rollout::{Collector, Rollout};
+use rl::trpo::{TrpoConfig, policy_step};
 
 const EPISODES: usize = 500;
 const STEPS: u32 = 200;
@@ -140,7 +140,7 @@ impl Network<f32> for Clamp {
 
 fn collector(seed: u64, purpose: &str) -> anyhow::Result<Collector> {
     let env = SameStart { inner: CartPole::new(), start: stream(seed, "start", 0) };
-    let actions = rand::RngCore::next_u64(&mut stream(seed, purpose, 0));
+    let actions = rl::rand::RngCore::next_u64(&mut stream(seed, purpose, 0));
     Ok(Collector::new(Box::new(SyncVecEnv::new(vec![TimeLimit::new(env, STEPS)])?), actions)?)
 }
 
@@ -174,7 +174,7 @@ fn demonstrate(seed: u64) -> anyhow::Result<Outcome> {
         backtrack_iters: 15,
         ..TrpoConfig::default()
     };
-    let step = rl_trpo::StepConfig { max_kl: 5e-4, ..settings.step(1.0) };
+    let step = rl::trpo::StepConfig { max_kl: 5e-4, ..settings.step(1.0) };
 
     let (mut training, mut tests) = (collector(seed, "training")?, collector(seed, "tests")?);
     let mut rollout = Rollout::new(policy.distribution.new_actions());

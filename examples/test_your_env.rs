@@ -6,10 +6,10 @@
 //! two or three.
 #![allow(clippy::print_stdout, reason = "an example prints")]
 
-use rl_env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Space, Step, StepEnd};
-use rl_ppo::{Ppo, PpoConfig};
-use rl_train::TrainConfig;
-use rl_train::testing::{Learned, Learns, learns};
+use rl::env::{BoxSpace, Env, EnvError, EnvRng, EnvSpec, Space, Step, StepEnd};
+use rl::ppo::{Ppo, PpoConfig};
+use rl::train::TrainConfig;
+use rl::train::testing::{Learned, Learns, learns};
 
 /// Walk from the middle to the end that the lamp shows; every step costs a tenth, the right end pays 1 and the wrong one −1.
 struct Corridor {
@@ -30,7 +30,7 @@ impl Env for Corridor {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
-        (self.x, self.goal) = (0, if rand::Rng::random(rng) { 3 } else { -3 });
+        (self.x, self.goal) = (0, if rl::rand::Rng::random(rng) { 3 } else { -3 });
         self.show(obs);
         Ok(())
     }

@@ -252,3 +252,11 @@ fn normalising_loses_nothing_to_a_large_mean() {
     let std = (14.0_f64 / 6.0).sqrt();
     assert!(((x[2] - x[0]) - 3.0 / std).abs() < 0.1, "{x:?}");
 }
+
+/// What is not a number shows in the share; without numbers there is none.
+#[test]
+fn a_share_of_what_is_no_number_is_none_either() {
+    let share = rl_gae::advantage_share(&[1.0, 2.0], &[f64::NAN, 1.0]);
+    assert!(share.is_some_and(f64::is_nan), "{share:?}");
+    assert_eq!(rl_gae::advantage_share::<f64>(&[], &[]), None);
+}
