@@ -163,6 +163,9 @@ pub(crate) fn run(
             if extend_schedule {
                 trainer = trainer.extending_schedules();
             }
+            for ended in trainer.ended_schedules() {
+                eprintln!("{}: warning: {ended}", program());
+            }
             if !trainer.is_exact() {
                 eprintln!(
                     "{}: {} cannot be saved: its environments start new episodes, and the run is another one than it would have been \

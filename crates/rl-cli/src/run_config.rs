@@ -110,6 +110,9 @@ impl RunConfig {
         check_setting("stop_at_reward", told, allowed, holds).map_err(usage)?;
         let allowed = "false for a run that is never evaluated";
         check_setting("film", run.film, allowed, !run.film || run.eval.is_some()).map_err(usage)?;
+        let label = run.label.as_deref().unwrap_or("none");
+        check_setting("label", label, "a name with at least one character, or none", !label.is_empty())
+            .map_err(usage)?;
         let design = design(&run.env.observation_space, &run.env.action_space, &run.net).map_err(usage)?;
         let setup = Setup {
             rollout_len: run.train.rollout_len(),

@@ -96,6 +96,7 @@ fn unknown<T>(what: &str, name: &str, builders: &BTreeMap<String, T>) -> NnError
     let known: Vec<&str> = builders.keys().map(String::as_str).collect();
     let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
     NnError::Description(format!(
-        "no builder of {what} is called {name:?}, registered: {known}; it was made by another program, and that one reads it"
+        "no builder of {what} is called {name:?}, registered: {known}; the program that made it has one: in Rust, `Policy::load_with` takes its builders, which `FeatureNetwork::add_to` and the \
+         like register"
     ))
 }

@@ -114,7 +114,7 @@ fn an_error_says_what_is_wrong() {
         ("steps_1_nan:2", "\"nan\" is not a number"),
         ("piecewise_0:1", "the last at 1"),
         ("piecewise_0.1:1_1:1", "the first point is at 0"),
-        ("piecewise_0:1_0.6:1_0.5:1_1:2", "0.6 comes after 0.5"),
+        ("piecewise_0:1_0.6:1_0.5:1_1:2", "its times must rise, and 0.5 follows 0.6"),
         ("warmup_0.1", "followed by a schedule"),
         ("warmup_0_1", "between 0 and 1, not 0"),
         ("warmup_1_1", "between 0 and 1, not 1"),

@@ -56,6 +56,11 @@ impl Evaluator {
         evaluate(actor, &mut *self.env, episodes, seed, Acting::Deterministic, stop)
     }
 
+    /// The steps after which an episode is left.
+    pub(crate) fn max_steps(&self) -> u64 {
+        self.config.max_steps
+    }
+
     /// When the next one is due, and the best so far.
     pub(crate) fn state(&self) -> Result<State, NnError> {
         let best = Data::F64(self.best.into_iter().collect());

@@ -10,6 +10,19 @@ const FPS: u16 = 30;
 /// Steps after which an episode is left: a film that is too long to be looked at is too large as well.
 const MOST_STEPS: u64 = 500;
 
+/// Whether an environment draws itself, as [`Trainer::with_films`](crate::Trainer::with_films) needs: starts one and asks for a first picture.
+///
+/// # Errors
+///
+/// [`TrainError::NoPicture`] for an environment that draws none, [`TrainError::Env`] when it does not start.
+pub fn check_films(env: &EnvSpec, seed: u64) -> Result<(), TrainError> {
+    let mut one = env.make();
+    let mut obs = vec![0.0; one.observation_space().flat_len()];
+    one.reset(&mut rl_env::rng::stream(seed, "eval", 0), &mut obs)?;
+    let drawn = one.render().ok_or_else(|| TrainError::NoPicture { env: env.id.clone() })?;
+    crate::png(&drawn).map(drop)
+}
+
 /// An environment that draws itself.
 pub(crate) struct Films {
     env: EnvSpec,
@@ -21,13 +34,9 @@ impl Films {
     ///
     /// # Errors
     ///
-    /// [`TrainError::NoPicture`] for an environment that draws none, [`TrainError::Env`] when it does not start.
+    /// Those of [`check_films`].
     pub(crate) fn new(env: &EnvSpec, seed: u64) -> Result<Self, TrainError> {
-        let mut one = env.make();
-        let mut obs = vec![0.0; one.observation_space().flat_len()];
-        one.reset(&mut rl_env::rng::stream(seed, "eval", 0), &mut obs)?;
-        let drawn = one.render().ok_or_else(|| TrainError::NoPicture { env: env.id.clone() })?;
-        crate::png(&drawn)?;
+        check_films(env, seed)?;
         Ok(Films { env: env.clone(), seed })
     }
 

@@ -67,6 +67,8 @@ pub use event_file::{EventFault, Scalar, read_scalars, scalars_in};
 #[cfg(feature = "failpoints")]
 pub use failpoints::watch_failpoints;
 pub use files::{RunDir, RunLock, write_atomically, write_new};
+#[cfg(feature = "pictures")]
+pub use films::check_films;
 pub use numbers::shown;
 #[cfg(feature = "pictures")]
 pub use pictures::{Gif, png};

@@ -51,9 +51,15 @@ impl Listeners {
     /// Lets them forget what they were told after a state. Whether all stand where it says: a log that begins anew does not.
     pub(crate) fn restore(&mut self, states: &State) -> Result<bool, SinkError> {
         let mut all = true;
+        let there = self.all.len();
         for (name, state) in states.owned_by("Sinks", 1)?.parts() {
             let listener = name.parse::<usize>().ok().and_then(|i| self.all.get_mut(i));
-            let unknown = || NnError::Saved(format!("there is no sink {name:?} in this run"));
+            let unknown = || {
+                NnError::Saved(format!(
+                    "it has the state of a sink in place {name}, counted from 0, and this run has {there} sinks: a run that goes on needs the sinks \
+                     that it began with, in the same order, before it does"
+                ))
+            };
             let listener = listener.ok_or_else(unknown)?;
             listener.sink.restore(state)?;
             listener.state = listener.sink.state()?;

@@ -293,7 +293,11 @@ impl std::fmt::Display for Kind {
 
 /// The moment at which a schedule leaves its bounds.
 fn told(moment: &Moment) -> String {
-    format!(" (it is {} when {} of the training is done)", moment.value, moment.done)
+    match moment.done {
+        0.0 => format!(" (it is {} at the beginning of the training)", moment.value),
+        1.0 => format!(" (it is {} at the end of the training)", moment.value),
+        done => format!(" (it is {} when {done} of the training is done)", moment.value),
+    }
 }
 
 fn number(bounds: &Bounds) -> String {

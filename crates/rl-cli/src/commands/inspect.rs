@@ -1,5 +1,6 @@
 //! `rl inspect`: one update of a run, gone through again and looked at along its step.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::resume::run_in;
 use crate::args::{InspectArgs, SettingArgs};
+use crate::errors::usage;
 use crate::output::program;
 use crate::run_config::RunConfig;
 use crate::{Known, output, warm_start};
@@ -32,6 +34,11 @@ pub(crate) fn inspect(args: &InspectArgs, known: &Known, json: bool) -> Result<E
         })
     };
     let path = args.out.clone().unwrap_or_else(|| dir.file(&format!("update-{}.html", args.update)));
+    let ending = path.extension().and_then(OsStr::to_str);
+    let is_picture = ending == Some("svg");
+    if !is_picture && ending != Some("html") {
+        bail!(usage(format!("--out {}: the file's name must end in .html or .svg", path.display())));
+    }
     // The way to the update may be long.
     if path.exists() {
         bail!("{} exists already: --out names another file", path.display());
@@ -47,7 +54,6 @@ pub(crate) fn inspect(args: &InspectArgs, known: &Known, json: bool) -> Result<E
         );
     }
     let (curves, inspection) = look(&config, &replayed)?;
-    let is_picture = path.extension().is_some_and(|ending| ending == "svg");
     let text = if is_picture { inspection.to_svg() } else { inspection.page(program()) };
     write_new(&path, text.as_bytes())?;
     if json {

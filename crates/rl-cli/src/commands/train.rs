@@ -24,6 +24,9 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
         (None, Some(algo), Some(env)) => {
             let config = plan_one(known, algo, env, &args.run.settings)?;
             warm_start::check(&config, &known.builders)?;
+            if config.film {
+                rl_train::check_films(&config.env, config.seed)?;
+            }
             let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
             (config, dir)
         }

@@ -121,7 +121,7 @@ fn points(text: &str) -> Result<Vec<(f64, f64)>, String> {
     };
     let points = text.split('_').map(point).collect::<Result<Vec<(f64, f64)>, String>>()?;
     match points.windows(2).find(|pair| pair[0].0 > pair[1].0) {
-        Some(pair) => Err(format!("{} comes after {}", pair[0].0, pair[1].0)),
+        Some(pair) => Err(format!("its times must rise, and {} follows {}", pair[1].0, pair[0].0)),
         None => Ok(points),
     }
 }

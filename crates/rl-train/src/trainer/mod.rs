@@ -270,6 +270,7 @@ impl Trainer {
     /// written until then stays, and the sinks are told of the end.
     pub fn run(&mut self) -> Result<Summary, TrainError> {
         self.tally.started = Instant::now();
+        self.ended_schedules().into_iter().for_each(|ended| self.warn(ended));
         let outcome = catch(|| self.train());
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
         let saved = match is_finite {

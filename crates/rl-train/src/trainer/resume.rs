@@ -8,6 +8,7 @@ use std::time::Duration;
 use rl_algo::AlgoError;
 use rl_env::{EnvError, EnvRng};
 use rl_nn::{Archive, Data, NnError, PolicySpec, State};
+use rl_optim::Schedule;
 use rl_rollout::RolloutError;
 use serde_json::{Value, json};
 
@@ -86,7 +87,8 @@ impl Trainer {
             TrainError::Algo(AlgoError::Nn(e)) => refused(fault_of(e)),
             TrainError::Rollout(RolloutError::Nn(e)) => refused(fault_of(e)),
             TrainError::Rollout(RolloutError::Env(e)) if is_of_state(&e) => refused(e.to_string()),
-            TrainError::Sink(e @ (SinkError::Log { .. } | SinkError::State(_))) => refused(e.to_string()),
+            TrainError::Sink(SinkError::State(e)) => refused(fault_of(e)),
+            TrainError::Sink(e @ SinkError::Log { .. }) => refused(e.to_string()),
             e => e,
         };
         checkpoint.check_same_run(&self.info)?;
@@ -124,6 +126,23 @@ impl Trainer {
         self.horizon = self.config.total_steps;
         self.forget_checkpoint();
         self
+    }
+
+    /// The schedules that have ended where a run goes on beyond the budget that they are of, each with the value that it stays at, which may be 0:
+    /// then nothing more is learned. Also among the summary's warnings. None after [`extending_schedules`](Self::extending_schedules).
+    pub fn ended_schedules(&self) -> Vec<String> {
+        let (horizon, budget) = (self.horizon, self.config.total_steps);
+        let ended = |(key, value): (&String, &Value)| {
+            let text = value.as_str()?;
+            let schedule = text.parse::<Schedule>().ok().filter(|schedule| schedule.constant().is_none())?;
+            Some(format!(
+                "{key} = {text} ends at step {horizon}, and stays at {} from there on; with --extend-schedule (in a program \
+                 Trainer::extending_schedules) it ends at step {budget}",
+                schedule.at(0.0)
+            ))
+        };
+        let settings = self.info.settings.iter();
+        settings.filter(|_| budget > horizon).filter_map(ended).collect()
     }
 
     /// Adds something that whoever reads the run's summary should know.

@@ -54,6 +54,39 @@ fn a_finished_run_with_other_settings_is_refused() {
     assert_eq!(place.json(&["train", "--resume", "runs/CartPole-v1/ppo/s0"])["status"], "finished");
 }
 
+/// Beyond its first budget a run is as good as over where its schedules have come to 0: that is said, and what helps.
+#[test]
+fn schedules_that_have_ended_are_told() {
+    let place = Place::new();
+    place.train("ppo", "CartPole-v1", &[SHORT, &["--set", "learning_rate=lin_0.001"]].concat());
+    let resume = ["train", "--resume", "runs/CartPole-v1/ppo/s0", "--total-steps"];
+    let ended = |args: &[&str]| {
+        let told = place.run(&[&resume[..], args].concat());
+        assert!(told.status.success());
+        (text(told.stderr), text(told.stdout))
+    };
+    let (begun, over) = ended(&["4096"]);
+    let warning = "warning: learning_rate = lin_0.001 ends at step 2048, and stays at 0 from there on; with --extend-schedule";
+    assert!(begun.contains(warning) && over.contains(warning), "{begun}{over}");
+    let (begun, _) = ended(&["8192", "--extend-schedule"]);
+    assert!(!begun.contains("ends at step"), "{begun}");
+}
+
+/// What cannot be is refused before a run has a directory.
+#[test]
+fn nothing_is_made_for_a_run_that_cannot_be() {
+    let place = Place::new();
+    let train = ["train", "ppo", "Faulty-v0"];
+    let line = place.refuses(1, &[&train[..], SHORT, &["--film"]].concat());
+    assert!(line.contains("Faulty-v0") && line.contains("draw"), "{line}");
+    let line = place.refuses(2, &[&train[..], SHORT, &["--label", ""]].concat());
+    assert!(line.contains("label = : expected a name"), "{line}");
+    assert!(!place.path().join("runs").exists());
+    place.train("ppo", "CartPole-v1", SHORT);
+    let line = place.refuses(2, &["inspect", "runs/CartPole-v1/ppo/s0", "--update", "1", "--out", "x.pdf"]);
+    assert!(line.contains("--out x.pdf: the file's name must end in .html or .svg"), "{line}");
+}
+
 /// A run without checkpoints is not said to be able to go on.
 #[test]
 fn nobody_is_sent_to_a_checkpoint_that_is_not_there() {

@@ -18,7 +18,10 @@ fn a_network_of_the_program_is_chosen_by_name() {
     let run = "runs/CartPole-v1/ppo/s0";
     let reason = Policy::load(&dir).err().unwrap().to_string();
     assert!(reason.contains("no builder of networks is called \"crossed\""), "{reason}");
-    assert!(reason.contains("it was made by another program, and that one reads it"), "{reason}");
+    assert!(
+        reason.contains("the program that made it has one: in Rust, `Policy::load_with` takes its builders"),
+        "{reason}"
+    );
     let builders = FeatureNetwork::new("crossed", rl_tests::crossed).add_to(Builders::default());
     let theta = |dir: &Path| Policy::load_with(dir, &builders).unwrap().trained().theta().to_vec();
     // A matrix of 8 rows for 4 observations and their squares, then two logits.
