@@ -41,6 +41,7 @@ pub fn clip_grad_norm<F: Real>(grad: &mut [F], max_norm: f64) -> f64 {
 /// ```
 /// assert_eq!(rl_optim::clip_scale(0.5, 1.0), 1.0);
 /// assert!((rl_optim::clip_scale(5.0, 1.0) - 0.2).abs() < 1e-7);
+/// assert_eq!(rl_optim::clip_scale(1e-6, 1e-6), 0.5);
 /// ```
 #[must_use]
 pub fn clip_scale(norm: f64, max_norm: f64) -> f64 {
