@@ -100,3 +100,20 @@ fn errors_reach_the_caller() {
     assert!(matches!(hessian.apply(&[1.0], &mut [0.0; 2]), Err(OptimError::DimensionMismatch { .. })));
     assert!(matches!(hessian.with_step(0.0), Err(OptimError::InvalidParameter { name: "step", .. })));
 }
+
+/// The central difference of `θ³` over a step `s` is `3θ² + s²`.
+#[test]
+fn a_step_set_by_hand_is_the_one_that_is_taken() {
+    let cube = |theta: &[f64], grad: &mut [f64]| {
+        grad[0] = theta[0].powi(3);
+        Ok(())
+    };
+    let mut out = [0.0];
+    let theta = [1.0];
+    HessianVectorProduct::new(&theta, cube).with_step(0.5).unwrap().apply(&[1.0], &mut out).unwrap();
+    assert!((out[0] - 3.25).abs() < 1e-12, "{}", out[0]);
+    for step in [-0.5, f64::INFINITY] {
+        let refused = HessianVectorProduct::new(&theta, cube).with_step(step);
+        assert!(matches!(refused, Err(OptimError::InvalidParameter { name: "step", .. })));
+    }
+}
