@@ -118,6 +118,9 @@ fn errors_keep_the_callers_type() {
     let error = backtracking_line_search(&grows, 1.0, |_| Err(Mine::Broken)).unwrap_err();
     let Mine::Optim(error) = error else { panic!("{error:?}") };
     assert_eq!(error.to_string(), "backtrack_coeff is 1, expected a number between 0 and 1");
+    let none = LineSearchParams { max_kl: 0.0, ..PARAMS };
+    let error = backtracking_line_search::<OptimError>(&none, 1.0, |_| unreachable!()).unwrap_err();
+    assert_eq!(error.to_string(), "max_kl is 0, expected a positive number");
     let vanishes = LineSearchParams { backtrack_coeff: 0.0, ..PARAMS };
     let error = backtracking_line_search::<OptimError>(&vanishes, 1.0, |_| unreachable!()).unwrap_err();
     assert_eq!(error.to_string(), "backtrack_coeff is 0, expected a number between 0 and 1");
