@@ -7,15 +7,15 @@ use std::sync::Arc;
 use rl_algo::{AlgorithmRegistry, AlgorithmSpec, FeatureNetwork, Features};
 use rl_env::{EnvSpec, Registry, Space};
 use rl_nn::{Builders, Network, NnError};
-use rl_train::{Sink, SinkError};
+use rl_train::{Sink, SinkError, Watcher};
 
-use crate::own_sinks::{OwnSinks, RunContext};
+use crate::listeners::{Listeners, RunContext};
 use crate::presets::{ANY, Preset, Presets};
 use crate::settings::parse_value;
 use crate::{Known, run_command_line};
 
-/// The command line with what a program adds to it: environments, algorithms, networks, sinks of what a run tells, builders of saved networks and
-/// distributions, presets, a name.
+/// The command line with what a program adds to it: environments, algorithms, networks, sinks of what a run tells, watchers that may end it, builders of saved
+/// networks and distributions, presets, a name.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -34,7 +34,7 @@ pub struct App {
     builders: Builders,
     presets: Presets,
     networks: Vec<FeatureNetwork>,
-    sinks: OwnSinks,
+    listeners: Listeners,
     /// What could not be added.
     faults: Vec<String>,
 }
@@ -59,7 +59,7 @@ impl App {
             builders: Builders::default(),
             presets,
             networks: Vec::new(),
-            sinks: OwnSinks::default(),
+            listeners: Listeners::default(),
             faults,
         }
     }
@@ -174,7 +174,23 @@ impl App {
         mut self,
         make: impl Fn(&RunContext<'_>) -> Result<S, SinkError> + Send + Sync + 'static,
     ) -> Self {
-        self.sinks.push(make);
+        self.listeners.push_sink(make);
+        self
+    }
+
+    /// One more watcher for every run of `train` and `compare`, which may end it early. The function makes it when a run begins or goes on, and is given what is
+    /// known of the run then, its settings too; runs of a comparison make theirs on several threads.
+    ///
+    /// ```no_run
+    /// use rl_train::NoImprovement;
+    ///
+    /// rl_cli::App::new().watcher(|_run| Ok(NoImprovement::for_evaluations(5))).main();
+    /// ```
+    pub fn watcher<W: Watcher + 'static>(
+        mut self,
+        make: impl Fn(&RunContext<'_>) -> Result<W, SinkError> + Send + Sync + 'static,
+    ) -> Self {
+        self.listeners.push_watcher(make);
         self
     }
 
@@ -188,10 +204,10 @@ impl App {
     /// The same for a command line of one's own, which begins with the program's name.
     #[must_use]
     pub fn main_with_args(self, args: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-        let App { name, envs, algorithms, builders, presets, networks, sinks, mut faults } = self;
+        let App { name, envs, algorithms, builders, presets, networks, listeners, mut faults } = self;
         faults.extend(presets.faults(&envs, &algorithms));
         let builders = networks.iter().fold(builders, |builders, network| network.add_to(builders));
-        let known = Known { envs, algorithms, builders, presets, networks, sinks };
+        let known = Known { envs, algorithms, builders, presets, networks, listeners };
         run_command_line(args, &name, &known, &faults)
     }
 }

@@ -140,7 +140,7 @@ pub(crate) struct CompareArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(crate) seeds: Option<u64>,
     /// Add seeds until the interval of every algorithm is this narrow; it stays valid under such stopping.
-    #[arg(long, value_name = "WIDTH", conflicts_with = "seeds")]
+    #[arg(long, value_name = "WIDTH", conflicts_with = "seeds", allow_negative_numbers = true)]
     pub(crate) until: Option<f64>,
     /// The most seeds of --until.
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "until", value_parser = clap::value_parser!(u64).range(5..=1_000_000))]

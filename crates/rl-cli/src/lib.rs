@@ -15,9 +15,9 @@ mod commands;
 mod config_file;
 mod environments;
 mod errors;
+mod listeners;
 mod misread;
 mod output;
-mod own_sinks;
 mod plan;
 mod presets;
 mod recorder;
@@ -40,9 +40,9 @@ use rl_nn::Builders;
 pub use crate::app::App;
 use crate::args::{Cli, Command};
 use crate::errors::Usage;
+use crate::listeners::Listeners;
+pub use crate::listeners::RunContext;
 use crate::output::program;
-use crate::own_sinks::OwnSinks;
-pub use crate::own_sinks::RunContext;
 use crate::presets::Presets;
 
 /// What is known by name.
@@ -55,7 +55,7 @@ pub(crate) struct Known {
     /// Networks that the setting `features` may name.
     pub(crate) networks: Vec<FeatureNetwork>,
     /// What hears of every run.
-    pub(crate) sinks: OwnSinks,
+    pub(crate) listeners: Listeners,
 }
 
 /// The algorithms of this workspace: `a2c`, `npg`, `ppo`, `ppo-kl` and `trpo`.

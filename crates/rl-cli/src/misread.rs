@@ -43,6 +43,16 @@ pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmReg
             };
             format!("unexpected argument '{flag}'{hint}")
         }
+        (ErrorKind::UnknownArgument, None) => {
+            let argument = text_of(e, ContextKind::InvalidArg).unwrap_or_default();
+            let hint = stray(&argument, command.as_deref(), args).unwrap_or_default();
+            format!("unexpected argument '{argument}'{hint}")
+        }
+        (ErrorKind::ArgumentConflict, Some(_)) if resumes(e) => format!(
+            "{}; a run that goes on has the settings it began with: what may change is --total-steps, --eval-freq, --histograms, --film, --stop-at-reward, \
+             --max-hours and --threads",
+            one_line(lines[0]).replace("error: ", "")
+        ),
         (ErrorKind::InvalidSubcommand, _) if is(e, ContextKind::InvalidSubcommand, "resume") => {
             let program = program();
             format!("unrecognized subcommand 'resume'; `{program} train --resume RUN_DIR` goes on with a run")
@@ -50,7 +60,8 @@ pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmReg
         _ => {
             let lines: Vec<&str> =
                 lines.into_iter().filter(|line| !line.starts_with("For more information")).collect();
-            one_line(&lines.join(" ").replace("error: ", "").replace(" tip:", "; tip:"))
+            let text = lines.join(" ").replace("invalid digit found in string", "expected a whole number");
+            one_line(&text.replace("error: ", "").replace(" tip:", "; tip:"))
         }
     };
     let help = command.map_or_else(String::new, |name| format!("{name} "));
@@ -66,6 +77,28 @@ fn text_of(e: &clap::Error, kind: ContextKind) -> Option<String> {
 
 fn is(e: &clap::Error, kind: ContextKind, expected: &str) -> bool {
     text_of(e, kind).as_deref() == Some(expected)
+}
+
+/// Whether it is about what stands beside `--resume`.
+fn resumes(e: &clap::Error) -> bool {
+    text_of(e, ContextKind::InvalidArg).is_some_and(|arg| arg.starts_with("--resume"))
+}
+
+/// What was meant by an argument that is no flag with two hyphens.
+fn stray(argument: &str, command: Option<&str>, args: &[OsString]) -> Option<String> {
+    let command = command?;
+    if let Some((key, _)) = argument.split_once('=').filter(|_| WITH_SETTINGS.contains(&command)) {
+        let is_key = key.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
+        return is_key.then(|| format!("; settings are given as `--set {}`", in_shell(argument)));
+    }
+    // Of `-seed`, clap tells the `-s`.
+    let written = args.iter().filter_map(|arg| arg.to_str());
+    let mut written =
+        written.filter(|arg| arg.starts_with(argument) && arg.len() > 2 && !arg.starts_with("--"));
+    let name = written.next()?.trim_start_matches('-').split('=').next()?;
+    let commands = Cli::command();
+    let mut known = commands.find_subcommand(command)?.get_arguments().filter_map(clap::Arg::get_long);
+    known.any(|long| long == name).then(|| format!("; there is '--{name}'"))
 }
 
 /// The command that the arguments, of which the first is the program's name, are of.

@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::Known;
 use crate::args::SettingArgs;
-use crate::config_file::{self, ConfigFile};
+use crate::config_file::{self, ConfigFile, in_shell};
 use crate::environments;
 use crate::errors::usage;
 use crate::routing::Selected;
 use crate::run_config::RunConfig;
-use crate::settings::{Given, NEVER, Source, parse_set, parse_value};
+use crate::settings::{Given, NEVER, Source, canonical, parse_set, parse_value, sections};
 use crate::variants::Variant;
 
 /// The run of one algorithm in one environment.
@@ -38,7 +38,10 @@ pub(crate) fn plan(
 ) -> Result<Vec<RunConfig>> {
     let specs = variants.iter().map(|variant| {
         let spec = known.algorithms.get(&variant.algo);
-        spec.map_err(|e| usage(misplaced(known, &variant.algo, envs).unwrap_or_else(|| e.to_string())))
+        spec.map_err(|e| match misplaced(known, &variant.algo, envs) {
+            Some(mistake) => usage(mistake),
+            None => usage(e),
+        })
     });
     let specs = specs.collect::<Result<Vec<_>>>()?;
     let file = match &args.config {
@@ -87,14 +90,51 @@ pub(crate) fn plan(
     Ok(runs)
 }
 
-/// What is said of an environment in the place of an algorithm; `None` for what is none.
+/// A line for every `--set` without an algorithm before a dot whose key is another setting in each of the algorithms, although it has one name: what it is
+/// in each.
+pub(crate) fn shared_names(columns: &[RunConfig], sets: &[String]) -> Vec<String> {
+    let told = |set: &String| {
+        let key = parse_set(set).ok()?.key;
+        let mut meanings: Vec<(String, &str)> = Vec::new();
+        for algo in columns.iter().map(|column| &column.algo) {
+            let [.., own] = sections(algo);
+            let about = own.schema.get(&canonical(algo, &key)?)?.doc.trim_end_matches('.').to_owned();
+            match meanings.iter_mut().find(|(known, _)| *known == about) {
+                Some(_) => {}
+                None => meanings.push((about, &algo.id)),
+            }
+        }
+        let (_, first) = *meanings.first().filter(|_| meanings.len() > 1).as_ref()?;
+        let each: Vec<String> =
+            meanings.iter().map(|(about, algo)| format!("of {algo} \"{about}\"")).collect();
+        Some(format!("--set {key} is {}; --set {first}.{key} is that of {first} alone", each.join(", ")))
+    };
+    sets.iter().filter_map(told).collect()
+}
+
+/// What is said of something else in the place of an algorithm: an environment, a setting, an algorithm with what only a comparison takes; `None` for
+/// what is none of them.
 fn misplaced(known: &Known, algo: &str, envs: &[String]) -> Option<String> {
+    let begins = algo.find(['@', ':']).map(|at| algo.split_at(at));
+    if let Some((name, of_variant)) = begins.filter(|(name, _)| known.algorithms.get(name).is_ok()) {
+        let meant = match of_variant.split_at(1) {
+            ("@", preset) if !preset.contains(':') => format!("{name} --preset {preset}"),
+            (":", setting) if !setting.contains(',') => format!("{name} --set {setting}"),
+            _ => format!("{name} --preset PRESET --set KEY=VALUE"),
+        };
+        return Some(format!("{algo:?}: only a comparison has variants; here it is {meant}"));
+    }
+    if algo.contains('=') {
+        return Some(format!("{algo:?} is no algorithm; a setting is given as `--set {}`", in_shell(algo)));
+    }
     if known.envs.get(algo).is_err() && !GymName::is_meant_by(algo) {
         return None;
     }
     Some(match envs.iter().find(|env| known.algorithms.get(env).is_ok()) {
         Some(env) => format!("{algo:?} is an environment: the algorithm comes first, as in {env} {algo}"),
-        None => format!("{algo:?} is an environment, and not an algorithm"),
+        None => {
+            format!("{algo:?} is an environment, and not an algorithm; a comparison takes it as --env {algo}")
+        }
     })
 }
 

@@ -128,7 +128,7 @@ pub(crate) fn run(
         };
         // Before what depends on the screen: a checkpoint knows the sinks by their places.
         let goes_on = matches!(files, Files::Resumed { .. });
-        trainer = known.sinks.add_to(trainer, files.dir().map(RunDir::path), goes_on)?;
+        trainer = known.listeners.add_to(trainer, files.dir().map(RunDir::path), goes_on)?;
         if let Some(eval) = config.eval {
             trainer = trainer.with_evaluation(&config.env, eval)?;
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use rl_algo::{
-    Algorithm, AlgorithmSpec, ConfigError, FeatureNetwork, NetConfig, Settings, Setup, check_setting, design,
-    from_settings, to_settings,
+    AlgoError, Algorithm, AlgorithmSpec, ConfigError, FeatureNetwork, NetConfig, Settings, Setup,
+    check_setting, design, from_settings, to_settings,
 };
 use rl_env::EnvSpec;
 use rl_train::{CheckpointConfig, EvalConfig, RunInfo, TrainConfig};
@@ -79,11 +79,12 @@ impl RunConfig {
         let tuned = alone.route(&tuned.collect::<Vec<_>>())?.into_iter().flatten();
 
         let sections = sections(algo);
-        let (values, sources) = lay(&sections, tuned.chain(given)).map_err(usage)?;
+        let (values, sources) = lay(&sections, tuned.chain(given))?;
+        let refused = |e: ConfigError| in_its_file(&e, sources.get(&e.key));
         let train: TrainConfig = part(&values, &TrainConfig::default())?;
-        train.validate().map_err(usage)?;
+        train.validate().map_err(refused)?;
         let net: NetConfig = part(&values, &NetConfig::default())?;
-        net.validate().map_err(usage)?;
+        net.validate().map_err(refused)?;
         let net = NetConfig { features: net.features.clone().among(networks).map_err(usage)?, ..net };
         let run = RunConfig {
             seed: values["seed"].as_u64().unwrap_or_default(),
@@ -104,22 +105,23 @@ impl RunConfig {
             net,
             sources: Arc::new(sources),
         };
+        let refused = |e: ConfigError| in_its_file(&e, run.sources.get(&e.key));
         let told = run.stop_at_reward.map_or(Value::Null, Value::from);
         let allowed = "none for a run that is never evaluated";
         let holds = run.stop_at_reward.is_none() || run.eval.is_some();
-        check_setting("stop_at_reward", told, allowed, holds).map_err(usage)?;
+        check_setting("stop_at_reward", told, allowed, holds).map_err(refused)?;
         let allowed = "false for a run that is never evaluated";
-        check_setting("film", run.film, allowed, !run.film || run.eval.is_some()).map_err(usage)?;
+        check_setting("film", run.film, allowed, !run.film || run.eval.is_some()).map_err(refused)?;
         let label = run.label.as_deref().unwrap_or("none");
         check_setting("label", label, "a name with at least one character, or none", !label.is_empty())
-            .map_err(usage)?;
+            .map_err(refused)?;
         let design = design(&run.env.observation_space, &run.env.action_space, &run.net).map_err(usage)?;
         let setup = Setup {
             rollout_len: run.train.rollout_len(),
             shares_trunk: design.shares_trunk(),
             every_row_counts: !run.env.resets_in_steps,
         };
-        run.make_algorithm()?.check_setup(&setup).map_err(usage)?;
+        run.make_algorithm()?.check_setup(&setup).map_err(refused)?;
         Ok(run)
     }
 
@@ -129,7 +131,10 @@ impl RunConfig {
     ///
     /// An error of usage for settings that cannot be used.
     pub(crate) fn make_algorithm(&self) -> Result<Box<dyn Algorithm>> {
-        self.algo.make(&self.algorithm).map_err(usage)
+        self.algo.make(&self.algorithm).map_err(|e| match e {
+            AlgoError::Config(e) => in_its_file(&e, self.sources.get(&e.key)),
+            e => usage(e),
+        })
     }
 
     /// The same run with another seed.
@@ -183,10 +188,14 @@ impl RunConfig {
 }
 
 /// What is given over the defaults, the later over the earlier: every key's value in its one form, and its source.
+///
+/// # Errors
+///
+/// An error of usage that names the setting, its value and what is allowed, and the file it is from.
 fn lay(
     sections: &[Section],
     given: impl Iterator<Item = Given>,
-) -> Result<(Settings, BTreeMap<String, Source>), ConfigError> {
+) -> Result<(Settings, BTreeMap<String, Source>)> {
     let mut values = Settings::new();
     let mut sources = BTreeMap::new();
     for setting in sections.iter().flat_map(|section| section.schema.iter()) {
@@ -199,11 +208,20 @@ fn lay(
     let last: BTreeMap<String, Given> = given.map(|given| (given.key.clone(), given)).collect();
     for (key, Given { value, source, .. }) in last {
         if let Some(setting) = find(&key) {
-            values.insert(key.clone(), setting.read(&value)?);
+            let read = setting.read(&value).map_err(|e| in_its_file(&e, Some(&source)))?;
+            values.insert(key.clone(), read);
             sources.insert(key, source);
         }
     }
     Ok((values, sources))
+}
+
+/// A setting that cannot be used, with the file that says so.
+fn in_its_file(e: &ConfigError, source: Option<&Source>) -> anyhow::Error {
+    match source {
+        Some(Source::File(name)) => usage(format!("{name}: {e}")),
+        _ => usage(e),
+    }
 }
 
 /// The settings whose key belongs.
@@ -216,12 +234,13 @@ fn part<C: Serialize + DeserializeOwned>(values: &Settings, defaults: &C) -> Res
     from_settings(&restricted(values, |key| keys.contains_key(key))).map_err(usage)
 }
 
-/// Checkpoints every so many steps, by default in tenths of the run; `"never"` for none.
-fn checkpoints(value: &Value, total_steps: u64) -> Option<CheckpointConfig> {
+/// Checkpoints every so many steps, by default in tenths of the run.
+fn checkpoints(freq: &Value, total_steps: u64) -> Option<CheckpointConfig> {
     let tenths = CheckpointConfig::tenths(total_steps);
-    match value.as_u64() {
+    match freq.as_u64() {
         Some(freq) => Some(CheckpointConfig { freq, ..tenths }),
-        None => value.is_null().then_some(tenths),
+        None if freq == NEVER => None,
+        None => Some(tenths),
     }
 }
 

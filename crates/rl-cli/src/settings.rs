@@ -45,8 +45,10 @@ impl fmt::Display for Source {
     }
 }
 
-/// What `--eval-freq` stands for.
+/// What `--no-eval` stands for.
 pub(crate) const NEVER: &str = "never";
+/// The usual evaluations and checkpoints: ten in a run.
+pub(crate) const TENTHS: &str = "tenths";
 
 /// Settings that belong together, with a line about them.
 pub(crate) struct Section {
@@ -81,7 +83,7 @@ fn run_schema() -> Schema {
     // A seed is what TOML can hold.
     let seed = Kind::integer_from(0);
     const LABEL: Kind = Kind::OneOf(&[Kind::None, Kind::Text]);
-    const EVAL_FREQ: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::Choice(&[NEVER]), Kind::None]);
+    const FREQ: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::Choice(&[TENTHS, NEVER])]);
     const REWARD: Kind = Kind::OneOf(&[Kind::Real(Bounds::ANY), Kind::None]);
     const COUNT: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::None]);
     const HOURS: Kind = Kind::OneOf(&[Kind::Real(Bounds::POSITIVE), Kind::None]);
@@ -89,14 +91,14 @@ fn run_schema() -> Schema {
         Setting::new("seed", seed, "What everything random comes from."),
         Setting::new(
             "eval_freq",
-            EVAL_FREQ,
-            "Environment steps between evaluations; none for a tenth of the run.",
+            FREQ,
+            "Environment steps between evaluations; \"tenths\" for ten in the run.",
         )
         .log(),
         Setting::new(
             "checkpoint_freq",
-            EVAL_FREQ,
-            "Environment steps between checkpoints, which ten minutes bring as well; none for a tenth of the run.",
+            FREQ,
+            "Environment steps between checkpoints, which ten minutes bring as well; \"tenths\" for ten in the run.",
         )
         .log(),
         Setting::new(
@@ -124,7 +126,7 @@ fn run_schema() -> Schema {
         ),
     ];
     let defaults = json!({
-        "seed": 0, "eval_freq": null, "checkpoint_freq": null, "histogram_freq": null, "film": false, "stop_at_reward": null, "max_hours": null,
+        "seed": 0, "eval_freq": TENTHS, "checkpoint_freq": TENTHS, "histogram_freq": null, "film": false, "stop_at_reward": null, "max_hours": null,
         "init": null, "label": null,
     });
     Schema::of(&defaults, "", settings)
@@ -150,7 +152,23 @@ pub(crate) fn parse_set(text: &str) -> Result<Given> {
     let Some((key, value)) = text.split_once('=') else {
         bail!(usage(format!("--set {text}: expected key=value, such as --set learning_rate=0.001")));
     };
-    Ok(Given { key: key.trim().to_owned(), value: parse_value(value.trim()), source: Source::Set })
+    let value = parse_value(value.trim());
+    check_brackets(&format!("--set {text}"), &value)?;
+    Ok(Given { key: key.trim().to_owned(), value, source: Source::Set })
+}
+
+/// Checks that what begins as a list or a table was read as one.
+///
+/// # Errors
+///
+/// An error of usage.
+pub(crate) fn check_brackets(place: &str, value: &Value) -> Result<()> {
+    let (what, example) = match value.as_str().and_then(|text| text.chars().next()) {
+        Some('[') => ("list", "[64, 64]"),
+        Some('{') => ("table", "{ pi = [64], vf = [64] }"),
+        _ => return Ok(()),
+    };
+    bail!(usage(format!("{place}: this begins like a {what} and is none; expected one such as {example}")))
 }
 
 /// A value as it is written on the command line: what is no number, boolean, list, table or `none` is a string.

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::errors::usage;
-use crate::settings::{Given, Source, parse_value};
+use crate::settings::{Given, Source, check_brackets, parse_value};
 
 /// An algorithm in a comparison: `ALGO`, `ALGO@PRESET`, `ALGO:key=value,…` or both.
 #[derive(Clone, Debug)]
@@ -50,6 +50,7 @@ impl Variant {
                 bail!(usage(format!("{text}: expected key=value, got {setting:?}")));
             };
             let (key, value) = (key.trim().to_owned(), parse_value(value.trim()));
+            check_brackets(text, &value)?;
             given.push(Given { key, value, source: source.clone() });
         }
         Ok(Variant { algo: algo.to_owned(), preset: preset.map(str::to_owned), given })
@@ -94,7 +95,7 @@ mod tests {
         assert_eq!(Variant::parse("ppo@sb3:gamma=1").unwrap().preset.as_deref(), Some("sb3"));
         // The last one counts.
         assert_eq!(given("ppo:label=wide,gamma=1")[1], ("label".to_owned(), json!("wide")));
-        for wrong in ["ppo:", "ppo@", "ppo@:gamma=1", "ppo:gamma"] {
+        for wrong in ["ppo:", "ppo@", "ppo@:gamma=1", "ppo:gamma", "ppo:net_arch=[64"] {
             assert!(Variant::parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -438,3 +438,54 @@ fn wrapped_environments_pass() {
         assert_eq!(check_env(&CheckParams::default(), make), [], "wrapper {i}");
     }
 }
+
+/// A pole whose observation is said to be one longer after some steps.
+struct Growing {
+    pole: envs::CartPole,
+    steps: u32,
+}
+
+impl Env for Growing {
+    type Action = usize;
+
+    fn observation_space(&self) -> Space {
+        let n = if self.steps < 30 { 4 } else { 5 };
+        BoxSpace::uniform(f32::NEG_INFINITY, f32::INFINITY, &[n]).into()
+    }
+
+    fn action_space(&self) -> Space {
+        Env::action_space(&self.pole)
+    }
+
+    fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        Env::reset(&mut self.pole, rng, obs)
+    }
+
+    fn step(&mut self, action: &usize, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        self.steps += 1;
+        Env::step(&mut self.pole, action, rng, obs)
+    }
+}
+
+#[test]
+fn a_space_that_changes_on_the_way() {
+    let findings =
+        check_env(&CheckParams::default(), &|| Box::new(Growing { pole: envs::CartPole::new(), steps: 0 }));
+    let told =
+        findings.iter().map(ToString::to_string).find(|told| told.starts_with("spaces (step 30)")).unwrap();
+    assert!(
+        told.contains("observation space changes from Box(-inf, inf, [4]) to Box(-inf, inf, [5])"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_environment_that_never_ends() {
+    let endless = || -> Box<dyn DynEnv> { Box::new(envs::Pendulum::new()) };
+    let findings = check_env(&CheckParams::default(), &endless);
+    assert_eq!(findings.iter().map(|f| f.rule).collect::<Vec<_>>(), [Rule::Endless], "{findings:?}");
+    assert!(findings[0].message.contains("EnvSpec::with_time_limit"), "{findings:?}");
+    // A limit beyond what is tried is one all the same.
+    let params = CheckParams { max_episode_steps: Some(1_000_000), ..CheckParams::default() };
+    assert_eq!(check_env(&params, &endless), []);
+}

@@ -117,7 +117,7 @@ impl Config for TrpoConfig {
             Setting::new(
                 "ent_coef",
                 Kind::Schedule(Bounds::NON_NEGATIVE),
-                "Weight of the entropy bonus in the objective.",
+                "Weight of the entropy bonus.",
             ),
             Setting::new("normalize_advantage", Kind::Bool, "Whether each batch normalises its advantages."),
             Setting::new(

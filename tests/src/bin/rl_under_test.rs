@@ -8,7 +8,8 @@ use rl_algo::{ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Outcome, 
 use rl_cli::RunContext;
 use rl_env::envs::CartPole;
 use rl_env::{Env, EnvError, EnvRng, EnvSpec, Space, Step};
-use rl_train::{Event, RunInfo, Sink, SinkError};
+use rl_nn::{NnError, State};
+use rl_train::{Event, RunInfo, Sink, SinkError, Verdict, Watcher};
 
 /// CartPole whose cable breaks at step 300.
 struct Faulty {
@@ -37,6 +38,29 @@ impl Env for Faulty {
             return Err(EnvError::Other("the cable broke".into()));
         }
         Env::step(&mut self.pole, action, rng, obs)
+    }
+}
+
+/// CartPole that never begins.
+struct Stuck(CartPole);
+
+impl Env for Stuck {
+    type Action = usize;
+
+    fn observation_space(&self) -> Space {
+        Env::observation_space(&self.0)
+    }
+
+    fn action_space(&self) -> Space {
+        Env::action_space(&self.0)
+    }
+
+    fn reset(&mut self, _: &mut EnvRng, _: &mut [f32]) -> Result<(), EnvError> {
+        Err(EnvError::Other("the door is stuck".into()))
+    }
+
+    fn step(&mut self, action: &usize, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        Env::step(&mut self.0, action, rng, obs)
     }
 }
 
@@ -103,6 +127,31 @@ impl Notes {
     }
 }
 
+/// Ends runs with the label `brief` after three updates, those before an interruption included.
+struct Brief {
+    is_meant: bool,
+    updates: u64,
+}
+
+impl Watcher for Brief {
+    fn watch(&mut self, event: Event<'_>) -> Verdict {
+        self.updates += u64::from(matches!(event, Event::Update(_)));
+        match self.is_meant && self.updates >= 3 {
+            true => Verdict::Stop("three updates are enough".to_owned()),
+            false => Verdict::Continue,
+        }
+    }
+
+    fn state(&self) -> Result<Option<State>, NnError> {
+        State::new("Brief", 1).with("updates", self.updates).map(Some)
+    }
+
+    fn restore(&mut self, state: &State) -> Result<(), NnError> {
+        self.updates = state.owned_by("Brief", 1)?.value("updates")?;
+        Ok(())
+    }
+}
+
 impl Sink for Notes {
     fn event(&mut self, event: Event<'_>) -> Result<(), SinkError> {
         let who = |info: &RunInfo| format!("{} {} {}", info.algo, info.env, info.seed);
@@ -120,6 +169,7 @@ impl Sink for Notes {
 
 fn main() -> ExitCode {
     let faulty = EnvSpec::with_time_limit("Faulty-v0", 100, || Faulty { pole: CartPole::new(), steps: 0 });
+    let stuck = EnvSpec::with_time_limit("Stuck-v0", 100, || Stuck(CartPole::new()));
     let lazy = AlgorithmSpec::new("lazy", "learns nothing", |config: LazyConfig| {
         Ok(Lazy { ambition: config.ambition, updates: 0 })
     });
@@ -127,10 +177,17 @@ fn main() -> ExitCode {
     rl_cli::App::new()
         .name("rl-under-test")
         .env(faulty)
+        .env(stuck)
         .algorithm(lazy)
         .algorithm(ruinous)
         .builders(rl_tests::builders())
         .network("crossed", rl_tests::crossed)
         .sink(Notes::new)
+        .watcher(|run| {
+            Ok(Brief {
+                is_meant: run.info.settings.get("label").is_some_and(|label| label == "brief"),
+                updates: 0,
+            })
+        })
         .main()
 }

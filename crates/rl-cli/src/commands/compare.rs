@@ -13,7 +13,7 @@ use super::comparison::{
 use crate::args::CompareArgs;
 use crate::errors::usage;
 use crate::output::program;
-use crate::plan::plan;
+use crate::plan::{plan, shared_names};
 use crate::run::threads;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
@@ -53,6 +53,10 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let grid = Grid { columns: &columns, known, out, lean, fresh: args.fresh, share, stop: &stop };
     grid.prepare()?;
 
+    if !args.run.quiet {
+        let sets = &args.run.settings.set;
+        shared_names(&columns, sets).iter().for_each(|told| eprintln!("{}: {told}", program()));
+    }
     let started = Instant::now();
     let group = |run: &RunConfig| {
         Group::new(&config_file::values(run), reward_threshold(&run.env), run.env.worst_return)

@@ -37,8 +37,9 @@ pub(crate) fn report(args: &ReportArgs, json: bool) -> Result<ExitCode> {
             rl_report::pictures(&study, rng).into_iter().map(write).collect::<Result<_>>()?
         }
     };
+    study.notes.iter().for_each(|note| eprintln!("{}: {note}", output::program()));
     if json {
-        output::print_json(&json!({"files": files}))?;
+        output::print_json(&json!({"files": files, "notes": study.notes}))?;
     } else {
         let told: String = files.iter().map(|path| format!("{}\n", path.display())).collect();
         output::print(&told)?;

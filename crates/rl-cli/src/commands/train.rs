@@ -1,6 +1,7 @@
 //! `rl train`
 
 use std::fmt::Write;
+use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -63,7 +64,11 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     }
     let stop = Stop::on_signals()?;
     let progress = Screen::new(args.run.quiet).progress();
-    let summary = run(&config, known, files, threads(args.run.threads), progress, &stop).ended?;
+    let ended = run(&config, known, files, threads(args.run.threads), progress, &stop).ended;
+    let summary = ended.inspect_err(|_| {
+        // Of a run that could not begin nothing is left: a directory is removed only where it is empty, and so are those of its algorithm and environment.
+        dir.path().ancestors().take(3).take_while(|dir| fs::remove_dir(dir).is_ok()).count();
+    })?;
     let interrupted =
         if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS };
     end(&config, &summary, &dir, json, interrupted)

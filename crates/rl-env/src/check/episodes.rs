@@ -175,6 +175,13 @@ impl Seen {
     /// Looks for a clock behind terminations: all at one length, and at observations that elsewhere are not final.
     fn judge(&self, params: &CheckParams, steps: usize, findings: &mut Findings) {
         let Some(longest) = self.lengths.iter().map(|(length, _)| *length).max() else {
+            if params.max_episode_steps.is_none() {
+                let message = format!(
+                    "no episode ended in {steps} steps of random actions, and there is no time limit (EnvSpec::with_time_limit gives one): \
+                     without ends there are no returns to tell or to judge by"
+                );
+                findings.add(Rule::Endless, steps, message);
+            }
             return;
         };
         if let Some(limit) = params.max_episode_steps.map(u64::from).filter(|limit| longest > *limit) {

@@ -32,6 +32,8 @@ pub enum Rule {
     SaveRestore,
     /// Running out of time truncates, it does not terminate.
     Truncation,
+    /// Episodes come to an end, by themselves or by a time limit.
+    Endless,
     /// Rendering gives three bytes a pixel.
     Render,
     /// `reset` and `step` succeed when they are used as they should be.
@@ -57,6 +59,7 @@ impl fmt::Display for Rule {
             Rule::StepAfterEnd => "step-after-end",
             Rule::SaveRestore => "save-restore",
             Rule::Truncation => "truncation",
+            Rule::Endless => "endless",
             Rule::Render => "render",
             Rule::Failure => "failure",
             Rule::Panic => "panic",

@@ -77,6 +77,7 @@ impl Probe {
         let outcome = catch(|| env.reset(rng, obs));
         self.settled("reset", outcome, findings)?;
         self.metrics.fill(f64::NAN);
+        self.look_at_spaces(findings);
         self.inspect(0.0, findings);
         self.look_at_mask(findings);
         Some(self.record(0.0, StepEnd::Continues, true))
@@ -88,6 +89,7 @@ impl Probe {
         self.steps += 1;
         let step = self.settled("step", outcome, findings)?;
         self.read_metrics(findings)?;
+        self.look_at_spaces(findings);
         self.inspect(step.reward, findings);
         if step.end.is_over() {
             // Nothing is asked for there.
@@ -120,6 +122,23 @@ impl Probe {
     /// `action`, with every choice that is not allowed now replaced by one that is.
     pub(super) fn allowed(&self, action: &Action) -> Action {
         if self.mask.is_empty() { action.clone() } else { self.action_space.next_allowed(&self.mask, action) }
+    }
+
+    /// The spaces stay what they were at first.
+    fn look_at_spaces(&self, findings: &mut Findings) {
+        if findings.broken(Rule::Spaces) {
+            return;
+        }
+        let (observations, actions) = (self.env.observation_space(), self.env.action_space());
+        for (what, before, now) in
+            [("observation", &self.space, &observations), ("action", &self.action_space, &actions)]
+        {
+            if before != now {
+                let message =
+                    format!("the {what} space changes from {before} to {now} as the environment is used");
+                findings.add(Rule::Spaces, self.steps, message);
+            }
+        }
     }
 
     /// Reads the mask twice over different bits, so that a place nobody wrote is seen.

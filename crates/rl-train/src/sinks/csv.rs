@@ -1,7 +1,7 @@
 //! `progress.csv`: one row for every update, one column for every scalar.
 
 use std::borrow::Cow;
-use std::io::BufWriter;
+use std::io::{BufWriter, ErrorKind};
 use std::path::Path;
 
 use rl_nn::{Data, State};
@@ -27,9 +27,16 @@ impl Csv {
     ///
     /// # Errors
     ///
-    /// [`SinkError::Io`] when it exists already or cannot be made.
+    /// [`SinkError::Log`] when it exists already, [`SinkError::Io`] when it cannot be made.
     pub fn create(path: &Path) -> Result<Self, SinkError> {
-        Ok(Csv::over(LogFile::create(path)?))
+        let file = LogFile::create(path).map_err(|e| match e {
+            SinkError::Io { path, source } if source.kind() == ErrorKind::AlreadyExists => {
+                let reason = "is there already, and nothing is overwritten; Csv::append goes on with the log of a run that goes on";
+                SinkError::Log { path, reason: reason.to_owned() }
+            }
+            e => e,
+        })?;
+        Ok(Csv::over(file))
     }
 
     /// Opens the file that an earlier part of the run left, to go on with it ([`Sink::restore`]).

@@ -128,21 +128,26 @@ impl Trainer {
         self
     }
 
-    /// The schedules that have ended where a run goes on beyond the budget that they are of, each with the value that it stays at, which may be 0:
-    /// then nothing more is learned. Also among the summary's warnings. None after [`extending_schedules`](Self::extending_schedules).
+    /// The schedules that are at their end for all that is to come, each with its value there, which may be 0: then nothing is learned. They are those of a
+    /// run that goes on beyond the budget that they are of (none after [`extending_schedules`](Self::extending_schedules)), and those of a run whose first
+    /// rollout takes its whole budget. Also among the summary's warnings.
     pub fn ended_schedules(&self) -> Vec<String> {
-        let (horizon, budget) = (self.horizon, self.config.total_steps);
+        let (horizon, budget, len) = (self.horizon, self.config.total_steps, self.config.rollout_len());
+        let why = if budget > horizon {
+            format!(
+                "from here on, for it ended at step {horizon}; with --extend-schedule (in a program Trainer::extending_schedules) it ends at step {budget}"
+            )
+        } else if self.config.n_episodes.is_none() && budget <= len as u64 {
+            format!("in the only update, for a rollout of {len} steps is the whole budget of {budget}")
+        } else {
+            return Vec::new();
+        };
         let ended = |(key, value): (&String, &Value)| {
             let text = value.as_str()?;
             let schedule = text.parse::<Schedule>().ok().filter(|schedule| schedule.constant().is_none())?;
-            Some(format!(
-                "{key} = {text} ends at step {horizon}, and stays at {} from there on; with --extend-schedule (in a program \
-                 Trainer::extending_schedules) it ends at step {budget}",
-                schedule.at(0.0)
-            ))
+            Some(format!("{key} = {text} is {} {why}", schedule.at(0.0)))
         };
-        let settings = self.info.settings.iter();
-        settings.filter(|_| budget > horizon).filter_map(ended).collect()
+        self.info.settings.iter().filter_map(ended).collect()
     }
 
     /// Adds something that whoever reads the run's summary should know.

@@ -181,7 +181,7 @@ fn a_shown_config_says_where_values_come_from() {
         ("cg_iters", "15", "default of sb3-contrib"),
         ("net_arch", "[32, 32]", "preset best"),
         ("activation", "\"tanh\"", "default of Stable-Baselines3"),
-        ("eval_freq", "\"none\"", "default"),
+        ("eval_freq", "\"tenths\"", "default"),
     ] {
         let line = text.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
         let (set, comment) = line.split_once("  # ").unwrap();

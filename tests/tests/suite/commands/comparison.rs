@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Output;
 
-use crate::helpers::command_line::{Place, SHORT};
+use crate::helpers::command_line::{Place, SHORT, text};
 use serde_json::Value;
 
 const PENDULUM_WORST: f64 = -3254.72;
@@ -224,6 +224,47 @@ fn a_comparison_is_saved_and_overwrites_nothing() {
     assert_eq!(read("compare.json"), first);
     assert!(read("report.html").starts_with("<!DOCTYPE html>") && read("report-2.html").contains("--fresh"));
     assert!(read("compare-2.json") != first && read("compare-2-runs.csv").contains("s0-2"));
+
+    // The same again is another comparison, for its command is; once more it is not.
+    let again = || text(place.run(&[&["compare"], &args[..args.len() - 1]].concat()).stdout);
+    assert!(again().contains("Saved: runs/compare-3.json"));
+    let told = again();
+    assert!(
+        told.ends_with(
+            "Nothing has changed since runs/compare-3.json was saved.\nTo look at: runs/report-3.html\n"
+        ),
+        "{told}"
+    );
+    assert!(!place.path().join("runs/compare-4.json").exists());
+}
+
+/// What a setting of one name is in each of several algorithms is said where it is given to all of them.
+#[test]
+fn a_setting_that_algorithms_share_by_name_alone_is_told() {
+    let place = Place::new();
+    let told = |args: &[&str]| {
+        let compare = ["compare", "trpo", "ppo", "--seeds", "1", "--preset", "sb3", "--total-steps", "2048"];
+        text(place.run(&[&compare[..], args].concat()).stderr)
+    };
+    let line = "--set learning_rate is of trpo \"The learning rate of the critic's Adam\", of ppo \"Adam's learning rate";
+    let all =
+        told(&["--set", "learning_rate=0.001", "--set", "gamma=0.9", "--set", "ent_coef=0.01", "--out", "a"]);
+    assert!(all.contains(line) && all.contains("--set trpo.learning_rate is that of trpo alone"), "{all}");
+    assert!(!all.contains("gamma") && !all.contains("ent_coef"), "{all}");
+    let one = told(&["--set", "ppo.learning_rate=0.001", "--out", "b"]);
+    assert!(!one.contains("learning_rate"), "{one}");
+}
+
+/// A page says aloud which runs it could not use.
+#[test]
+fn a_page_names_what_it_could_not_use() {
+    let place = Place::new();
+    let dir = place.train("lazy", "CartPole-v1", SHORT);
+    place.train("lazy", "CartPole-v1", &[SHORT, &["--seed", "1"]].concat());
+    fs::write(dir.join("summary.json"), "{").unwrap();
+    let told = place.run(&["report", "runs"]);
+    let said = text(told.stderr);
+    assert!(told.status.success() && said.contains("runs/CartPole-v1/lazy/s0"), "{said}");
 }
 
 /// A page of finished runs, with somebody else's beside, and pictures for papers.

@@ -4,14 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use crate::helpers::command_line::{Place, SHORT, files};
+use crate::helpers::command_line::{Place, SHORT, files, text};
 use rl_env::EnvSpec;
 use rl_env::envs::CartPole;
 use serde_json::json;
-
-fn text(bytes: Vec<u8>) -> String {
-    String::from_utf8(bytes).unwrap()
-}
 
 /// A run that has come to its end is not falsified by a smaller budget, and says that there is nothing to do.
 #[test]
@@ -66,10 +62,23 @@ fn schedules_that_have_ended_are_told() {
         (text(told.stderr), text(told.stdout))
     };
     let (begun, over) = ended(&["4096"]);
-    let warning = "warning: learning_rate = lin_0.001 ends at step 2048, and stays at 0 from there on; with --extend-schedule";
+    let warning = "warning: learning_rate = lin_0.001 is 0 from here on, for it ended at step 2048; with --extend-schedule";
     assert!(begun.contains(warning) && over.contains(warning), "{begun}{over}");
     let (begun, _) = ended(&["8192", "--extend-schedule"]);
     assert!(!begun.contains("ends at step"), "{begun}");
+}
+
+/// A budget of one rollout leaves a falling schedule nothing but its end.
+#[test]
+fn schedules_without_a_course_are_told() {
+    let place = Place::new();
+    let train = ["train", "ppo", "CartPole-v1", "--preset", "sb3", "--set", "learning_rate=lin_0.001"];
+    let told = |steps: &str| {
+        text(place.run(&[&train[..], &["--total-steps", steps, "--out", steps]].concat()).stdout)
+    };
+    let warning = "warning: learning_rate = lin_0.001 is 0 in the only update, for a rollout of 2048 steps is the whole budget of 2000";
+    assert!(told("2000").contains(warning), "{}", told("2000"));
+    assert!(!told("4096").contains("warning"));
 }
 
 /// What cannot be is refused before a run has a directory.
@@ -85,6 +94,16 @@ fn nothing_is_made_for_a_run_that_cannot_be() {
     place.train("ppo", "CartPole-v1", SHORT);
     let line = place.refuses(2, &["inspect", "runs/CartPole-v1/ppo/s0", "--update", "1", "--out", "x.pdf"]);
     assert!(line.contains("--out x.pdf: the file's name must end in .html or .svg"), "{line}");
+}
+
+/// Of a run whose environment cannot begin there is no empty directory.
+#[test]
+fn a_run_that_cannot_begin_leaves_no_directory() {
+    let place = Place::new();
+    let output = place.run(&[&["train", "ppo", "Stuck-v0", "--quiet"], SHORT].concat());
+    let line = text(output.stderr);
+    assert!(output.status.code() == Some(1) && line.contains("the door is stuck"), "{line}");
+    assert!(!place.path().join("runs/Stuck-v0").exists());
 }
 
 /// A run without checkpoints is not said to be able to go on.

@@ -127,6 +127,30 @@ const MISUSE: &[(&str, &[&str])] = &[
         "train ppo CartPole-v1 --set normalise_reward=true",
         &["normalise_reward = true", "did you mean \"normalize_reward\""],
     ),
+    (
+        "train ppo CartPole-v1 --set net_arch=[64",
+        &["--set net_arch=[64: this begins like a list and is none", "[64, 64]"],
+    ),
+    ("compare ppo:net_arch={pi=[8]", &["ppo:net_arch={pi=[8]", "like a table"]),
+    (
+        "train ppo CartPole-v1 --set eval_freq=none",
+        &["eval_freq = none: expected an integer", "\"tenths\", \"never\""],
+    ),
+    (
+        "train ppo CartPole-v1 --config value.toml",
+        &["value.toml: gamma = 1.5: expected a number from 0 to 1"],
+    ),
+    ("train ppo CartPole-v1 --config together.toml", &["together.toml: vf_clip = clipped: expected max"]),
+    // What stands in the place of something else.
+    ("train ppo CartPole-v1 -seed 3", &["unexpected argument '-s'; there is '--seed'"]),
+    ("train ppo CartPole-v1 gamma=0.9", &["settings are given as `--set gamma=0.9`"]),
+    ("compare ppo gamma=0.9", &["\"gamma=0.9\" is no algorithm", "`--set gamma=0.9`"]),
+    ("train ppo@sb3 CartPole-v1", &["only a comparison has variants; here it is ppo --preset sb3"]),
+    ("train ppo:gamma=0.9 CartPole-v1", &["here it is ppo --set gamma=0.9"]),
+    ("compare CartPole-v1", &["an environment, and not an algorithm", "--env CartPole-v1"]),
+    ("compare --until -1", &["--until -1: expected a positive number"]),
+    ("compare --seeds five", &["'five' for '--seeds <N>': expected a whole number"]),
+    ("train --resume runs/x --set gamma=0.9", &["--resume", "--set", "has the settings it began with"]),
     // Flags.
     ("train ppo CartPole-v1 --n-envs 0", &["n_envs = 0", "from 1 to 65536"]),
     ("train ppo CartPole-v1 --total-steps -5", &["total_steps = -5", "an integer from 1 to 10^15"]),
@@ -162,6 +186,8 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
     fs::write(place.path().join("of_ppo.toml"), "algo = \"ppo\"\nenv = \"CartPole-v1\"\n").unwrap();
     fs::write(place.path().join("number.toml"), "algo = 3\n").unwrap();
+    fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
+    fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();
     fs::write(place.path().join("table.toml"), "[trpo]\nfoo = 5\n").unwrap();
     for (args, expected) in MISUSE {
         let args: Vec<&str> = args.split_whitespace().collect();

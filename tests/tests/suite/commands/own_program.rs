@@ -1,4 +1,4 @@
-//! What a program of one's own adds to the command line: networks and sinks.
+//! What a program of one's own adds to the command line: networks, sinks and watchers.
 
 use std::fs;
 use std::path::Path;
@@ -82,4 +82,40 @@ fn a_sink_of_the_program_hears_of_every_run() {
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{line}");
     assert!(line.contains("lazy-deaf on CartPole-v1, seed 0") && line.contains("nobody listens"), "{line}");
+}
+
+/// A watcher of the program's own ends a run, remembers across an interruption what it counted, and is in comparisons too.
+#[test]
+fn a_watcher_of_the_program_ends_a_run() {
+    let place = Place::new();
+    let brief = [
+        "train",
+        "ppo",
+        "CartPole-v1",
+        "--label",
+        "brief",
+        "--preset",
+        "sb3",
+        "--set",
+        "n_steps=64",
+        "--quiet",
+    ];
+    let train = |args: &[&str]| place.json(&[&brief[..], args].concat());
+    let done = train(&["--total-steps", "10240"]);
+    assert_eq!((&done["status"], &done["updates"]), (&"stopped".into(), &3.into()));
+    assert_eq!(done["stopped_because"], "three updates are enough");
+
+    let done = train(&["--total-steps", "128", "--seed", "1"]);
+    assert_eq!((&done["status"], &done["updates"]), (&"finished".into(), &2.into()));
+    let resume = ["train", "--resume", "runs/CartPole-v1/ppo-brief/s1", "--total-steps", "10240", "--quiet"];
+    let done = place.json(&resume);
+    assert_eq!((&done["status"], &done["updates"]), (&"stopped".into(), &3.into()));
+
+    let compare =
+        ["compare", "lazy", "--label", "brief", "--seeds", "1", "--quiet", "--total-steps", "10240"];
+    let done = place.json(&compare);
+    assert_eq!(done["environments"][0]["algorithms"][0]["interrupted"], 0);
+    let summary =
+        fs::read_to_string(place.path().join("runs/CartPole-v1/lazy-brief/s0/summary.json")).unwrap();
+    assert!(summary.contains("three updates are enough"), "{summary}");
 }

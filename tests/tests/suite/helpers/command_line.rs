@@ -92,3 +92,8 @@ pub(crate) fn result(run_dir: &Path) -> (Vec<Vec<String>>, Vec<u8>, Vec<u8>) {
     let policy = |place: &str| fs::read(run_dir.join(place).join("policy.safetensors")).unwrap();
     (progress(run_dir), policy(""), policy("checkpoints/best"))
 }
+
+/// What a program printed, which is text.
+pub(crate) fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}

@@ -17,13 +17,13 @@ const METRIC: &str = "mean_episode_return";
 impl Comparison {
     /// Leaves `compare.json` (what `--json` prints), `compare-runs.csv` (a row for every run), `compare-evaluations.csv` (a row for every
     /// evaluation), `compare-marl-eval.json` (the curves as marl-eval reads them) and `report.html` in `--out`, all with the same number where there are
-    /// some already; `stem` stands for `compare`. Says where they are.
+    /// some already; `stem` stands for `compare`. Says where they are. Where the newest of them say the same already, they stay the newest.
     ///
     /// # Errors
     ///
     /// When a file cannot be written.
     pub(crate) fn save(&self, out: &Path, stem: &str) -> Result<String> {
-        let document = serde_json::to_string_pretty(&self.document())? + "\n";
+        let document = self.document();
         let mut files =
             vec![("runs.csv", self.runs_table()?), ("evaluations.csv", self.evaluations_table()?)];
         let curves = self.marl_eval();
@@ -31,7 +31,7 @@ impl Comparison {
             files.push(("marl-eval.json", (serde_json::to_string_pretty(curves)? + "\n").into_bytes()));
         }
         fs::create_dir_all(out).with_context(|| format!("cannot create the directory {}", out.display()))?;
-        let suffixes = std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
+        let suffixes = || std::iter::once(String::new()).chain((2..u64::MAX).map(|n| format!("-{n}")));
         let page_of =
             |suffix: &str| out.join(format!("{}{suffix}.html", stem.replacen("compare", "report", 1)));
         let all = |suffix: &str| {
@@ -39,9 +39,24 @@ impl Comparison {
             tables.chain([out.join(format!("{stem}{suffix}.json")), page_of(suffix)]).collect::<Vec<_>>()
         };
         let free = |suffix: &String| !all(suffix).iter().any(|path| path.exists());
-        let suffix = suffixes.into_iter().find(free).context("no name is free for compare.json")?;
+        let suffix = suffixes().find(free).context("no name is free for compare.json")?;
+        if let Some(newest) = suffixes().take_while(|it| *it != suffix).last() {
+            let path = |end: &str| out.join(format!("{stem}{newest}{end}"));
+            let is_same = |(name, contents): &(&str, Vec<u8>)| {
+                fs::read(path(&format!("-{name}"))).is_ok_and(|there| there == *contents)
+            };
+            let page = page_of(&newest);
+            if says_the_same(&path(".json"), &document) && files.iter().all(is_same) && page.is_file() {
+                let there = path(".json");
+                return Ok(format!(
+                    "Nothing has changed since {} was saved.\nTo look at: {}\n",
+                    there.display(),
+                    page.display()
+                ));
+            }
+        }
         let first = out.join(format!("{stem}{suffix}.json"));
-        write_new(&first, document.as_bytes())?;
+        write_new(&first, (serde_json::to_string_pretty(&document)? + "\n").as_bytes())?;
         let mut told = format!("Saved: {}", first.display());
         for (name, contents) in files {
             let path = out.join(format!("{stem}{suffix}-{name}"));
@@ -125,6 +140,19 @@ impl Comparison {
         }
         Some(json!({"compare": tasks}))
     }
+}
+
+/// Whether a file holds this document, but for how it was come by.
+fn says_the_same(path: &Path, document: &Value) -> bool {
+    let there = fs::read(path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
+    let result = |document: &Value| {
+        let mut document = document.clone();
+        for key in ["runs_at_once", "wall_seconds", "taken_over", "notes"] {
+            document[key].take();
+        }
+        document
+    };
+    there.is_some_and(|there| there.is_object() && result(&there) == result(document))
 }
 
 fn of_group(group: &Group) -> Option<Value> {

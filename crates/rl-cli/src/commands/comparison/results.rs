@@ -152,7 +152,7 @@ impl Group {
         let (failed, runs) = (self.n_failed(), self.runs.len());
         if self.withholds() {
             return Err(format!(
-                "{failed} of {runs} runs failed, and no worst return of {} is documented to count them as",
+                "{failed} of {runs} runs failed, and no worst return of {} is documented to count them as (EnvSpec::with_worst_return documents one)",
                 self.env
             ));
         }

@@ -1,12 +1,12 @@
-//! Sinks of a program's own.
+//! Sinks and watchers of a program's own.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rl_train::{RunInfo, Sink, SinkError, Trainer};
+use rl_train::{RunInfo, Sink, SinkError, Trainer, Watcher};
 
-/// What a sink of a program's own is made for: a run that begins or goes on.
+/// What a sink or a watcher of a program's own is made for: a run that begins or goes on.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct RunContext<'a> {
@@ -14,8 +14,8 @@ pub struct RunContext<'a> {
     pub info: &'a RunInfo,
     /// The run's directory, which is there; none for a run that leaves no files (`compare --lean`).
     pub dir: Option<&'a Path>,
-    /// Whether it is a run that was interrupted, or one that is to be longer. The sink hears [`rl_train::Event::RunResumed`] first, and is given back the
-    /// state that its [`Sink::state`] had at the checkpoint.
+    /// Whether it is a run that was interrupted, or one that is to be longer. What is made hears [`rl_train::Event::RunResumed`] first, and is given back the
+    /// state that its [`Sink::state`] or [`Watcher::state`] had at the checkpoint.
     pub goes_on: bool,
 }
 
@@ -23,15 +23,23 @@ type Add = dyn Fn(Trainer, &RunContext<'_>) -> Result<Trainer, SinkError> + Send
 
 /// What makes them, in the order in which they were added.
 #[derive(Clone, Default)]
-pub(crate) struct OwnSinks(Vec<Arc<Add>>);
+pub(crate) struct Listeners(Vec<Arc<Add>>);
 
-impl OwnSinks {
-    /// One more.
-    pub(crate) fn push<S: Sink + 'static>(
+impl Listeners {
+    /// One more sink.
+    pub(crate) fn push_sink<S: Sink + 'static>(
         &mut self,
         make: impl Fn(&RunContext<'_>) -> Result<S, SinkError> + Send + Sync + 'static,
     ) {
         self.0.push(Arc::new(move |trainer, run| Ok(trainer.with_sink(make(run)?))));
+    }
+
+    /// One more watcher.
+    pub(crate) fn push_watcher<W: Watcher + 'static>(
+        &mut self,
+        make: impl Fn(&RunContext<'_>) -> Result<W, SinkError> + Send + Sync + 'static,
+    ) {
+        self.0.push(Arc::new(move |trainer, run| Ok(trainer.with_watcher(make(run)?))));
     }
 
     /// Makes all of them for a trainer's run.
@@ -53,8 +61,8 @@ impl OwnSinks {
     }
 }
 
-impl fmt::Debug for OwnSinks {
+impl fmt::Debug for Listeners {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} sinks", self.0.len())
+        write!(f, "{} sinks and watchers", self.0.len())
     }
 }
