@@ -19,7 +19,7 @@ use rl_optim::vector::{dot, norm};
 use rl_optim::{CgParams, CgStop, Damped, LinearOperator};
 use rl_rollout as _;
 use rl_test_support as _;
-use rl_trpo::{KlDirection, PolicyStep, Search, StepConfig, TrpoConfig, policy_step};
+use rl_trpo::{KlDirection, KlReduction, PolicyStep, Search, StepConfig, TrpoConfig, policy_step};
 
 /// A policy and a batch whose ratios are 1.
 #[derive(Clone)]
@@ -243,6 +243,17 @@ fn the_direction_decides_what_is_accepted() {
     }
 }
 
+/// The mean over the three dimensions of an action is a third of the sum: the same step as with radius and damping three times as large.
+#[test]
+fn a_mean_over_dimensions_is_a_share_of_the_sum() {
+    let case = Case::new(true);
+    let sum = StepConfig { max_kl: 0.03, damping: 0.03, ..config() };
+    let mean = StepConfig { max_kl: 0.01, damping: 0.01, kl_reduction: KlReduction::MeanPerDim, ..config() };
+    near(&case.moved(&mean), &case.moved(&sum), 1e-6);
+    let step = case.step(&mean).0;
+    assert!((step.kl / step.constraint_kl - 3.0).abs() < 1e-12 && step.constraint_kl <= 0.01);
+}
+
 #[test]
 fn a_full_step_ends_on_the_boundary_of_the_quadratic_model() {
     for case in Case::both() {
@@ -308,11 +319,13 @@ fn the_scale_of_the_advantages_is_none_of_the_steps() {
     }
 }
 
-/// A perceptron one of whose products is not finite.
+/// A perceptron whose products are, after some good ones, what they should not be.
 struct Poisoned {
     mlp: Mlp,
     /// The products that are still good.
     left: AtomicUsize,
+    /// What the others consist of.
+    poison: f64,
 }
 
 impl Network<f64> for Poisoned {
@@ -357,7 +370,7 @@ impl Network<f64> for Poisoned {
     ) -> Result<(), NnError> {
         self.mlp.jvp(theta, x, ws, v, dx, dy)?;
         if self.left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_err() {
-            dy[0] = f64::NAN;
+            dy.fill(self.poison);
         }
         Ok(())
     }
@@ -369,13 +382,35 @@ fn a_product_that_is_not_finite_refuses_the_step() {
     for case in Case::both() {
         for good in [0, 1, 3] {
             let mlp = Mlp::new(&[2, 6, 3], Activation::Tanh).unwrap();
-            let network = Arc::new(Poisoned { mlp, left: good.into() });
+            let network = Arc::new(Poisoned { mlp, left: good.into(), poison: f64::NAN });
             let policy = PolicyModel::new(network, case.policy.distribution.clone()).unwrap();
             let poisoned = Case { policy, ..case.clone() };
             let (step, theta) = poisoned.step(&config());
             assert_eq!(step.outcome, Outcome::NonFinite("a Fisher-vector product".to_owned()), "{good}");
             assert_eq!((step.cg.unwrap().iters, theta), (good, case.theta.clone()));
         }
+    }
+}
+
+/// A direction along which no output moves has no curvature, and so no length.
+#[test]
+fn a_direction_without_curvature_is_refused() {
+    for case in Case::both() {
+        let mlp = Mlp::new(&[2, 6, 3], Activation::Tanh).unwrap();
+        let network = Arc::new(Poisoned { mlp, left: 0.into(), poison: 0.0 });
+        let policy = PolicyModel::new(network, Arc::new(Categorical { n: 3 })).unwrap();
+        let flat = Case {
+            policy,
+            theta: case.theta[..39].to_vec(),
+            actions: Case::new(false).actions,
+            ..case.clone()
+        };
+        let (step, theta) = flat.step(&StepConfig { damping: 0.0, ..config() });
+        assert_eq!(
+            step.outcome,
+            Outcome::Rejected("the curvature along the step is not positive".to_owned())
+        );
+        assert_eq!(theta, flat.theta);
     }
 }
 
@@ -443,6 +478,11 @@ fn what_cannot_be_stepped_along_leaves_the_policy_as_it_was() {
         let mut broken = Case::new(continuous);
         broken.advantages[3] = f64::NAN;
         assert_eq!(refused(&broken, &config()), Outcome::NonFinite("the policy gradient".to_owned()));
+        // The objective is a number, and the gradient's length is too large for one.
+        let mut huge = Case::new(continuous);
+        huge.advantages.iter_mut().for_each(|a| *a *= 1e200);
+        assert!(huge.objective(&huge.theta, 0.0).is_finite());
+        assert_eq!(refused(&huge, &config()), Outcome::NonFinite("the policy gradient".to_owned()));
     }
     // So far that the new distribution is no distribution.
     let wide = StepConfig { max_kl: 1e9, search: Search::FullStep, ..config() };

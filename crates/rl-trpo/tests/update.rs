@@ -13,7 +13,7 @@ use rl_nn::{Shards, States};
 use rl_optim::{Adam, AdamParams, Schedule};
 use rl_rollout::Collector;
 use rl_test_support as _;
-use rl_trpo::{KlDirection, KlReduction, Npg, PolicyStep, Trpo, TrpoConfig, policy_step};
+use rl_trpo::{KlDirection, KlReduction, Npg, PolicyStep, Search, StepConfig, Trpo, TrpoConfig, policy_step};
 
 /// 100 steps of four CartPoles, with the agent that took them.
 fn collected() -> (ActorCritic, Batch) {
@@ -263,6 +263,11 @@ fn a_fit_that_is_not_finite_undoes_the_update() {
         assert_eq!(of(&report, name), of(&entire, name), "{name}");
     }
     assert!(of(&report, "cg_iters") > 0.0 && of(&report, "expected_gain") >= of(&entire, "expected_gain"));
+    assert_eq!((report.kl_max, of(&report, "step_size")), (Some(0.0), 0.0));
+    let full = run(&mut Npg::new(config()).unwrap(), &collected().1, 1.0).1;
+    assert_eq!(of(&report, "expected_gain"), of(&full, "expected_gain"));
+    let other_way = TrpoConfig { kl_direction: KlDirection::NewOld, ..config() };
+    assert_eq!(of(&update(other_way, &batch).1, "constraint_kl"), 0.0);
     assert!(report.extra.contains(&("critic_rejected", 1.0)));
     assert!(report.extra.contains(&("accepted", 0.0)));
     // Its next update is that of one which never saw the batch.
@@ -284,24 +289,51 @@ fn a_policy_step_that_is_not_finite_undoes_the_fit_as_well() {
 #[test]
 fn the_state_is_the_critics_optimiser() {
     let (_, batch) = collected();
-    let mut trpo = Trpo::new(config()).unwrap();
-    let empty = trpo.state().unwrap().unwrap();
-    let (mut agent, _) = run(&mut trpo, &batch, 1.0);
-    let state = trpo.state().unwrap().unwrap();
-    let mut second = |trpo: &mut Trpo| {
-        let mut copy = agent.clone();
-        let mut rng = EnvRng::seed_from_u64(8);
-        trpo.update(&mut copy, &batch, &mut UpdateContext::new(&mut rng)).unwrap();
-        copy.theta().to_vec()
-    };
-    let mut restored = Trpo::new(config()).unwrap();
-    restored.restore(&collected().0, &state).unwrap();
-    let mut fresh = Trpo::new(config()).unwrap();
-    fresh.restore(&collected().0, &empty).unwrap();
-    let [went_on, restored, fresh] = [&mut trpo, &mut restored, &mut fresh].map(&mut second);
-    assert_eq!(went_on, restored);
-    assert_ne!(went_on, fresh);
-    let _ = &mut agent;
+    let makers: [fn() -> Box<dyn Algorithm>; 2] =
+        [|| Box::new(Trpo::new(config()).unwrap()), || Box::new(Npg::new(config()).unwrap())];
+    for make in makers {
+        let mut algorithm = make();
+        let empty = algorithm.state().unwrap().unwrap();
+        let (agent, _) = run(&mut *algorithm, &batch, 1.0);
+        let state = algorithm.state().unwrap().unwrap();
+        let restored = |state| {
+            let mut restored = make();
+            restored.restore(&collected().0, state).unwrap();
+            restored
+        };
+        let second = |mut algorithm: Box<dyn Algorithm>| {
+            let mut copy = agent.clone();
+            let mut rng = EnvRng::seed_from_u64(8);
+            algorithm.update(&mut copy, &batch, &mut UpdateContext::new(&mut rng)).unwrap();
+            copy.theta().to_vec()
+        };
+        let [restored, fresh] = [&state, &empty].map(|state| second(restored(state)));
+        let went_on = second(algorithm);
+        assert_eq!(went_on, restored);
+        assert_ne!(went_on, fresh);
+    }
+}
+
+/// The natural gradient's step is the full one, however far the policy is from the old one afterwards.
+#[test]
+fn the_natural_gradient_takes_the_full_step() {
+    let (_, batch) = collected();
+    let far = TrpoConfig { max_kl: 0.5.into(), accept_ratio: 0.9, ..config() };
+    let (searched, searching) = update(far.clone(), &batch);
+    let (full, report) = run(&mut Npg::new(far.clone()).unwrap(), &batch, 1.0);
+    let of = |report: &Report, name| report.extra.iter().find(|(key, _)| *key == name).unwrap().1;
+    assert!(of(&searching, "backtracks") > 0.0 && of(&report, "backtracks") == 0.0);
+    assert_ne!(full.policy_theta(), searched.policy_theta());
+    assert_eq!(full.critic_theta(), searched.critic_theta());
+
+    let (mut agent, _) = collected();
+    let mut advantages = batch.advantages.clone();
+    rl_gae::normalize(&mut advantages);
+    let policy_batch = batch.policy_batch(&agent, &advantages).unwrap();
+    let Parts { policy, policy_theta, .. } = agent.parts_mut();
+    let step = StepConfig { search: Search::FullStep, ..far.step(1.0) };
+    policy_step(Reducer, policy, policy_theta, &policy_batch, &step, &mut Shards::new()).unwrap();
+    assert_eq!(full.policy_theta(), agent.policy_theta());
 }
 
 #[test]
