@@ -4,11 +4,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::ci::{execute, succeeds, virtual_environment};
+use crate::ci::{VENV, execute, succeeds, virtual_environment};
 use crate::metadata::Workspace;
 
 /// Bounded, so that a new major version is a choice.
-const PLAYWRIGHT: &str = "playwright>=1.45,<2";
+pub(crate) const PLAYWRIGHT: &str = "playwright>=1.45,<2";
 /// How the check says that no browser starts.
 const NO_BROWSER: i32 = 77;
 
@@ -20,7 +20,7 @@ const NO_BROWSER: i32 = 77;
 /// When a report is not as it should be.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     let skipped = |why: &str| println!("skipped: reports in a browser ({why})");
-    let python = match virtual_environment(&workspace.target.join("ci-venv")) {
+    let python = match virtual_environment(&workspace.target.join(VENV)) {
         Ok(python) => python,
         Err(error) => {
             skipped(&format!("{error:#}"));

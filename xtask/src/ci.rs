@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -18,12 +19,16 @@ use crate::template;
 use crate::tidy;
 use crate::torture;
 
+/// The virtual environment of the steps that need Python, under the target directory.
+pub(crate) const VENV: &str = "ci-venv";
 /// Bounded, so that a new major version is a choice.
 const TENSORBOARD: &str = "tensorboard>=2.16,<3";
 
 /// Runs every step, and stops at the first that fails.
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
+    // Downloads take as long as compilers, and other parts of the machine.
+    let packages = thread::spawn(python_packages);
     step("format", || cargo_step(&["fmt", "--all", "--check"]))?;
     step("tidy", tidy::run)?;
     step("dependencies", || dependencies(&Workspace::load()?))?;
@@ -34,6 +39,8 @@ pub(crate) fn run() -> Result<()> {
     let workspace = Workspace::load()?;
     let mut python = None;
     step("Gymnasium", || {
+        // What could not be installed there is tried again, and told, by who needs it.
+        let _ = packages.join();
         python = gymnasium::interpreter(&workspace)?;
         python.as_deref().map_or(Ok(()), |python| gymnasium::python_tests(&workspace, python))
     })?;
@@ -48,7 +55,7 @@ pub(crate) fn run() -> Result<()> {
         execute(&mut tests)
     })?;
     for isa in other_instruction_sets(&workspace)? {
-        let which = if isa == "portable" { PORTABLE_TESTS } else { "all()" };
+        let which = if isa == "portable" { PORTABLE_TESTS } else { NUMERIC_TESTS };
         step(&format!("tests with {isa}"), || {
             let mut tests = Command::new(cargo());
             if has_nextest() {
@@ -86,6 +93,16 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+/// Installs what later steps need, in the virtual environment that they share.
+fn python_packages() -> Result<()> {
+    let python = virtual_environment(&Workspace::load()?.target.join(VENV))?;
+    let wanted = gymnasium::packages().into_iter().chain([TENSORBOARD, browser::PLAYWRIGHT]);
+    let mut install = Command::new(python);
+    install.args(["-m", "pip", "install", "--quiet"]).args(wanted);
+    ensure!(succeeds(&mut install), "pip cannot install all of it");
+    Ok(())
+}
+
 /// Licences, bans and sources of what we depend on, as `deny.toml` has them; known vulnerabilities too where their database can be reached.
 fn dependencies(workspace: &Workspace) -> Result<()> {
     if !succeeds(Command::new(cargo()).args(["deny", "--version"])) {
@@ -104,6 +121,9 @@ fn dependencies(workspace: &Workspace) -> Result<()> {
     }
     execute(&mut deny(&["licenses", "bans", "sources"]))
 }
+
+/// What is tested with every other instruction set: all but what the command line says and what files may hold.
+const NUMERIC_TESTS: &str = "not (binary(suite) & test(/^(commands|files)::/))";
 
 /// What is tested with the portable kernels, which are slow where a fused multiply-add is a function call: whole short runs of both
 /// algorithms, golden numbers, and what the command line says. (Kernels are compared with every instruction set by their own tests.)
@@ -160,7 +180,7 @@ fn has_nextest() -> bool {
 
 /// Reads what runs leave with TensorBoard's own reader, in a virtual environment kept under the target directory.
 fn tensorboard(workspace: &Workspace) -> Result<()> {
-    let python = virtual_environment(&workspace.target.join("ci-venv"))?;
+    let python = virtual_environment(&workspace.target.join(VENV))?;
     if !succeeds(Command::new(&python).args(["-c", "import tensorboard"])) {
         execute(Command::new(&python).args(["-m", "pip", "install", "--quiet", TENSORBOARD]))
             .context("pip cannot install TensorBoard (no network?)")?;

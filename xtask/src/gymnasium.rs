@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::ci::{execute, succeeds, virtual_environment};
+use crate::ci::{VENV, execute, succeeds, virtual_environment};
 use crate::metadata::Workspace;
 
 /// How tests are told of the interpreter; without it they skip what needs one, and say so.
@@ -21,6 +21,11 @@ const WELCOME: [(&str, &[&str]); 3] = [
     ("import ale_py, cv2", &["ale-py>=0.10,<1", "opencv-python-headless"]),
 ];
 
+/// All of it, as pip calls it.
+pub(crate) fn packages() -> Vec<&'static str> {
+    NEEDED.iter().chain(&WELCOME).flat_map(|(_, packages)| packages.iter().copied()).collect()
+}
+
 /// The interpreter that `RL_GYM_PYTHON` names, else one in a virtual environment under the target directory. Where there is no Python, or
 /// Gymnasium cannot be installed, one line says that its tests are skipped.
 ///
@@ -31,7 +36,7 @@ pub(crate) fn interpreter(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if let Some(python) = std::env::var_os(VARIABLE) {
         return Ok(Some(python.into()));
     }
-    let python = match virtual_environment(&workspace.target.join("ci-venv")) {
+    let python = match virtual_environment(&workspace.target.join(VENV)) {
         Ok(python) => python,
         Err(error) => {
             println!("skipped: the tests of Gymnasium's environments ({error:#})");

@@ -8,7 +8,9 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use rl_algo::{Algorithm, NetArch, NetConfig};
@@ -28,7 +30,7 @@ const SEED: u64 = 7;
 #[test]
 fn runs_leave_the_committed_fingerprints() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/fingerprints.json");
-    let found = with_threads(1, fingerprints).unwrap();
+    let found = fingerprints(1);
     if std::env::var_os("FINGERPRINTS").is_some_and(|what| what == "write") {
         std::fs::write(&path, serde_json::to_string_pretty(&found).unwrap() + "\n").unwrap();
         return;
@@ -50,7 +52,7 @@ fn runs_leave_the_committed_fingerprints() {
 
 #[test]
 fn two_threads_leave_the_same() {
-    let (one, two) = (with_threads(1, fingerprints).unwrap(), with_threads(2, fingerprints).unwrap());
+    let (one, two) = (fingerprints(1), fingerprints(2));
     assert_eq!(differences(&one, &two), [""; 0], "one thread and two differ");
 }
 
@@ -73,28 +75,55 @@ fn differences(expected: &Fingerprints, found: &Fingerprints) -> Vec<String> {
     differences
 }
 
+/// What has a fingerprint: a name, and how its parts come about.
+type Subject = (String, Box<dyn Fn() -> Vec<(&'static str, Fingerprint)> + Send + Sync>);
+
 /// Trajectories, initial parameters, and runs.
-fn fingerprints() -> Fingerprints {
+fn subjects() -> Vec<Subject> {
     let registry = Registry::builtin();
-    let trajectories = registry
-        .iter()
-        .map(|spec| (format!("random policy, {}", spec.id), vec![("trajectory", trajectory(spec))]));
-    let initial = [("orthogonal", true), ("uniform", false)].into_iter().flat_map(|(name, ortho_init)| {
-        [vec![64, 64], vec![256, 256], vec![7, 33]].map(|net_arch| {
-            let title = format!("initialisation, {name}, {net_arch:?}");
+    let spec_of = |id: &str| registry.get(id).unwrap().clone();
+    let mut subjects: Vec<Subject> = Vec::new();
+    for spec in registry.iter().cloned() {
+        let title = format!("random policy, {}", spec.id);
+        subjects.push((title, Box::new(move || vec![("trajectory", trajectory(&spec))])));
+    }
+    for (name, ortho_init) in [("orthogonal", true), ("uniform", false)] {
+        for net_arch in [vec![64, 64], vec![256, 256], vec![7, 33]] {
+            let (title, spec) = (format!("initialisation, {name}, {net_arch:?}"), spec_of("Pendulum-v1"));
             let net = NetConfig { net_arch: NetArch::Both(net_arch), ortho_init, ..NetConfig::default() };
-            let agent = new_agent(registry.get("Pendulum-v1").unwrap(), &net, SEED).unwrap();
-            (title, vec![("parameters", Fingerprint::default().floats(agent.theta()))])
-        })
-    });
-    let runs = runs().into_iter().map(|run| {
-        let result = run.train(registry.get(run.env).unwrap());
-        (format!("{}, {}, {}", run.algorithm.name(), run.env, run.what), result)
-    });
-    let hex = |(name, parts): (String, Vec<(&str, Fingerprint)>)| {
-        (name, parts.into_iter().map(|(part, hash)| (part.to_owned(), hash.hex())).collect())
+            let parameters = move || {
+                let agent = new_agent(&spec, &net, SEED).unwrap();
+                vec![("parameters", Fingerprint::default().floats(agent.theta()))]
+            };
+            subjects.push((title, Box::new(parameters)));
+        }
+    }
+    for run in runs() {
+        let (title, spec) =
+            (format!("{}, {}, {}", run.algorithm.name(), run.env, run.what), spec_of(run.env));
+        subjects.push((title, Box::new(move || run.train(&spec))));
+    }
+    subjects
+}
+
+/// The fingerprints of all of them, on so many threads each; as many at once as there are cores for, since without fused multiply-adds of its own a processor
+/// takes a minute and more.
+fn fingerprints(threads: usize) -> Fingerprints {
+    let (subjects, next, found) = (subjects(), AtomicUsize::new(0), Mutex::new(Fingerprints::new()));
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let work = || {
+        while let Some((name, parts)) = subjects.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let parts = with_threads(threads, parts).unwrap();
+            let hex = parts.into_iter().map(|(part, hash)| (part.to_owned(), hash.hex())).collect();
+            found.lock().unwrap().insert(name.clone(), hex);
+        }
     };
-    trajectories.chain(initial).chain(runs).map(hex).collect()
+    std::thread::scope(|scope| {
+        for _ in 0..(cores / threads).max(1) {
+            scope.spawn(work);
+        }
+    });
+    found.into_inner().unwrap()
 }
 
 /// FNV-1a (Fowler, Noll and Vo), 64 bits, of numbers' bytes, the lowest first.
