@@ -57,6 +57,8 @@ mod tests {
         {
             assert_eq!(penalty(3.0, d, 0.01), 3.0 * factor, "{d}");
         }
+        // At the bounds themselves nothing changes.
+        assert_eq!((penalty(3.0, 1.0, 1.5), penalty(3.0, 2.25, 1.5)), (3.0, 3.0));
         assert_eq!(penalty(1e8, 1.0, 0.01), 1e8);
         assert_eq!(penalty(1e-8, 0.0, 0.01), 1e-8);
         // One that the user chose is not moved for lying outside.

@@ -311,3 +311,19 @@ fn a_trunk_has_one_gradient_to_clip() {
     let report = Ppo::new(config).unwrap().update(&mut agent, &batch, &mut ctx).unwrap();
     assert_eq!(report.outcome, Outcome::Applied);
 }
+
+/// A step along a gradient that is a number leads to what is none: the update is undone, the optimisers' moments as well.
+#[test]
+fn a_last_step_that_is_not_finite_undoes_the_update() {
+    let (agent, batch) = collected("CartPole-v1");
+    let config = |learning_rate: f64| PpoConfig {
+        n_epochs: 1,
+        batch_size: batch.len(),
+        learning_rate: learning_rate.into(),
+        ..PpoConfig::default()
+    };
+    let (after, report) = updated(&config(1e39), &batch, &agent);
+    assert_eq!(report.outcome, Outcome::NonFinite("a parameter".to_owned()));
+    assert_eq!(after.theta(), agent.theta());
+    assert_eq!(report.approx_kl, Some(0.0));
+}

@@ -6,7 +6,7 @@ use rl_env::{EnvRng, EnvSpec, Registry, rng::stream};
 use rl_nn::{DistGrad, DistParams, PolicyModel, Shards, States};
 use rl_optim::LinearOperator;
 use rl_optim::vector::{axpy, dot, norm};
-use rl_ppo::{Ppo, PpoConfig};
+use rl_ppo::{NormalizeAdvantage, Ppo, PpoConfig};
 use rl_rollout::Collector;
 use rl_trpo::{Trpo, TrpoConfig};
 
@@ -230,5 +230,53 @@ fn joint_and_separate_passes_agree() {
         assert_eq!(values, again, "{id}");
         assert_eq!(agent.policy().n_params() + agent.critic_theta().len(), agent.theta().len());
         assert_eq!(agent.joint().unwrap().head(1).0, agent.policy().n_params()..agent.theta().len());
+    }
+}
+
+/// What PPO reports of a shared trunk's minibatches is their mean, whether they are divided among two threads or have a single row, which is not normalised.
+#[test]
+fn losses_of_a_shared_trunk_are_those_of_all_rows() {
+    let (env, net) = (env("CartPole-v1"), shared(NetConfig::default()));
+    let agent =
+        ActorCritic::for_spaces(&env.observation_space, &env.action_space, &net, &mut stream(1, "net", 0))
+            .unwrap();
+    let (mut collector, mut batch) =
+        (Collector::new(env.make_vec(3).unwrap(), 1).unwrap(), Batch::new(&agent));
+    collector.collect(agent.policy(), agent.policy_theta(), 17, &mut batch.rollout, &mut Vec::new()).unwrap();
+    batch.estimate_advantages(&agent, 0.99, 0.95, &mut Shards::new()).unwrap();
+    let mean = |x: &mut dyn Iterator<Item = f64>| x.sum::<f64>() / batch.len() as f64;
+    let advantage = mean(&mut batch.advantages.iter().map(|a| f64::from(*a)));
+    let errors = batch.values.iter().zip(&batch.returns).map(|(v, r)| f64::from(v - r));
+    let squared_error = mean(&mut errors.map(|error| error * error));
+    let mut entropies = vec![0.0_f32; batch.len()];
+    let old = DistParams { y: &batch.rollout.policy_outputs, globals: &[] };
+    agent.policy().distribution.entropy(old, &mut entropies).unwrap();
+    let entropy = mean(&mut entropies.iter().map(|h| f64::from(*h)));
+
+    for (batch_size, normalize_advantage) in
+        [(batch.len(), NormalizeAdvantage::Off), (1, NormalizeAdvantage::Minibatch)]
+    {
+        // The steps are too small to change anything.
+        let config = PpoConfig {
+            learning_rate: 1e-30.into(),
+            n_epochs: 1,
+            batch_size,
+            normalize_advantage,
+            ent_coef: 0.5.into(),
+            vf_coef: 0.25,
+            ..PpoConfig::default()
+        };
+        let mut moved = agent.clone();
+        let report = update(&mut Ppo::new(config).unwrap(), &mut moved, &batch, &mut stream(2, "update", 0));
+        let mut steps = moved.theta().iter().zip(agent.theta()).map(|(new, old)| (new - old).abs());
+        assert!(report.outcome == Outcome::Applied && steps.all(|step| step < 1e-20));
+        let of = |name| report.extra.iter().find(|(key, _)| *key == name).unwrap().1;
+        let near = |got: f64, expected: f64| {
+            assert!((got / expected - 1.0).abs() < 1e-4, "{batch_size}: {got} instead of {expected}");
+        };
+        near(of("policy_gradient_loss"), -advantage);
+        near(report.value_loss.unwrap(), squared_error);
+        near(of("loss"), -advantage + 0.25 * squared_error - 0.5 * entropy);
+        assert!(advantage.abs() > 1e-3 && of("clip_fraction") == 0.0);
     }
 }
