@@ -1,5 +1,7 @@
 //! One step, by itself, in f64: what every setting of it changes, against objectives and divergences computed here.
 
+// tidy: long because every setting and every refusal is tried on the same case, which takes a hundred lines.
+
 #![allow(clippy::unwrap_used, reason = "a failure in a helper is a failed test")]
 #![allow(clippy::float_cmp, reason = "the values compared are the same number")]
 #![allow(clippy::disallowed_methods, reason = "the system's functions as references")]
