@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -26,9 +26,12 @@ const TENSORBOARD: &str = "tensorboard>=2.16,<3";
 
 /// Runs every step, and stops at the first that fails.
 pub(crate) fn run() -> Result<()> {
+    // Downloads take as long as compilers, and other parts of the machine. The scope waits for them, whatever fails meanwhile.
+    thread::scope(|scope| steps(scope.spawn(python_packages)))
+}
+
+fn steps(packages: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
     let start = Instant::now();
-    // Downloads take as long as compilers, and other parts of the machine.
-    let packages = thread::spawn(python_packages);
     step("format", || cargo_step(&["fmt", "--all", "--check"]))?;
     step("tidy", tidy::run)?;
     step("dependencies", || dependencies(&Workspace::load()?))?;

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::errors::usage;
 use crate::output::program;
 use crate::run_config::RunConfig;
-use crate::settings::{Given, Source, sections};
+use crate::settings::{FREQS, Given, Source, TENTHS, sections};
 
 /// What a file says.
 #[derive(Default)]
@@ -109,7 +109,14 @@ pub(crate) fn values_in(text: &str) -> Option<Settings> {
     for value in values.values_mut().filter(|value| *value == "none") {
         *value = Value::Null;
     }
+    name_tenths(&mut values);
     Some(values)
+}
+
+/// Gives what files of before call none, where it is about evaluations and checkpoints, its name of today.
+pub(crate) fn name_tenths(values: &mut Settings) {
+    let about = values.iter_mut().filter(|(key, _)| FREQS.contains(&key.as_str()));
+    about.filter(|(_, value)| value.is_null()).for_each(|(_, value)| *value = Value::from(TENTHS));
 }
 
 /// A name as a shell takes it.

@@ -11,6 +11,7 @@ use rl_gym::{GymError, GymName, Interpreter};
 
 use crate::Known;
 use crate::args::GymArgs;
+use crate::config_file::in_shell;
 use crate::errors::usage;
 
 /// The environments of these names, in their order. An interpreter is started for each of Python's, to ask what it is.
@@ -41,7 +42,13 @@ pub(crate) fn find(known: &Known, id: &str, args: &GymArgs) -> Result<EnvSpec> {
 
 fn find_one(known: &Known, id: &str, args: &GymArgs) -> Result<EnvSpec> {
     if !GymName::is_meant_by(id) {
-        return Ok(known.envs.get(id).map_err(usage)?.clone());
+        let found = known.envs.get(id).map_err(|e| match id.contains('=') {
+            true => {
+                usage(format!("{id:?} is no environment; a setting is given as `--set {}`", in_shell(id)))
+            }
+            false => usage(e),
+        });
+        return Ok(found?.clone());
     }
     let mut name: GymName = id.parse().map_err(usage)?;
     if let Some(json) = &args.env_kwargs {

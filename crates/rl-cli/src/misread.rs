@@ -48,9 +48,9 @@ pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmReg
             let hint = stray(&argument, command.as_deref(), args).unwrap_or_default();
             format!("unexpected argument '{argument}'{hint}")
         }
-        (ErrorKind::ArgumentConflict, Some(_)) if resumes(e) => format!(
-            "{}; a run that goes on has the settings it began with: what may change is --total-steps, --eval-freq, --histograms, --film, --stop-at-reward, \
-             --max-hours and --threads",
+        (ErrorKind::ArgumentConflict, _) if resumes(e) => format!(
+            "{}; a run that goes on has the settings it began with: what may change is --total-steps, --eval-freq, --no-eval, --histograms, --film, \
+             --stop-at-reward, --max-hours and --threads",
             one_line(lines[0]).replace("error: ", "")
         ),
         (ErrorKind::InvalidSubcommand, _) if is(e, ContextKind::InvalidSubcommand, "resume") => {
@@ -81,15 +81,24 @@ fn is(e: &clap::Error, kind: ContextKind, expected: &str) -> bool {
 
 /// Whether it is about what stands beside `--resume`.
 fn resumes(e: &clap::Error) -> bool {
-    text_of(e, ContextKind::InvalidArg).is_some_and(|arg| arg.starts_with("--resume"))
+    let mut told =
+        [ContextKind::InvalidArg, ContextKind::PriorArg].into_iter().filter_map(|kind| text_of(e, kind));
+    told.any(|arg| arg.starts_with("--resume"))
 }
 
 /// What was meant by an argument that is no flag with two hyphens.
 fn stray(argument: &str, command: Option<&str>, args: &[OsString]) -> Option<String> {
     let command = command?;
-    if let Some((key, _)) = argument.split_once('=').filter(|_| WITH_SETTINGS.contains(&command)) {
-        let is_key = key.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c));
-        return is_key.then(|| format!("; settings are given as `--set {}`", in_shell(argument)));
+    // It, or what it stands behind and whose place it was to have.
+    let before = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != argument);
+    let mut flag = "";
+    let setting = before.chain([argument]).find(|arg| {
+        let is_value = std::mem::replace(&mut flag, arg).starts_with("--");
+        let key = arg.split_once('=').map_or("", |(key, _)| key);
+        !is_value && !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_.".contains(c))
+    });
+    if let Some(setting) = setting.filter(|_| WITH_SETTINGS.contains(&command)) {
+        return Some(format!("; settings are given as `--set {}`", in_shell(setting)));
     }
     // Of `-seed`, clap tells the `-s`.
     let written = args.iter().filter_map(|arg| arg.to_str());

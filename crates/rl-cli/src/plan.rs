@@ -76,7 +76,12 @@ pub(crate) fn plan(
             let of_file = file.preset.as_ref().filter(|_| file.algo.as_ref().is_none_or(|id| *id == spec.id));
             let preset = variant.preset.as_ref().or(args.preset.as_ref()).or(of_file);
             let named = (&known.presets, &known.networks[..]);
-            let run = RunConfig::resolve(spec, &env, named, preset.map(String::as_str), given.clone())?;
+            let is_of_file = variant.preset.is_none() && args.preset.is_none() && of_file.is_some();
+            let run = RunConfig::resolve(spec, &env, named, preset.map(String::as_str), given.clone());
+            let run = run.map_err(|e| match is_of_file && e.to_string().contains("preset ") {
+                true => usage(format!("{}: {e}", file.name)),
+                false => e,
+            })?;
             if let Some(twin) = runs.iter().find(|r| r.env.id == run.env.id && r.name() == run.name()) {
                 bail!(usage(format!(
                     "{:?} is given twice; tell them apart, as {}:label=other or with settings of its own",
@@ -98,10 +103,11 @@ pub(crate) fn shared_names(columns: &[RunConfig], sets: &[String]) -> Vec<String
         let mut meanings: Vec<(String, &str)> = Vec::new();
         for algo in columns.iter().map(|column| &column.algo) {
             let [.., own] = sections(algo);
-            let about = own.schema.get(&canonical(algo, &key)?)?.doc.trim_end_matches('.').to_owned();
-            match meanings.iter_mut().find(|(known, _)| *known == about) {
-                Some(_) => {}
-                None => meanings.push((about, &algo.id)),
+            let setting = canonical(algo, &key).and_then(|key| own.schema.get(&key).cloned());
+            let Some(setting) = setting else { continue };
+            let about = setting.doc.trim_end_matches('.').to_owned();
+            if meanings.iter().all(|(known, _)| *known != about) {
+                meanings.push((about, &algo.id));
             }
         }
         let (_, first) = *meanings.first().filter(|_| meanings.len() > 1).as_ref()?;
@@ -118,8 +124,12 @@ fn misplaced(known: &Known, algo: &str, envs: &[String]) -> Option<String> {
     let begins = algo.find(['@', ':']).map(|at| algo.split_at(at));
     if let Some((name, of_variant)) = begins.filter(|(name, _)| known.algorithms.get(name).is_ok()) {
         let meant = match of_variant.split_at(1) {
-            ("@", preset) if !preset.contains(':') => format!("{name} --preset {preset}"),
-            (":", setting) if !setting.contains(',') => format!("{name} --set {setting}"),
+            ("@", preset) if !preset.is_empty() && !preset.contains(':') => {
+                format!("{name} --preset {preset}")
+            }
+            (":", setting) if setting.contains('=') && !setting.contains(',') => {
+                format!("{name} --set {setting}")
+            }
             _ => format!("{name} --preset PRESET --set KEY=VALUE"),
         };
         return Some(format!("{algo:?}: only a comparison has variants; here it is {meant}"));
@@ -132,9 +142,10 @@ fn misplaced(known: &Known, algo: &str, envs: &[String]) -> Option<String> {
     }
     Some(match envs.iter().find(|env| known.algorithms.get(env).is_ok()) {
         Some(env) => format!("{algo:?} is an environment: the algorithm comes first, as in {env} {algo}"),
-        None => {
-            format!("{algo:?} is an environment, and not an algorithm; a comparison takes it as --env {algo}")
+        None if envs.is_empty() => {
+            format!("{algo:?} is an environment, and not an algorithm; here it is --env {algo}")
         }
+        None => format!("{algo:?} is an environment, and not an algorithm"),
     })
 }
 

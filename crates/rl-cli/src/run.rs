@@ -1,5 +1,6 @@
 //! A resolved run becomes a directory, a trainer and its sinks, and is run.
 
+use std::fs;
 use std::io::{ErrorKind, IsTerminal, stderr};
 use std::num::NonZero;
 use std::time::Duration;
@@ -83,7 +84,7 @@ pub(crate) fn run(
     progress: Option<Progress>,
     stop: &Stop,
 ) -> Ran {
-    let recorder = Recorder::default();
+    let (recorder, is_told) = (Recorder::default(), progress.is_some());
     let train = || -> Result<Summary> {
         let agent = new_agent(&config.env, &config.net, config.seed)?;
         let mut trainer =
@@ -163,8 +164,11 @@ pub(crate) fn run(
             if extend_schedule {
                 trainer = trainer.extending_schedules();
             }
-            for ended in trainer.ended_schedules() {
-                eprintln!("{}: warning: {ended}", program());
+            if is_told {
+                trainer
+                    .ended_schedules()
+                    .iter()
+                    .for_each(|ended| eprintln!("{}: warning: {ended}", program()));
             }
             if !trainer.is_exact() {
                 eprintln!(
@@ -182,7 +186,10 @@ pub(crate) fn run(
         Ok(with_threads(threads, move || trainer.run())??)
     };
     let ended = train().with_context(|| {
-        let place = files.dir().map_or_else(String::new, |dir| format!(", in {}", dir.path().display()));
+        // Of a run that could not begin nothing is left, and this fails where something is.
+        let is_gone = |dir: &RunDir| fs::remove_dir(dir.path()).is_ok();
+        let place = files.dir().filter(|dir| !is_gone(dir));
+        let place = place.map_or_else(String::new, |dir| format!(", in {}", dir.path().display()));
         format!("{} on {}, seed {}{place}", config.name(), config.env.id, config.seed)
     });
     Ran { ended, seen: recorder.take() }

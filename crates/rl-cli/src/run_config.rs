@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::errors::usage;
 use crate::presets::Presets;
 use crate::routing::Selected;
-use crate::settings::{Given, NEVER, Section, Source, sections};
+use crate::settings::{FREQS, Given, NEVER, Section, Source, sections};
 
 /// One run, every setting resolved and checked.
 #[derive(Clone)]
@@ -85,12 +85,13 @@ impl RunConfig {
         train.validate().map_err(refused)?;
         let net: NetConfig = part(&values, &NetConfig::default())?;
         net.validate().map_err(refused)?;
-        let net = NetConfig { features: net.features.clone().among(networks).map_err(usage)?, ..net };
+        let features = net.features.clone().among(networks).map_err(refused)?;
+        let net = NetConfig { features, ..net };
         let run = RunConfig {
             seed: values["seed"].as_u64().unwrap_or_default(),
             label: values["label"].as_str().map(str::to_owned),
             eval: evaluation(&values["eval_freq"], train.total_steps),
-            freqs: ["eval_freq", "checkpoint_freq"].map(|key| values[key].clone()),
+            freqs: FREQS.map(|key| values[key].clone()),
             checkpoints: checkpoints(&values["checkpoint_freq"], train.total_steps),
             histogram_freq: values["histogram_freq"].as_u64(),
             film: values["film"] == true,
@@ -112,10 +113,19 @@ impl RunConfig {
         check_setting("stop_at_reward", told, allowed, holds).map_err(refused)?;
         let allowed = "false for a run that is never evaluated";
         check_setting("film", run.film, allowed, !run.film || run.eval.is_some()).map_err(refused)?;
-        let label = run.label.as_deref().unwrap_or("none");
-        check_setting("label", label, "a name with at least one character, or none", !label.is_empty())
-            .map_err(refused)?;
-        let design = design(&run.env.observation_space, &run.env.action_space, &run.net).map_err(usage)?;
+        let label = run.label.as_ref().map_or_else(|| "none".to_owned(), |label| format!("{label:?}"));
+        check_setting(
+            "label",
+            &label,
+            "a name with at least one character, or none",
+            run.label.as_deref() != Some(""),
+        )
+        .map_err(refused)?;
+        let design = design(&run.env.observation_space, &run.env.action_space, &run.net);
+        let design = design.map_err(|e| match e {
+            AlgoError::Config(e) => refused(e),
+            e => usage(e),
+        })?;
         let setup = Setup {
             rollout_len: run.train.rollout_len(),
             shares_trunk: design.shares_trunk(),

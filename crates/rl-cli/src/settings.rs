@@ -49,6 +49,8 @@ impl fmt::Display for Source {
 pub(crate) const NEVER: &str = "never";
 /// The usual evaluations and checkpoints: ten in a run.
 pub(crate) const TENTHS: &str = "tenths";
+/// The settings whose value may be either.
+pub(crate) const FREQS: [&str; 2] = ["eval_freq", "checkpoint_freq"];
 
 /// Settings that belong together, with a line about them.
 pub(crate) struct Section {

@@ -12,6 +12,8 @@ use crate::{Acting, Actor, Episodes, EvalConfig, Evaluation, TrainError, evaluat
 pub(crate) struct Evaluator {
     config: EvalConfig,
     env: Box<dyn VecEnv>,
+    /// Whether episodes come to their time limit before they are left.
+    has_limit: bool,
     next: u64,
     best: Option<f64>,
     /// Whether the evaluation at the end was.
@@ -22,7 +24,15 @@ impl Evaluator {
     pub(crate) fn new(env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
         config.validate()?;
         let n = config.episodes.max(config.final_episodes).min(N_EVAL_ENVS);
-        Ok(Evaluator { config, env: env.make_vec(n)?, next: config.freq, best: None, is_done: false })
+        let has_limit = env.max_episode_steps.is_some_and(|limit| u64::from(limit) <= config.max_steps);
+        Ok(Evaluator {
+            config,
+            env: env.make_vec(n)?,
+            has_limit,
+            next: config.freq,
+            best: None,
+            is_done: false,
+        })
     }
 
     /// Whether an evaluation is due.
@@ -56,9 +66,9 @@ impl Evaluator {
         evaluate(actor, &mut *self.env, episodes, seed, Acting::Deterministic, stop)
     }
 
-    /// The steps after which an episode is left.
-    pub(crate) fn max_steps(&self) -> u64 {
-        self.config.max_steps
+    /// The steps after which an episode is left that has no time limit before.
+    pub(crate) fn leaves_after(&self) -> Option<u64> {
+        Some(self.config.max_steps).filter(|_| !self.has_limit)
     }
 
     /// When the next one is due, and the best so far.

@@ -10,6 +10,7 @@ use rl_train::reward_threshold;
 use super::comparison::{
     Comparison, Display, Effort, Grid, Group, Job, Run, Shard, Share, Table, Until, found_in, grouped,
 };
+use super::train::check_film;
 use crate::args::CompareArgs;
 use crate::errors::usage;
 use crate::output::program;
@@ -26,7 +27,10 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     }
     let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
     let columns = plan(known, &variants, &args.envs, &args.run.settings)?;
-    columns.iter().try_for_each(|column| warm_start::check(column, &known.builders))?;
+    columns.iter().try_for_each(|column| {
+        warm_start::check(column, &known.builders)?;
+        check_film(column)
+    })?;
     let shard = args.shard.as_deref().map(Shard::parse).transpose()?;
     let mut until = Until::new(args, &columns)?;
     let looks = until.as_ref().map_or_else(|| vec![args.seeds.unwrap_or(5)], Until::looks);

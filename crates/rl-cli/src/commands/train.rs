@@ -1,7 +1,6 @@
 //! `rl train`
 
 use std::fmt::Write;
-use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -25,9 +24,7 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
         (None, Some(algo), Some(env)) => {
             let config = plan_one(known, algo, env, &args.run.settings)?;
             warm_start::check(&config, &known.builders)?;
-            if config.film {
-                rl_train::check_films(&config.env, config.seed)?;
-            }
+            check_film(&config)?;
             let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
             (config, dir)
         }
@@ -64,14 +61,17 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     }
     let stop = Stop::on_signals()?;
     let progress = Screen::new(args.run.quiet).progress();
-    let ended = run(&config, known, files, threads(args.run.threads), progress, &stop).ended;
-    let summary = ended.inspect_err(|_| {
-        // Of a run that could not begin nothing is left: a directory is removed only where it is empty, and so are those of its algorithm and environment.
-        dir.path().ancestors().take(3).take_while(|dir| fs::remove_dir(dir).is_ok()).count();
-    })?;
+    let summary = run(&config, known, files, threads(args.run.threads), progress, &stop).ended?;
     let interrupted =
         if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS };
     end(&config, &summary, &dir, json, interrupted)
+}
+
+/// Refuses films of what does not draw itself, before there is anything of the run.
+pub(super) fn check_film(config: &RunConfig) -> Result<()> {
+    Ok(if config.film {
+        rl_train::check_films(&config.env, config.seed)?
+    })
 }
 
 /// Tells how a run ended; what is no success in spite of its end is an error.

@@ -129,7 +129,17 @@ impl Probe {
         if findings.broken(Rule::Spaces) {
             return;
         }
-        let (observations, actions) = (self.env.observation_space(), self.env.action_space());
+        let spaces = catch(|| (self.env.observation_space(), self.env.action_space()));
+        let (observations, actions) = match spaces {
+            Ok(spaces) => spaces,
+            Err(panic) => {
+                return findings.add(
+                    Rule::Panic,
+                    self.steps,
+                    format!("a space, when asked for, panicked: {panic}"),
+                );
+            }
+        };
         for (what, before, now) in
             [("observation", &self.space, &observations), ("action", &self.action_space, &actions)]
         {

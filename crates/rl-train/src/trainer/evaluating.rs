@@ -25,14 +25,14 @@ impl Trainer {
         let evaluation = evaluator.evaluate(actor, episodes, self.info.seed, &self.stop);
         self.tally.evaluating += begun.elapsed();
         let evaluation = evaluation?;
-        let (is_best, longest) = (evaluator.is_best(evaluation.mean), evaluator.max_steps());
+        let (is_best, longest) = (evaluator.is_best(evaluation.mean), evaluator.leaves_after());
         self.save_on_the_way(is_best);
         let reached = self.threshold.is_some_and(|threshold| evaluation.mean >= threshold);
         if reached && self.tally.threshold_reached.is_none() {
             self.tally.threshold_reached = Some((step, elapsed));
         }
         self.tally.last_evaluation = is_over.then(|| evaluation.clone());
-        if evaluation.mean_length >= longest as f64 {
+        if let Some(longest) = longest.filter(|&longest| evaluation.mean_length >= longest as f64) {
             self.warn(format!(
                 "every episode of an evaluation was left after {longest} steps: episodes of {} seem not to end; \
                  EnvSpec::with_time_limit ends them",

@@ -82,6 +82,7 @@ pub struct Trainer {
     resumed: bool,
     exact: bool,
     warnings: Vec<String>,
+    ended: Vec<String>,
     /// Updates in a row that were not finite.
     non_finite: u64,
     /// What they left to be looked at, over the whole run.
@@ -169,6 +170,7 @@ impl Trainer {
             resumed: false,
             exact: true,
             warnings: Vec::new(),
+            ended: Vec::new(),
             non_finite: 0,
             dumps: 0,
             watchers: Vec::new(),
@@ -270,7 +272,7 @@ impl Trainer {
     /// written until then stays, and the sinks are told of the end.
     pub fn run(&mut self) -> Result<Summary, TrainError> {
         self.tally.started = Instant::now();
-        self.ended_schedules().into_iter().for_each(|ended| self.warn(ended));
+        self.ended = self.ended_schedules();
         let outcome = catch(|| self.train());
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
         let saved = match is_finite {
@@ -438,7 +440,7 @@ impl Trainer {
     fn finish(&mut self, summary: &mut Summary) -> Result<(), TrainError> {
         let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
         self.hear_warnings();
-        summary.warnings.clone_from(&self.warnings);
+        summary.warnings = self.all_warnings();
         // Not noted: a run that goes on may still come to it.
         summary.warnings.extend(self.tally.untold_metrics().map(|name| {
             format!("the environment gave no value of {name:?} in any of {} episodes", self.tally.episodes)
@@ -479,8 +481,12 @@ impl Trainer {
             worst_return: self.worst_return,
             steps_to_threshold: tally.threshold_reached.map(|(step, _)| step),
             seconds_to_threshold: tally.threshold_reached.map(|(_, seconds)| seconds),
-            warnings: self.warnings.clone(),
+            warnings: self.all_warnings(),
         }
+    }
+
+    fn all_warnings(&self) -> Vec<String> {
+        self.warnings.iter().chain(&self.ended).cloned().collect()
     }
 }
 

@@ -16,6 +16,9 @@ use super::Trainer;
 use crate::checkpoint::{self, VERSION, fault_of, seconds_at};
 use crate::{Checkpoint, Rescue, RunDir, SinkError, Summary, TrainError};
 
+/// Settings that may be any text, a schedule's too.
+const TEXTS: [&str; 2] = ["init", "label"];
+
 /// The budgets that schedules were of, each with the step from which on.
 pub(super) fn horizons_in(archive: &Archive) -> Option<Vec<(u64, u64)>> {
     match archive.about.get("horizons") {
@@ -128,24 +131,28 @@ impl Trainer {
         self
     }
 
-    /// The schedules that are at their end for all that is to come, each with its value there, which may be 0: then nothing is learned. They are those of a
-    /// run that goes on beyond the budget that they are of (none after [`extending_schedules`](Self::extending_schedules)), and those of a run whose first
-    /// rollout takes its whole budget. Also among the summary's warnings.
+    /// The schedules that are at their end, or will be long before the run is, each with its value there, which may be 0: then nothing is learned. They are
+    /// those of a run that goes on beyond the budget that they are of (none after [`extending_schedules`](Self::extending_schedules)), and those of a run whose
+    /// first rollout takes its whole budget. They are looked for among the settings that [`named`](Self::named) told of. What is found when the run begins or
+    /// goes on is among the summary's warnings.
     pub fn ended_schedules(&self) -> Vec<String> {
         let (horizon, budget, len) = (self.horizon, self.config.total_steps, self.config.rollout_len());
-        let why = if budget > horizon {
-            format!(
-                "from here on, for it ended at step {horizon}; with --extend-schedule (in a program Trainer::extending_schedules) it ends at step {budget}"
-            )
+        let helps = format!(
+            "with --extend-schedule (in a program Trainer::extending_schedules) it ends at step {budget}"
+        );
+        let when = if budget > horizon && self.tally.step >= horizon {
+            format!("from here on, for it ended at step {horizon}; {helps}")
+        } else if budget > horizon {
+            format!("from step {horizon} on, where it ends; {helps}")
         } else if self.config.n_episodes.is_none() && budget <= len as u64 {
             format!("in the only update, for a rollout of {len} steps is the whole budget of {budget}")
         } else {
             return Vec::new();
         };
         let ended = |(key, value): (&String, &Value)| {
-            let text = value.as_str()?;
+            let text = value.as_str().filter(|_| !TEXTS.contains(&key.as_str()))?;
             let schedule = text.parse::<Schedule>().ok().filter(|schedule| schedule.constant().is_none())?;
-            Some(format!("{key} = {text} is {} {why}", schedule.at(0.0)))
+            Some(format!("{key} = {text} is {} {when}", schedule.at(0.0)))
         };
         self.info.settings.iter().filter_map(ended).collect()
     }

@@ -64,8 +64,26 @@ fn schedules_that_have_ended_are_told() {
     let (begun, over) = ended(&["4096"]);
     let warning = "warning: learning_rate = lin_0.001 is 0 from here on, for it ended at step 2048; with --extend-schedule";
     assert!(begun.contains(warning) && over.contains(warning), "{begun}{over}");
-    let (begun, _) = ended(&["8192", "--extend-schedule"]);
-    assert!(!begun.contains("ends at step"), "{begun}");
+    let (begun, over) = ended(&["8192", "--extend-schedule"]);
+    assert!(!begun.contains("ended at step") && !over.contains("ended at step"), "{begun}{over}");
+    // Before it ends that is said otherwise, and a text that looks like a schedule is none.
+    let train = ["--set", "learning_rate=lin_0.001", "--label", "lin_0.5", "--stop-at-reward", "1"];
+    place.train("ppo", "CartPole-v1", &[SHORT, &train[..]].concat());
+    let resume = [
+        "train",
+        "--resume",
+        "runs/CartPole-v1/ppo-lin_0.5/s0",
+        "--total-steps",
+        "4096",
+        "--stop-at-reward",
+        "none",
+    ];
+    let begun = text(place.run(&resume).stderr);
+    assert!(
+        begun.contains("learning_rate = lin_0.001 is 0 from step 2048 on, where it ends; with"),
+        "{begun}"
+    );
+    assert!(!begun.contains("label"), "{begun}");
 }
 
 /// A budget of one rollout leaves a falling schedule nothing but its end.
@@ -89,7 +107,8 @@ fn nothing_is_made_for_a_run_that_cannot_be() {
     let line = place.refuses(1, &[&train[..], SHORT, &["--film"]].concat());
     assert!(line.contains("Faulty-v0") && line.contains("draw"), "{line}");
     let line = place.refuses(2, &[&train[..], SHORT, &["--label", ""]].concat());
-    assert!(line.contains("label = : expected a name"), "{line}");
+    assert!(line.contains("label = \"\": expected a name"), "{line}");
+    place.refuses(1, &[&["compare", "ppo", "--env", "Faulty-v0", "--film", "--quiet"], SHORT].concat());
     assert!(!place.path().join("runs").exists());
     place.train("ppo", "CartPole-v1", SHORT);
     let line = place.refuses(2, &["inspect", "runs/CartPole-v1/ppo/s0", "--update", "1", "--out", "x.pdf"]);
@@ -103,7 +122,9 @@ fn a_run_that_cannot_begin_leaves_no_directory() {
     let output = place.run(&[&["train", "ppo", "Stuck-v0", "--quiet"], SHORT].concat());
     let line = text(output.stderr);
     assert!(output.status.code() == Some(1) && line.contains("the door is stuck"), "{line}");
-    assert!(!place.path().join("runs/Stuck-v0").exists());
+    assert!(!line.contains("runs/") && !place.path().join("runs/Stuck-v0/ppo/s0").exists(), "{line}");
+    place.run(&[&["compare", "ppo", "--env", "Stuck-v0", "--seeds", "2"], SHORT].concat());
+    assert!(!place.path().join("runs/Stuck-v0/ppo/s1").exists());
 }
 
 /// A run without checkpoints is not said to be able to go on.

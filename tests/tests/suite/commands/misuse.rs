@@ -147,7 +147,16 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("compare ppo gamma=0.9", &["\"gamma=0.9\" is no algorithm", "`--set gamma=0.9`"]),
     ("train ppo@sb3 CartPole-v1", &["only a comparison has variants; here it is ppo --preset sb3"]),
     ("train ppo:gamma=0.9 CartPole-v1", &["here it is ppo --set gamma=0.9"]),
-    ("compare CartPole-v1", &["an environment, and not an algorithm", "--env CartPole-v1"]),
+    ("compare CartPole-v1", &["an environment, and not an algorithm; here it is --env CartPole-v1"]),
+    ("train ppo: CartPole-v1", &["here it is ppo --preset PRESET --set KEY=VALUE"]),
+    ("train ppo gamma=0.9", &["\"gamma=0.9\" is no environment; a setting is given as `--set gamma=0.9`"]),
+    (
+        "train ppo gamma=0.9 CartPole-v1",
+        &["unexpected argument 'CartPole-v1'; settings are given as `--set gamma=0.9`"],
+    ),
+    ("train ppo CartPole-v1 --resume runs/x", &["--no-eval", "has the settings it began with"]),
+    ("train ppo CartPole-v1 --config features.toml", &["features.toml: features = \"nonsense\""]),
+    ("train ppo CartPole-v1 --config preset.toml", &["preset.toml: unknown preset \"nonsense\""]),
     ("compare --until -1", &["--until -1: expected a positive number"]),
     ("compare --seeds five", &["'five' for '--seeds <N>': expected a whole number"]),
     ("train --resume runs/x --set gamma=0.9", &["--resume", "--set", "has the settings it began with"]),
@@ -186,6 +195,8 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("other.toml"), "algo = \"trpo\"\n").unwrap();
     fs::write(place.path().join("of_ppo.toml"), "algo = \"ppo\"\nenv = \"CartPole-v1\"\n").unwrap();
     fs::write(place.path().join("number.toml"), "algo = 3\n").unwrap();
+    fs::write(place.path().join("features.toml"), "features = \"nonsense\"\n").unwrap();
+    fs::write(place.path().join("preset.toml"), "preset = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
     fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();
     fs::write(place.path().join("table.toml"), "[trpo]\nfoo = 5\n").unwrap();

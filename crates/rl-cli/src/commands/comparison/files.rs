@@ -147,7 +147,7 @@ fn says_the_same(path: &Path, document: &Value) -> bool {
     let there = fs::read(path).ok().and_then(|text| serde_json::from_slice::<Value>(&text).ok());
     let result = |document: &Value| {
         let mut document = document.clone();
-        for key in ["runs_at_once", "wall_seconds", "taken_over", "notes"] {
+        for key in ["command", "runs_at_once", "wall_seconds", "taken_over", "notes"] {
             document[key].take();
         }
         document

@@ -64,12 +64,15 @@ pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
     groups.iter_mut().for_each(|group| group.runs.sort_by_key(|run| run.seed));
     tell_apart(&mut groups);
     if !lost.is_empty() {
-        let runs = if lost.len() == 1 { "1 run has".to_owned() } else { format!("{} runs have", lost.len()) };
+        let (runs, count) = match lost.len() {
+            1 => ("1 run has".to_owned(), "counts"),
+            n => (format!("{n} runs have"), "count"),
+        };
         let more = lost.len().saturating_sub(A_FEW);
         lost.truncate(A_FEW);
         let more = if more == 0 { String::new() } else { format!("; and {more} more") };
         notes.push(format!(
-            "{runs} no usable end and count as interrupted, in no final score: {}{more}.",
+            "{runs} no usable end and {count} as interrupted, in no final score: {}{more}.",
             lost.join("; ")
         ));
     }

@@ -28,13 +28,15 @@ pub(crate) struct Record {
 }
 
 /// What a run is, whatever it is called and whatever its settings started from. Files of before there were some settings do not have those, which is as
-/// if they had no value.
+/// if they had no value, and call `tenths` none.
 pub(crate) fn identity(config: &Settings) -> Settings {
+    let mut config = config.clone();
+    config_file::name_tenths(&mut config);
     let named = |key: &str| key == "label" || key == "preset";
     let is_new = |key: &str| ["histogram_freq", "film", "stop_at_reward", "max_hours", "init"].contains(&key);
     let counts =
         |key: &str, value: &Value| !(named(key) || is_new(key) && (value.is_null() || value == false));
-    config.iter().filter(|(key, value)| counts(key, value)).map(|(k, v)| (k.clone(), v.clone())).collect()
+    config.into_iter().filter(|(key, value)| counts(key, value)).collect()
 }
 
 /// What a run's `config.toml` says; `None` where there is none.
