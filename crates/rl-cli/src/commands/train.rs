@@ -69,9 +69,10 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
 
 /// Refuses films of what does not draw itself, before there is anything of the run.
 pub(super) fn check_film(config: &RunConfig) -> Result<()> {
-    Ok(if config.film {
-        rl_train::check_films(&config.env, config.seed)?
-    })
+    if config.film {
+        rl_train::check_films(&config.env, config.seed)?;
+    }
+    Ok(())
 }
 
 /// Tells how a run ended; what is no success in spite of its end is an error.
