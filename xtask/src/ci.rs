@@ -58,7 +58,7 @@ fn steps(packages: ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
         execute(&mut tests)
     })?;
     for isa in other_instruction_sets(&workspace)? {
-        let which = if isa == "portable" { PORTABLE_TESTS } else { NUMERIC_TESTS };
+        let which = if isa == "portable" { PORTABLE_TESTS } else { "all()" };
         step(&format!("tests with {isa}"), || {
             let mut tests = Command::new(cargo());
             if has_nextest() {
@@ -124,9 +124,6 @@ fn dependencies(workspace: &Workspace) -> Result<()> {
     }
     execute(&mut deny(&["licenses", "bans", "sources"]))
 }
-
-/// What is tested with every other instruction set: all but what the command line says and what files may hold.
-const NUMERIC_TESTS: &str = "not (binary(suite) & test(/^(commands|files)::/))";
 
 /// What is tested with the portable kernels, which are slow where a fused multiply-add is a function call: whole short runs of both
 /// algorithms, golden numbers, and what the command line says. (Kernels are compared with every instruction set by their own tests.)

@@ -208,8 +208,13 @@ mod tests {
                 let env = file.env.as_deref().and_then(|id| envs.get(id).ok());
                 let Some(env) = env.or_else(|| envs.get("CartPole-v1").ok()) else { continue };
                 let given = given.into_iter().flatten().collect();
-                if let Ok(run) = RunConfig::resolve(spec, env, (&presets, &[]), file.preset.as_deref(), given)
-                {
+                if let Ok(run) = RunConfig::resolve(
+                    spec,
+                    env,
+                    (&presets, &[]),
+                    file.preset.as_deref().map(|name| (name, None)),
+                    given,
+                ) {
                     // What can be used can be written and read again.
                     let again = parse("the same".to_owned(), &write(&run, true), &algorithms);
                     assert!(again.is_ok_and(|again| again.env.as_deref() == Some(&run.env.id)));

@@ -76,12 +76,10 @@ pub(crate) fn plan(
             let of_file = file.preset.as_ref().filter(|_| file.algo.as_ref().is_none_or(|id| *id == spec.id));
             let preset = variant.preset.as_ref().or(args.preset.as_ref()).or(of_file);
             let named = (&known.presets, &known.networks[..]);
-            let is_of_file = variant.preset.is_none() && args.preset.is_none() && of_file.is_some();
-            let run = RunConfig::resolve(spec, &env, named, preset.map(String::as_str), given.clone());
-            let run = run.map_err(|e| match is_of_file && e.to_string().contains("preset ") {
-                true => usage(format!("{}: {e}", file.name)),
-                false => e,
-            })?;
+            // Of the file's own, an error names it.
+            let from = of_file.filter(|own| preset.is_some_and(|preset| std::ptr::eq(*own, preset)));
+            let preset = preset.map(|preset| (preset.as_str(), from.map(|_| file.name.as_str())));
+            let run = RunConfig::resolve(spec, &env, named, preset, given.clone())?;
             if let Some(twin) = runs.iter().find(|r| r.env.id == run.env.id && r.name() == run.name()) {
                 bail!(usage(format!(
                     "{:?} is given twice; tell them apart, as {}:label=other or with settings of its own",

@@ -241,7 +241,8 @@ mod tests {
             };
             let env = envs.get(id).cloned().unwrap_or_else(|_| in_python(id));
             for name in [Some(&*p.name), Some(SB3), None] {
-                RunConfig::resolve(algo, &env, (&presets, &[]), name, Vec::new()).unwrap();
+                RunConfig::resolve(algo, &env, (&presets, &[]), name.map(|name| (name, None)), Vec::new())
+                    .unwrap();
             }
         }
     }
@@ -253,7 +254,9 @@ mod tests {
         let presets = Presets::builtin().unwrap();
         let differing = |preset: &str, algo: &str, env: &str| {
             let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
-            let of = |name| RunConfig::resolve(algo, env, (&presets, &[]), Some(name), Vec::new()).unwrap();
+            let of = |name| {
+                RunConfig::resolve(algo, env, (&presets, &[]), Some((name, None)), Vec::new()).unwrap()
+            };
             let (mut settings, defaults) = (of(preset).settings(), of(SB3).settings());
             settings.retain(|key, value| defaults[key] != *value);
             serde_json::Value::Object(settings)
@@ -299,7 +302,11 @@ mod tests {
         let presets = Presets::builtin().unwrap();
         let run = |algo: &str, env: &str, name: Option<&str>| {
             let (algo, env) = (algorithms.get(algo).unwrap(), envs.get(env).unwrap());
-            json!(RunConfig::resolve(algo, env, (&presets, &[]), name, Vec::new()).unwrap().settings())
+            json!(
+                RunConfig::resolve(algo, env, (&presets, &[]), name.map(|name| (name, None)), Vec::new())
+                    .unwrap()
+                    .settings()
+            )
         };
         let of = |algo: &str, env: &str, name: &str, keys: &[&str]| -> serde_json::Value {
             let run = run(algo, env, Some(name));

@@ -186,10 +186,13 @@ pub(crate) fn run(
         Ok(with_threads(threads, move || trainer.run())??)
     };
     let ended = train().with_context(|| {
-        // Of a run that could not begin nothing is left, and this fails where something is.
-        let is_gone = |dir: &RunDir| fs::remove_dir(dir.path()).is_ok();
-        let place = files.dir().filter(|dir| !is_gone(dir));
-        let place = place.map_or_else(String::new, |dir| format!(", in {}", dir.path().display()));
+        let mut place = String::new();
+        // Only an empty directory can be removed: that of a run that could not begin.
+        if let Some(dir) = files.dir()
+            && fs::remove_dir(dir.path()).is_err()
+        {
+            place = format!(", in {}", dir.path().display());
+        }
         format!("{} on {}, seed {}{place}", config.name(), config.env.id, config.seed)
     });
     Ran { ended, seen: recorder.take() }

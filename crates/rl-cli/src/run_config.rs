@@ -58,7 +58,8 @@ pub(crate) struct SectionValues {
 }
 
 impl RunConfig {
-    /// Lays the given settings, whose keys are the algorithm's, over a preset over the defaults, and checks them as a whole.
+    /// Lays the given settings, whose keys are the algorithm's, over a preset over the defaults, and checks them as a whole. The preset comes with the file
+    /// that names it, where one does.
     ///
     /// # Errors
     ///
@@ -67,10 +68,14 @@ impl RunConfig {
         algo: &AlgorithmSpec,
         env: &EnvSpec,
         (presets, networks): (&Presets, &[FeatureNetwork]),
-        preset: Option<&str>,
+        preset: Option<(&str, Option<&str>)>,
         given: Vec<Given>,
     ) -> Result<Self> {
-        let (preset, tuned) = presets.find(preset, &algo.id, env)?;
+        let found = presets.find(preset.map(|(name, _)| name), &algo.id, env);
+        let (preset, tuned) = found.map_err(|e| match preset {
+            Some((_, Some(file))) => usage(format!("{file}: {e}")),
+            _ => e,
+        })?;
         let source = Source::Preset(preset.clone());
         let tuned = tuned.into_iter().map(|(key, value)| Given { key, value, source: source.clone() });
         let mut registry = rl_algo::AlgorithmRegistry::new();
