@@ -1,6 +1,10 @@
 //! What went wrong, in one line.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rl_env::panic_message;
+use rl_train::TrainError;
 
 /// A command line that cannot be used: exit code 2.
 #[derive(Debug)]
@@ -31,6 +35,12 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
         }
     }
     one_line(&message)
+}
+
+/// Does what calls a user's code before or beside a trainer, which contains panics by itself; a panic in it is an error.
+pub(crate) fn contained<T>(work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|payload| Err(TrainError::Panic(panic_message(&*payload)).into()))
 }
 
 /// A message without line breaks.

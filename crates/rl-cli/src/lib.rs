@@ -110,7 +110,7 @@ fn run_command_line(
             return ExitCode::from(2);
         }
     };
-    match select_isa().and_then(|()| dispatch(&cli, known)) {
+    match errors::contained(|| select_isa().and_then(|()| dispatch(&cli, known))) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{}: {}", program(), errors::message(&error));

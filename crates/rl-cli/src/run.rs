@@ -12,6 +12,7 @@ use rl_train::{
     with_threads,
 };
 
+use crate::errors::contained;
 use crate::output::program;
 use crate::recorder::{Recorder, Seen};
 use crate::run_config::RunConfig;
@@ -185,7 +186,7 @@ pub(crate) fn run(
         let _rescued = trainer.rescue().map(|rescue| stop.rescues(rescue));
         Ok(with_threads(threads, move || trainer.run())??)
     };
-    let ended = train().with_context(|| {
+    let ended = contained(train).with_context(|| {
         let mut place = String::new();
         // Only an empty directory can be removed: that of a run that could not begin.
         if let Some(dir) = files.dir()

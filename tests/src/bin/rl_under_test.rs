@@ -64,6 +64,34 @@ impl Env for Stuck {
     }
 }
 
+/// CartPole whose masks are written beyond their end.
+struct Masked(CartPole);
+
+impl Env for Masked {
+    type Action = usize;
+
+    fn observation_space(&self) -> Space {
+        Env::observation_space(&self.0)
+    }
+
+    fn action_space(&self) -> Space {
+        Env::action_space(&self.0)
+    }
+
+    fn action_mask(&self, mask: &mut [bool]) -> bool {
+        mask[2] = true;
+        true
+    }
+
+    fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        Env::reset(&mut self.0, rng, obs)
+    }
+
+    fn step(&mut self, action: &usize, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+        Env::step(&mut self.0, action, rng, obs)
+    }
+}
+
 /// Leaves the agent as it is, and says so but for the first time; with an ambition below 0 the first time too.
 struct Lazy {
     ambition: f64,
@@ -178,10 +206,12 @@ fn main() -> ExitCode {
         .name("rl-under-test")
         .env(faulty)
         .env(stuck)
+        .env(EnvSpec::with_time_limit("Masked-v0", 100, || Masked(CartPole::new())))
         .algorithm(lazy)
         .algorithm(ruinous)
         .builders(rl_tests::builders())
         .network("crossed", rl_tests::crossed)
+        .network("torn", |_| panic!("the paper is torn"))
         .sink(Notes::new)
         .watcher(|run| {
             Ok(Brief {

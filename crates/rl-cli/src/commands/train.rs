@@ -19,6 +19,10 @@ use crate::stop::Stop;
 use crate::{Known, output, warm_start};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
+    // clap asks for no argument that would stand in conflict with one that is there.
+    if args.extend_schedule && args.resume.is_none() {
+        bail!(usage("--extend-schedule is for a run that goes on: --resume RUN_DIR"));
+    }
     let (config, dir) = match (&args.resume, &args.algo, &args.env) {
         (Some(run_dir), ..) => run_in(run_dir, &args.run.settings, known)?,
         (None, Some(algo), Some(env)) => {

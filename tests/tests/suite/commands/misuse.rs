@@ -154,6 +154,10 @@ const MISUSE: &[(&str, &[&str])] = &[
         "train ppo gamma=0.9 CartPole-v1",
         &["unexpected argument 'CartPole-v1'; settings are given as `--set gamma=0.9`"],
     ),
+    (
+        "train ppo CartPole-v1 --extend-schedule",
+        &["--extend-schedule is for a run that goes on: --resume RUN_DIR"],
+    ),
     ("train ppo CartPole-v1 --resume runs/x", &["--no-eval", "has the settings it began with"]),
     ("train ppo CartPole-v1 --config features.toml", &["features.toml: features = \"nonsense\""]),
     ("train ppo CartPole-v1 --config preset.toml", &["preset.toml: unknown preset \"nonsense\""]),

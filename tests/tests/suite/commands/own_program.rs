@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::helpers::command_line::{Place, SHORT, result};
+use crate::helpers::command_line::{Place, SHORT, result, text};
 use rl_algo::FeatureNetwork;
 use rl_nn::Builders;
 use rl_train::Policy;
@@ -51,7 +51,7 @@ fn a_network_of_the_program_is_chosen_by_name() {
     assert!(line.contains("did you mean \"crossed\"?"), "{line}");
     let told = String::from_utf8(place.run(&["settings", "ppo"]).stdout).unwrap();
     let told = told.split("\nfeatures = ").nth(1).unwrap().replace("\n    ", " ");
-    assert!(told.lines().next().unwrap().contains("Here: crossed."), "{told}");
+    assert!(told.lines().next().unwrap().contains("Here: crossed, torn."), "{told}");
 }
 
 /// A sink of the program's own hears of every run, in its directory, and goes on with it.
@@ -118,4 +118,39 @@ fn a_watcher_of_the_program_ends_a_run() {
     let summary =
         fs::read_to_string(place.path().join("runs/CartPole-v1/lazy-brief/s0/summary.json")).unwrap();
     assert!(summary.contains("three updates are enough"), "{summary}");
+}
+
+/// A panic before a run has begun, in a mask or in what makes a network, is an error of one line, and the others of a comparison go on.
+#[test]
+fn a_panic_of_the_programs_own_ends_its_run_alone() {
+    let place = Place::new();
+    let told = |args: &[&str]| {
+        let output = place.run(&[args, SHORT].concat());
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, _, line) = told(&["train", "ppo", "Masked-v0", "--quiet"]);
+    let of_program = |text: &str| {
+        text.lines().any(|line| line.starts_with("rl-under-test: ") && line.contains("out of bounds"))
+    };
+    assert!(code == Some(1) && of_program(&line), "{code:?} {line}");
+    let (code, table, line) = told(&[
+        "compare",
+        "lazy",
+        "--env",
+        "Masked-v0",
+        "--env",
+        "CartPole-v1",
+        "--seeds",
+        "2",
+        "--quiet",
+        "--out",
+        "both",
+    ]);
+    assert!(code == Some(1) && of_program(&line), "{code:?} {line}");
+    assert!(table.contains("CartPole-v1") && table.contains("Saved: both/compare.json"), "{table}");
+    let (code, _, line) = told(&["train", "ppo", "CartPole-v1", "--quiet", "--set", "features=torn"]);
+    assert!(
+        code == Some(1) && line.contains("rl-under-test: ") && line.contains("the paper is torn"),
+        "{code:?} {line}"
+    );
 }
