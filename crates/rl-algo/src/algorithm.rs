@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rand::RngCore;
 use rl_nn::{NnError, State};
 
-use crate::{ActorCritic, AlgoError, Batch, Log, Reducer, Report};
+use crate::{ActorCritic, AlgoError, Batch, Log, Reducer, Report, Settings};
 
 /// What an update is given beside the batch: random numbers, how much of the training remains, and a log.
 pub struct UpdateContext<'a> {
@@ -21,6 +21,9 @@ pub struct UpdateContext<'a> {
     /// What is told of the update beside its [`Report`].
     pub log: Log,
 }
+
+/// What an algorithm is called that has no name.
+pub const UNNAMED: &str = "custom";
 
 static NEVER: AtomicBool = AtomicBool::new(false);
 
@@ -64,6 +67,12 @@ pub trait Algorithm: Send {
         batch: &Batch,
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError>;
+
+    /// The algorithm's name and settings, which a run that a program puts together writes down. Comparisons take runs that say the same for runs of the
+    /// same, so what learns differently should not.
+    fn description(&self) -> (&str, Settings) {
+        (UNNAMED, Settings::new())
+    }
 
     /// Everything that changes from update to update and that the next one depends on, beside the agent's parameters; `None` for an algorithm that cannot
     /// say, whose runs cannot be resumed.

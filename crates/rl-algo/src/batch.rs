@@ -1,7 +1,7 @@
 //! A batch: a rollout with what it is worth.
 
 use rl_gae::{Trajectories, gae};
-use rl_nn::{ActionsRef, NnError, Shards, States};
+use rl_nn::{Actions, ActionsRef, NnError, Real, Shards, States, gather};
 use rl_rollout::{Rollout, keep};
 
 use crate::{ActorCritic, AlgoError, CriticTargets};
@@ -193,4 +193,103 @@ pub struct PolicyBatch<'a, F> {
     pub advantages: &'a [F],
     /// Their log-probabilities under the policy that took them.
     pub old_log_probs: &'a [F],
+}
+
+/// Memory for minibatches, each of which replaces the one before.
+///
+/// ```
+/// use rand::SeedableRng;
+/// use rl_algo::{BatchRows, PolicyBatch};
+/// use rl_nn::{ActionsRef, States};
+/// use rl_rollout::Minibatches;
+///
+/// let batch = PolicyBatch {
+///     observations: States::new(&[0.0, 0.5, 1.0, 1.5, 2.0, 2.5], 2)?,
+///     actions: ActionsRef::Discrete(&[0, 1, 0]),
+///     advantages: &[0.1_f32, 0.2, 0.3],
+///     old_log_probs: &[-0.7, -0.6, -0.5],
+/// };
+/// let (mut memory, mut minibatches) = (BatchRows::default(), Minibatches::new(3));
+/// let mut seen = 0.0;
+/// for rows in minibatches.epoch(2, &mut rl_env::EnvRng::seed_from_u64(0)) {
+///     let minibatch = memory.gather(&batch, rows)?;
+///     assert_eq!(minibatch.observations.rows(), rows.len());
+///     seen += minibatch.advantages.iter().sum::<f32>();
+/// }
+/// assert!((seen - 0.6).abs() < 1e-6);
+/// # Ok::<(), rl_nn::NnError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct BatchRows<F> {
+    observations: Vec<F>,
+    masks: Vec<bool>,
+    actions: Actions<F>,
+    advantages: Vec<F>,
+    old_log_probs: Vec<F>,
+}
+
+impl<F: Real> BatchRows<F> {
+    /// Some rows of a batch, in the order given.
+    ///
+    /// # Errors
+    ///
+    /// [`NnError::Shape`] for a row that the batch does not have, and where its parts do not have as many rows as one another.
+    pub fn gather<'s>(
+        &'s mut self,
+        batch: &PolicyBatch<'_, F>,
+        rows: &[usize],
+    ) -> Result<PolicyBatch<'s, F>, NnError> {
+        let (states, n) = (batch.observations, batch.observations.rows());
+        NnError::check("the advantages", batch.advantages.len(), n)?;
+        NnError::check("the old log-probabilities", batch.old_log_probs.len(), n)?;
+        let actions = match batch.actions {
+            ActionsRef::Discrete(actions) => actions.len(),
+            ActionsRef::Continuous(actions) => actions.len(),
+        };
+        let action_len = actions.checked_div(n).unwrap_or(0);
+        NnError::check("the actions", actions, n * action_len)?;
+        if let Some(&row) = rows.iter().find(|&&row| row >= n) {
+            NnError::check("the rows of a batch", n, row + 1)?;
+        }
+        gather(states.obs(), states.width(), rows, &mut self.observations);
+        if let Some(masks) = states.masks() {
+            gather(masks, states.mask_width(), rows, &mut self.masks);
+        }
+        self.actions.gather(batch.actions, action_len, rows);
+        gather(batch.advantages, 1, rows, &mut self.advantages);
+        gather(batch.old_log_probs, 1, rows, &mut self.old_log_probs);
+        let masks = states.masks().map(|_| &self.masks[..]);
+        Ok(PolicyBatch {
+            observations: States::new(&self.observations, states.width())?.with_masks(masks)?,
+            actions: self.actions.as_ref(),
+            advantages: &self.advantages,
+            old_log_probs: &self.old_log_probs,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_batch_are_those_of_each_part() {
+        let (obs, masks) = ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0], [true, false, true, true, false, true]);
+        let batch = PolicyBatch {
+            observations: States::new(&obs, 2).unwrap().with_masks(Some(&masks)).unwrap(),
+            actions: ActionsRef::Continuous(&[0.0, 0.5, 1.0, 1.5, 2.0, 2.5]),
+            advantages: &[10.0_f64, 11.0, 12.0],
+            old_log_probs: &[-1.0, -2.0, -3.0],
+        };
+        let mut memory = BatchRows::default();
+        memory.gather(&batch, &[0, 1, 2]).unwrap();
+        let some = memory.gather(&batch, &[2, 0]).unwrap();
+        assert_eq!(some.observations.obs(), [4.0, 5.0, 0.0, 1.0]);
+        assert_eq!(some.observations.masks().unwrap(), [false, true, true, false]);
+        assert_eq!(some.actions, ActionsRef::Continuous(&[2.0, 2.5, 0.0, 0.5]));
+        assert_eq!((some.advantages, some.old_log_probs), (&[12.0, 10.0][..], &[-3.0, -1.0][..]));
+        assert!(memory.gather(&batch, &[3]).unwrap_err().to_string().contains("the rows of a batch"));
+        let short = PolicyBatch { advantages: &[1.0], ..batch };
+        assert!(memory.gather(&short, &[0]).unwrap_err().to_string().contains("the advantages"));
+    }
 }

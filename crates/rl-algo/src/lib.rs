@@ -29,8 +29,8 @@ mod step_curves;
 mod written_space;
 
 pub use actor_critic::{ActorCritic, Parts, SharedNetworks};
-pub use algorithm::{Algorithm, Setup, UpdateContext};
-pub use batch::{Batch, PolicyBatch};
+pub use algorithm::{Algorithm, Setup, UNNAMED, UpdateContext};
+pub use batch::{Batch, BatchRows, PolicyBatch};
 pub use critic::{CriticFit, CriticReport, CriticTargets, fit_critic};
 pub use design::{Design, bounding_for, design, distribution_for};
 pub use diagnostics::{PolicyChange, policy_change};

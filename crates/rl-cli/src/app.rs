@@ -64,9 +64,14 @@ impl App {
         }
     }
 
-    /// The name by which messages and help call the program. The first program that runs in a process gives the name for all of it.
-    pub fn name(self, name: impl Into<String>) -> Self {
-        App { name: name.into(), ..self }
+    /// The name by which messages and help call the program: one word. The first program that runs in a process gives the name for all of it.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        if self.name.is_empty() || self.name.contains(char::is_whitespace) {
+            self.faults
+                .push(format!("App::name({:?}): expected one word, as it is called in a shell", self.name));
+        }
+        self
     }
 
     /// These environments instead of the present ones.

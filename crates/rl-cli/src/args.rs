@@ -4,6 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use rl_algo::Kind;
+
+use crate::settings::parse_value;
 
 /// Train, compare and evaluate on-policy reinforcement learning with trust regions.
 #[derive(Debug, Parser)]
@@ -52,6 +55,16 @@ fn named(command: clap::Command, program: &'static str) -> clap::Command {
             None => arg,
         })
         .mut_subcommands(|subcommand| named(subcommand, program))
+}
+
+/// What reads a whole number of a range, both ends included; `1e5` is one.
+fn count(from: u64, to: u64) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    let limit = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    let kind = Kind::Integer { from: limit(from), to: limit(to) };
+    move |text| {
+        let number = kind.read(&parse_value(text)).and_then(|value| value.as_u64());
+        number.ok_or_else(|| format!("expected {kind}"))
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -137,13 +150,13 @@ pub(crate) struct CompareArgs {
     #[arg(long = "env", value_name = "ENV")]
     pub(crate) envs: Vec<String>,
     /// How many seeds, from --seed on; intervals need five. [default: 5]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = count(1, 1_000_000))]
     pub(crate) seeds: Option<u64>,
     /// Add seeds until the interval of every algorithm is this narrow; it stays valid under such stopping.
     #[arg(long, value_name = "WIDTH", conflicts_with = "seeds", allow_negative_numbers = true)]
     pub(crate) until: Option<f64>,
     /// The most seeds of --until.
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "until", value_parser = clap::value_parser!(u64).range(5..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "until", value_parser = count(5, 1_000_000))]
     pub(crate) max_seeds: u64,
     /// The least and the greatest score there can be: --until is then about the mean's interval, not the IQM's.
     #[arg(long, value_name = "LOW,HIGH", requires = "until", allow_hyphen_values = true)]
@@ -221,7 +234,7 @@ pub(crate) struct SettingArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
     /// Threads, over all runs; results do not depend on them. [default: all cores]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024))]
     pub(crate) threads: Option<u64>,
     /// Where the runs' directories go. [default: runs]
     #[arg(long, value_name = "DIR")]
@@ -258,10 +271,10 @@ pub(crate) struct GymArgs {
     #[arg(long, value_name = "KEY", value_delimiter = ',')]
     pub(crate) env_info: Vec<String>,
     /// Processes that step them; results do not depend on it. [default: as many as pay]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = count(1, 1024))]
     pub(crate) env_workers: Option<u64>,
     /// Seconds without an answer after which an environment counts as hung.
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = count(1, 1_000_000))]
     pub(crate) env_timeout: u64,
 }
 
@@ -289,7 +302,7 @@ pub(crate) struct EvalArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
     /// How many episodes.
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = count(1, 10_000_000))]
     pub(crate) episodes: u64,
     /// Sample actions instead of taking the most probable ones.
     #[arg(long)]
@@ -332,7 +345,7 @@ pub(crate) struct InspectArgs {
     /// A run's directory.
     pub(crate) run_dir: PathBuf,
     /// Which update, from 1.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count(1, u64::MAX))]
     pub(crate) update: u64,
     /// The file: a page, or a picture where it ends in .svg. [default: update-N.html in the run's directory]
     #[arg(long, value_name = "FILE")]
@@ -364,10 +377,10 @@ pub(crate) struct PlayArgs {
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// How many episodes.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(1, 1000))]
     pub(crate) episodes: u64,
     /// Steps after which an episode is left.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = count(1, u64::MAX))]
     pub(crate) max_steps: u64,
     /// Pictures a second in the GIF.
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=50))]

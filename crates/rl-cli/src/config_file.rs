@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use rl_algo::{AlgorithmRegistry, Settings, shown};
 use serde_json::Value;
 
-use crate::errors::usage;
+use crate::errors::{one_line, usage};
 use crate::output::program;
 use crate::run_config::RunConfig;
 use crate::settings::{FREQS, Given, Source, TENTHS, sections};
@@ -40,12 +40,16 @@ pub(crate) fn read(path: &Path, algorithms: &AlgorithmRegistry) -> Result<Config
 /// The same of a text, with the name of its file.
 fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<ConfigFile> {
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        usage(format!("{name}, line {line}: {}", e.message()))
+        let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count());
+        let hint = mending(text.lines().nth(line).unwrap_or_default(), e.message());
+        usage(format!("{name}, line {}: {}{hint}", line + 1, one_line(e.message())))
     })?;
     let mut file = ConfigFile { name: name.clone(), ..ConfigFile::default() };
     let given = |key: String, value: Value| Given { key, value, source: Source::File(name.clone()) };
     for (key, value) in table {
+        if let Some(x) = not_finite(&value) {
+            bail!(usage(format!("{key} = {x} ({name}): expected a finite number, or \"none\" for no value")));
+        }
         let value: Value = value.try_into().with_context(|| name.clone())?;
         let about = match key.as_str() {
             "algo" => Some(&mut file.algo),
@@ -72,6 +76,34 @@ fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<Con
         }
     }
     Ok(file)
+}
+
+/// What would be right in the place of a line that is no TOML, where that is known.
+fn mending(line: &str, fault: &str) -> String {
+    let Some((key, value)) = line.split_once('=').map(|(key, value)| (key.trim(), value.trim())) else {
+        return String::new();
+    };
+    if fault.contains("duplicate key") {
+        return format!("; {key} stands twice");
+    }
+    let value = value.split('#').next().unwrap_or_default().trim();
+    let is_word = value.starts_with(|c: char| c.is_ascii_alphabetic()) && !value.contains(['"', '\'']);
+    match value {
+        _ if !is_word => String::new(),
+        "None" | "null" | "nil" => format!("; no value is {key} = \"none\""),
+        "True" | "False" => format!("; expected {key} = {}", value.to_lowercase()),
+        _ => format!("; a text needs quotes: {key} = \"{value}\""),
+    }
+}
+
+/// The first number within a value that is none, which no setting may be.
+fn not_finite(value: &toml::Value) -> Option<f64> {
+    match value {
+        toml::Value::Float(x) => Some(*x).filter(|x| !x.is_finite()),
+        toml::Value::Array(list) => list.iter().find_map(not_finite),
+        toml::Value::Table(table) => table.values().find_map(not_finite),
+        _ => None,
+    }
 }
 
 /// A file that `--config` accepts and that gives this very run; with where every value comes from, if wanted.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use rl_env::EnvSpec;
+use rl_env::{EnvError, EnvSpec};
 use rl_gym::{GymError, GymName, Interpreter};
 
 use crate::Known;
@@ -42,13 +42,7 @@ pub(crate) fn find(known: &Known, id: &str, args: &GymArgs) -> Result<EnvSpec> {
 
 fn find_one(known: &Known, id: &str, args: &GymArgs) -> Result<EnvSpec> {
     if !GymName::is_meant_by(id) {
-        let found = known.envs.get(id).map_err(|e| match id.contains('=') {
-            true => {
-                usage(format!("{id:?} is no environment; a setting is given as `--set {}`", in_shell(id)))
-            }
-            false => usage(e),
-        });
-        return Ok(found?.clone());
+        return known.envs.get(id).cloned().map_err(|e| unknown(id, &e));
     }
     let mut name: GymName = id.parse().map_err(usage)?;
     if let Some(json) = &args.env_kwargs {
@@ -63,6 +57,26 @@ fn find_one(known: &Known, id: &str, args: &GymArgs) -> Result<EnvSpec> {
     let new: Vec<String> = new.cloned().collect();
     name.options.info.extend(new);
     rl_gym::spec(&name, &args.interpreter()).map_err(told)
+}
+
+/// What is said of a name that no environment has.
+fn unknown(id: &str, error: &EnvError) -> anyhow::Error {
+    if id.contains('=') {
+        return usage(format!("{id:?} is no environment; a setting is given as `--set {}`", in_shell(id)));
+    }
+    if id.contains(',') {
+        let each: Vec<String> = id.split(',').map(|id| format!("--env {}", id.trim())).collect();
+        return usage(format!("{id:?} is no environment; in a comparison several are {}", each.join(" ")));
+    }
+    // Such as Gymnasium's names are, unless it is a slip in one of ours.
+    let is_nearest = matches!(error, EnvError::Unknown { nearest: Some(_), .. });
+    let is_like_theirs = id.rsplit_once("-v").is_some_and(|(_, version)| version.parse::<u32>().is_ok());
+    let hint = if is_like_theirs && !is_nearest {
+        format!("; Python's Gymnasium may have it: gym:{id}")
+    } else {
+        String::new()
+    };
+    usage(format!("{error}{hint}"))
 }
 
 /// What Gymnasium has registered, where the name asks for that: `gym`, or `gym:MODULE`.

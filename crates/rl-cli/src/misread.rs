@@ -1,16 +1,18 @@
 //! A command line that clap does not take: in one line, with what would be right.
 
+mod foreign;
+
 use std::ffi::OsString;
 
 use clap::CommandFactory;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use rl_algo::{AlgorithmRegistry, nearest};
+use rl_algo::AlgorithmRegistry;
 
 use crate::args::Cli;
 use crate::config_file::in_shell;
 use crate::errors::one_line;
 use crate::output::program;
-use crate::settings::keys;
+use crate::settings::{keys, setting_meant};
 
 /// Commands that take settings.
 const WITH_SETTINGS: &[&str] = &["train", "compare", "show-config"];
@@ -27,6 +29,10 @@ pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmReg
     let flag = text_of(e, ContextKind::InvalidArg).filter(|flag| flag.starts_with("--"));
     let flag = flag.map(|flag| flag.split('=').next().unwrap_or_default().to_owned());
     let message = match (e.kind(), flag) {
+        (ErrorKind::UnknownArgument, Some(flag)) if foreign::told(&flag, command.as_deref()).is_some() => {
+            let hint = foreign::told(&flag, command.as_deref()).unwrap_or_default();
+            format!("unexpected argument '{flag}'; {}", hint.replace("VALUE", &value_of(&flag, args)))
+        }
         (ErrorKind::UnknownArgument, Some(flag)) => {
             let takes_settings = command.as_deref().is_some_and(|name| WITH_SETTINGS.contains(&name));
             let similar = text_of(e, ContextKind::SuggestedArg);
@@ -53,9 +59,10 @@ pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmReg
              --stop-at-reward, --max-hours and --threads",
             one_line(lines[0]).replace("error: ", "")
         ),
-        (ErrorKind::InvalidSubcommand, _) if is(e, ContextKind::InvalidSubcommand, "resume") => {
-            let program = program();
-            format!("unrecognized subcommand 'resume'; `{program} train --resume RUN_DIR` goes on with a run")
+        (ErrorKind::InvalidSubcommand, _) if foreign::command(&invalid_subcommand(e)).is_some() => {
+            let name = invalid_subcommand(e);
+            let meant = foreign::command(&name).unwrap_or_default().replace("PROGRAM", program());
+            format!("unrecognized subcommand '{name}'; {meant}")
         }
         _ => {
             let lines: Vec<&str> =
@@ -75,8 +82,8 @@ fn text_of(e: &clap::Error, kind: ContextKind) -> Option<String> {
     }
 }
 
-fn is(e: &clap::Error, kind: ContextKind, expected: &str) -> bool {
-    text_of(e, kind).as_deref() == Some(expected)
+fn invalid_subcommand(e: &clap::Error) -> String {
+    text_of(e, ContextKind::InvalidSubcommand).unwrap_or_default()
 }
 
 /// Whether it is about what stands beside `--resume`.
@@ -89,6 +96,22 @@ fn resumes(e: &clap::Error) -> bool {
 /// What was meant by an argument that is no flag with two hyphens.
 fn stray(argument: &str, command: Option<&str>, args: &[OsString]) -> Option<String> {
     let command = command?;
+    if let Some(hint) = foreign::told(argument, Some(command)) {
+        return Some(format!("; {}", hint.replace("VALUE", &value_of(argument, args))));
+    }
+    // A value that stands apart from a flag that it must be written together with, or that looks like a flag.
+    let written: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
+    let at = written.iter().position(|arg| arg.starts_with(argument));
+    if let Some(flag) = at.and_then(|at| written.get(at.checked_sub(1)?)).filter(|arg| arg.starts_with("--"))
+    {
+        let value = at.map_or(argument, |at| written[at]);
+        if *flag == "--histograms" {
+            return Some(format!("; its number is written --histograms={value}"));
+        }
+        if value.parse::<f64>().is_ok_and(|x| x < 0.0) {
+            return Some(format!("; {flag} takes no negative number"));
+        }
+    }
     // It, or what it stands behind and whose place it was to have.
     let before = args.iter().filter_map(|arg| arg.to_str()).take_while(|arg| *arg != argument);
     let mut flag = "";
@@ -117,27 +140,6 @@ fn command_in(args: &[OsString]) -> Option<String> {
     names.find(|name| known.find_subcommand(name).is_some()).map(str::to_owned)
 }
 
-/// The setting that somebody took for a flag: of this name, with these initials, or with this as its first or last word; or else the nearest, where that
-/// is asked for too.
-fn setting_meant(flag: &str, known: &[String], with_nearest: bool) -> Option<String> {
-    let name = flag.trim_start_matches('-').replace('-', "_").to_lowercase();
-    let find = |fits: &dyn Fn(&str) -> bool| known.iter().find(|key| fits(key)).cloned();
-    let initials = |key: &str| key.split('_').filter_map(|word| word.chars().next()).collect::<String>();
-    if let Some(key) = find(&|key| key == name) {
-        return Some(key);
-    }
-    if !with_nearest {
-        return None;
-    }
-    let by_initials = find(&|key| key.contains('_') && initials(key) == name);
-    let by_word = || {
-        let ends = |key: &str| key.strip_suffix(&name).is_some_and(|rest| rest.ends_with('_'));
-        let begins = |key: &str| key.strip_prefix(&name).is_some_and(|rest| rest.starts_with('_'));
-        find(&ends).or_else(|| find(&begins))
-    };
-    by_initials.or_else(by_word).or_else(|| nearest(&name, known.iter().map(String::as_str)))
-}
-
 /// The value that stands behind a flag.
 fn value_of(flag: &str, args: &[OsString]) -> String {
     let mut args = args.iter().filter_map(|arg| arg.to_str());
@@ -155,27 +157,6 @@ fn value_of(flag: &str, args: &[OsString]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_flag_that_is_a_setting_is_known() {
-        let known =
-            ["learning_rate", "n_epochs", "clip_range", "clip_range_vf", "gamma", "n_steps", "ent_coef"];
-        let known = known.map(str::to_owned);
-        let meant = |flag: &str| setting_meant(flag, &known, true);
-        for (flag, key) in [
-            ("--lr", "learning_rate"),
-            ("--learning-rate", "learning_rate"),
-            ("--epochs", "n_epochs"),
-            ("--ent", "ent_coef"),
-            ("--clip-range", "clip_range"),
-            ("--gama", "gamma"),
-        ] {
-            assert_eq!(meant(flag).as_deref(), Some(key), "{flag}");
-        }
-        assert_eq!(meant("--verbose"), None);
-        assert_eq!(setting_meant("--lr", &known, false), None);
-        assert_eq!(setting_meant("--gamma", &known, false).as_deref(), Some("gamma"));
-    }
 
     #[test]
     fn the_value_stands_behind_the_flag() {

@@ -1,11 +1,11 @@
 //! One flat space of keys: which algorithm a key belongs to.
 
 use anyhow::{Result, bail};
-use rl_algo::{AlgorithmRegistry, AlgorithmSpec, nearest, shown};
+use rl_algo::{AlgorithmRegistry, AlgorithmSpec, shown};
 
 use crate::errors::usage;
 use crate::output::program;
-use crate::settings::{Given, Source, canonical, keys};
+use crate::settings::{Given, Source, canonical, keys, setting_meant};
 
 /// Which algorithms run, among all that could; one that runs in several variants is there for each.
 pub(crate) struct Selected<'a> {
@@ -18,13 +18,29 @@ impl Selected<'_> {
     ///
     /// # Errors
     ///
-    /// For a key that no selected algorithm has, and for one that means different settings in two of them.
+    /// For a key that no selected algorithm has, for one that means different settings in two of them, and for a setting that is given by two of its names.
     pub(crate) fn route(&self, given: &[Given]) -> Result<Vec<Vec<Given>>> {
         let mut routed = vec![Vec::new(); self.specs.len()];
-        for given in given {
-            let keys = self.keys_of(given)?;
-            for (settings, key) in routed.iter_mut().zip(keys) {
-                settings.extend(key.map(|key| Given { key, ..given.clone() }));
+        for (i, said) in given.iter().enumerate() {
+            let keys = self.keys_of(said)?;
+            for ((settings, key), spec) in routed.iter_mut().zip(keys).zip(&self.specs) {
+                let Some(key) = key else { continue };
+                // Of one name the last value counts; of two names nobody knows which was meant.
+                let is_same = |other: &&Given| {
+                    let (named, other_name) = (bare(&said.key), bare(&other.key));
+                    let is_as_special = said.key.contains('.') == other.key.contains('.');
+                    let is_other = is_as_special && other.source == said.source && named != other_name;
+                    is_other && canonical(spec, other_name).as_ref() == Some(&key)
+                };
+                if let Some(other) = given[..i].iter().find(is_same) {
+                    bail!(usage(format!(
+                        "{} and {} are one setting of {}, {key}: give it once",
+                        told(other),
+                        told(said),
+                        spec.id
+                    )));
+                }
+                settings.push(Given { key, ..said.clone() });
             }
         }
         Ok(routed)
@@ -81,7 +97,7 @@ impl Selected<'_> {
         let mut known: Vec<String> = specs.iter().flat_map(|spec| keys(spec)).collect();
         known.sort();
         known.dedup();
-        let hint = nearest(key, known.iter().map(String::as_str)).map(|n| format!(", did you mean {n:?}?"));
+        let hint = setting_meant(key, &known, true).map(|n| format!(", did you mean {n:?}?"));
         let elsewhere = self.all.iter().filter(|spec| canonical(spec, key).is_some());
         let elsewhere = elsewhere.map(|spec| spec.id.as_str()).collect::<Vec<_>>().join(", ");
         let hint = match &*elsewhere {
@@ -96,6 +112,11 @@ impl Selected<'_> {
             program()
         ))
     }
+}
+
+/// A key without the algorithm that may stand before it.
+fn bare(key: &str) -> &str {
+    key.split_once('.').map_or(key, |(_, key)| key)
 }
 
 /// The algorithms' names, each once.

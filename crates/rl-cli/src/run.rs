@@ -153,7 +153,7 @@ pub(crate) fn run(
         if let Some(dir) = files.dir() {
             trainer = trainer.saving_in(dir.clone());
         }
-        if let Some(checkpoints) = config.checkpoints {
+        if let Some(checkpoints) = config.checkpoints.filter(|_| files.dir().is_some()) {
             trainer = trainer.with_checkpoints(checkpoints);
         }
         if let Files::Resumed { dir, extend_schedule, .. } = files {

@@ -231,10 +231,12 @@ fn lay(
     Ok((values, sources))
 }
 
-/// A setting that cannot be used, with the file that says so.
+/// A setting that cannot be used, with the file, the preset or the variant that says so.
 fn in_its_file(e: &ConfigError, source: Option<&Source>) -> anyhow::Error {
     match source {
-        Some(Source::File(name)) => usage(format!("{name}: {e}")),
+        Some(source @ (Source::File(_) | Source::Preset(_) | Source::Variant(_))) => {
+            usage(format!("{source}: {e}"))
+        }
         _ => usage(e),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use anyhow::{Result, bail};
-use rl_algo::{AlgorithmSpec, Bounds, Config, Kind, NetConfig, Schema, Setting};
+use rl_algo::{AlgorithmSpec, Bounds, Config, Kind, NetConfig, Schema, Setting, nearest};
 use rl_train::TrainConfig;
 use serde_json::{Value, json};
 
@@ -149,6 +149,27 @@ pub(crate) fn keys(spec: &AlgorithmSpec) -> Vec<String> {
     keys.chain(spec.aliases.iter().map(|(alias, _)| (*alias).to_owned())).collect()
 }
 
+/// The setting that somebody means by a name, perhaps a flag's: the one of this name, with these initials, or with this as its first or last word; or else the nearest, where that
+/// is asked for too.
+pub(crate) fn setting_meant(flag: &str, known: &[String], with_nearest: bool) -> Option<String> {
+    let name = flag.trim_start_matches('-').replace('-', "_").to_lowercase();
+    let find = |fits: &dyn Fn(&str) -> bool| known.iter().find(|key| fits(key)).cloned();
+    let initials = |key: &str| key.split('_').filter_map(|word| word.chars().next()).collect::<String>();
+    if let Some(key) = find(&|key| key == name) {
+        return Some(key);
+    }
+    if !with_nearest {
+        return None;
+    }
+    let by_initials = find(&|key| key.contains('_') && initials(key) == name);
+    let by_word = || {
+        let ends = |key: &str| key.strip_suffix(&name).is_some_and(|rest| rest.ends_with('_'));
+        let begins = |key: &str| key.strip_prefix(&name).is_some_and(|rest| rest.starts_with('_'));
+        find(&ends).or_else(|| find(&begins))
+    };
+    by_initials.or_else(by_word).or_else(|| nearest(&name, known.iter().map(String::as_str)))
+}
+
 /// `key=value` as it stands after `--set`.
 pub(crate) fn parse_set(text: &str) -> Result<Given> {
     let Some((key, value)) = text.split_once('=') else {
@@ -261,6 +282,27 @@ mod tests {
             }
             understood
         });
+    }
+
+    #[test]
+    fn a_flag_that_is_a_setting_is_known() {
+        let known =
+            ["learning_rate", "n_epochs", "clip_range", "clip_range_vf", "gamma", "n_steps", "ent_coef"];
+        let known = known.map(str::to_owned);
+        let meant = |flag: &str| setting_meant(flag, &known, true);
+        for (flag, key) in [
+            ("--lr", "learning_rate"),
+            ("--learning-rate", "learning_rate"),
+            ("--epochs", "n_epochs"),
+            ("--ent", "ent_coef"),
+            ("--clip-range", "clip_range"),
+            ("--gama", "gamma"),
+        ] {
+            assert_eq!(meant(flag).as_deref(), Some(key), "{flag}");
+        }
+        assert_eq!(meant("--verbose"), None);
+        assert_eq!(setting_meant("--lr", &known, false), None);
+        assert_eq!(setting_meant("--gamma", &known, false).as_deref(), Some("gamma"));
     }
 
     #[test]

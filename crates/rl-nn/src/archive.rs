@@ -132,7 +132,10 @@ impl Archive {
     /// [`NnError::Saved`] for bytes that are no safetensors file, have no description, or do not give the checksum they carry.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, NnError> {
         let fault = |e: &dyn std::fmt::Display| NnError::Saved(e.to_string());
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| fault(&e))?;
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| match kind_of(bytes) {
+            Some(kind) => fault(&format!("it is {kind} and no safetensors file")),
+            None => fault(&format!("it is no whole safetensors file ({e})")),
+        })?;
         let description = header.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let description =
             description.ok_or_else(|| fault(&"it is a safetensors file, but not one of this program's"))?;
@@ -157,6 +160,20 @@ impl Archive {
             arrays.insert(name.to_owned(), Array { shape: view.shape().to_vec(), data });
         }
         Ok(Archive { about, arrays })
+    }
+}
+
+/// What a file is that is no archive, as far as its first bytes say it.
+fn kind_of(bytes: &[u8]) -> Option<&'static str> {
+    let begin = &bytes[..bytes.len().min(512)];
+    // Of a safetensors file the first eight bytes are a number, and what follows begins a JSON object.
+    let is_text =
+        !begin.is_empty() && begin.iter().all(|b| matches!(b, b'\t' | b'\n' | b'\r' | b' '..=b'~' | 0x80..));
+    match begin {
+        [] => Some("empty"),
+        [b'P', b'K', 3, 4, ..] => Some("a zip archive, such as Stable-Baselines3 writes,"),
+        _ if is_text => Some("a text"),
+        _ => None,
     }
 }
 

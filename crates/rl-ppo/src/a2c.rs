@@ -13,7 +13,7 @@
 
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Bounds, Config, ConfigError, Kind, Outcome,
-    Report, Schema, Setting, UpdateContext, check_setting,
+    Report, Schema, Setting, Settings, UpdateContext, check_setting,
 };
 use rl_nn::{Shards, State};
 use rl_optim::{AdamParams, Schedule};
@@ -241,6 +241,10 @@ impl Algorithm for A2c {
             ],
             ..Report::new(outcome)
         })
+    }
+
+    fn description(&self) -> (&str, Settings) {
+        ("a2c", self.config.written())
     }
 
     fn state(&self) -> Result<Option<State>, AlgoError> {

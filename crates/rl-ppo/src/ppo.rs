@@ -13,8 +13,8 @@
 use std::sync::atomic::Ordering;
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, ConfigError, Outcome, PolicyChange, Report,
-    Setup, UpdateContext,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Outcome, PolicyChange,
+    Report, Settings, Setup, UpdateContext,
 };
 use rl_nn::{Shards, State};
 use rl_rollout::Minibatches;
@@ -114,6 +114,11 @@ impl Algorithm for Ppo {
             Err(Rejection::Error(error)) => return Err(error),
         };
         Ok(self.report(batch, ctx, &totals, &change, outcome))
+    }
+
+    fn description(&self) -> (&str, Settings) {
+        let name = if self.config.kl_coef.is_some() { "ppo-kl" } else { "ppo" };
+        (name, self.config.written())
     }
 
     fn state(&self) -> Result<Option<State>, AlgoError> {

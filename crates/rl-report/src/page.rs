@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use rand::Rng;
+use rl_stats::MIN_RUNS;
 
 use crate::chart::Chart;
 use crate::html::escaped;
@@ -157,7 +158,12 @@ fn on_intervals(study: &Study) -> String {
     } else {
         ""
     };
-    format!("Intervals are 95 %, {scores}{steps}; no interval by bootstrap is given from fewer than five.")
+    let fewest = study.tasks.iter().flat_map(|task| &task.columns).map(|column| column.runs.len());
+    let caveat = fewest.filter(|n| *n >= MIN_RUNS).min().and_then(rl_stats::bootstrap_caveat);
+    let caveat = caveat.map_or_else(String::new, |caveat| format!(" {caveat}"));
+    format!(
+        "Intervals are 95 %, {scores}{steps}; no interval by bootstrap is given from fewer than five.{caveat}"
+    )
 }
 
 /// What the scores' intervals in a task are.

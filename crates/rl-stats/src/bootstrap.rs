@@ -19,7 +19,7 @@ pub struct Interval {
 /// The percentile bootstrap interval of a statistic: the middle `confidence` of its values on `resamples` resamples, each
 /// of which draws as many scores as there are, with replacement.
 ///
-/// It is a first-order interval: with few scores it covers somewhat less than `confidence`.
+/// It is a first-order interval: with few scores it covers less than `confidence` ([`bootstrap_caveat`]).
 ///
 /// # Source
 ///
@@ -56,6 +56,27 @@ pub fn bootstrap_interval(
         draw(samples, &mut resample, rng);
         statistic(&resample)
     })
+}
+
+/// What must be known to read a 95 % bootstrap interval of so few scores; `None` from fifty on.
+///
+/// How often the interval of the mean holds the true one was counted on normal scores: 83.5, 89.7, 93.0 and 94.2 times in 100 with 5, 10, 20 and 50 of
+/// them. Scores that crowd at a limit fare worse: where 69 of 100 lie at it, 69, 81, 87 and 92 times.
+///
+/// ```
+/// assert!(rl_stats::bootstrap_caveat(5).is_some_and(|caveat| caveat.contains("83 times in 100")));
+/// assert_eq!(rl_stats::bootstrap_caveat(50), None);
+/// ```
+pub fn bootstrap_caveat(n: usize) -> Option<String> {
+    let times = match n {
+        ..10 => 83,
+        10..20 => 89,
+        20..50 => 93,
+        _ => return None,
+    };
+    Some(format!(
+        "A 95 % bootstrap interval of so few seeds is too narrow: it holds the true value some {times} times in 100, and less often where scores crowd at a limit."
+    ))
 }
 
 /// The stratified percentile bootstrap interval of a statistic of several tasks: every resample draws, within each task, as
@@ -130,6 +151,26 @@ mod tests {
 
     fn rng(seed: u64) -> Xoshiro256PlusPlus {
         Xoshiro256PlusPlus::seed_from_u64(seed)
+    }
+
+    /// The figures of the caveat, counted.
+    #[test]
+    fn few_scores_are_covered_as_often_as_is_said() {
+        let normal = |rng: &mut Xoshiro256PlusPlus| {
+            // Irwin and Hall's approximation: a sum of twelve uniform numbers.
+            (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0
+        };
+        for (n, said) in [(5, 0.83), (10, 0.89), (20, 0.93)] {
+            let mut rng = rng(n as u64);
+            let holds = (0..1000).filter(|_| {
+                let scores: Vec<f64> = (0..n).map(|_| normal(&mut rng)).collect();
+                let interval = bootstrap_interval(mean, &scores, 0.95, 400, &mut rng).unwrap();
+                interval.low <= 0.0 && 0.0 <= interval.high
+            });
+            let share = holds.count() as f64 / 1000.0;
+            assert!((share - said).abs() < 0.03, "{n}: {share}");
+            assert!(bootstrap_caveat(n).unwrap().contains(&format!("{:.0} times", said * 100.0)));
+        }
     }
 
     #[test]

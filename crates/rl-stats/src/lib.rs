@@ -38,7 +38,7 @@ mod wilcoxon;
 pub use aggregate::{iqm, mean, median, optimality_gap, quantile, std};
 pub use band::{SequentialIqm, dkw_half_width, look_alpha, trimmed_mean_bounds};
 pub use betting::mean_confidence_sequence;
-pub use bootstrap::{Interval, bootstrap_interval, stratified_interval};
+pub use bootstrap::{Interval, bootstrap_caveat, bootstrap_interval, stratified_interval};
 pub use curve::area_under_curve;
 pub use error::{MIN_RUNS, StatsError};
 pub use improvement::{

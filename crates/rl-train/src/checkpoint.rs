@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rl_algo::Settings;
+use rl_algo::{Settings, UNNAMED};
 use rl_nn::{Archive, NnError};
 use serde_json::{Value, json};
 
@@ -150,14 +150,20 @@ impl Checkpoint {
                 "it is of version {theirs}, and this program reads version {VERSION}"
             )));
         }
+        // Checkpoints of before know neither the algorithm nor its settings where a program made them.
+        let knows_little = *told("algo") == UNNAMED;
         for (key, ours) in [("algo", json!(run.algo)), ("env", json!(run.env)), ("seed", json!(run.seed))] {
+            if key == "algo" && knows_little {
+                continue;
+            }
             if let Some(difference) = differs(key, told(key), &ours) {
                 return Err(refused(difference));
             }
         }
         let theirs: Settings =
             serde_json::from_value(told("settings").clone()).map_err(|e| refused(e.to_string()))?;
-        let keys = theirs.keys().chain(run.settings.keys());
+        let ours_alone = run.settings.keys().filter(|_| !knows_little);
+        let keys = theirs.keys().chain(ours_alone);
         for key in keys.filter(|key| !MAY_CHANGE.contains(&key.as_str())) {
             let of = |settings: &Settings| settings.get(key).cloned().unwrap_or(Value::Null);
             if let Some(difference) = differs(key, &of(&theirs), &of(&run.settings)) {

@@ -120,7 +120,7 @@ impl TrainConfig {
             return check_setting("n_episodes", n_episodes, allowed, self.n_envs == 1);
         }
         let allowed = "an integer from 1 up, or n_episodes in its place";
-        check_setting("n_steps", "none", allowed, self.n_steps > 0)?;
+        check_setting("n_steps", "0 (none)", allowed, self.n_steps > 0)?;
         let fits = self.rollout_len() <= MOST_STEPS;
         check_setting("n_steps", self.n_steps, "n_envs · n_steps at most 2^28", fits)
     }
@@ -210,7 +210,7 @@ mod tests {
             (TrainConfig { n_envs: 2, ..episodes }, "n_episodes = 3: expected none where n_envs is not 1"),
             (
                 TrainConfig { n_episodes: None, ..episodes },
-                "n_steps = none: expected an integer from 1 up, or n_episodes",
+                "n_steps = 0 (none): expected an integer from 1 up, or n_episodes",
             ),
             (
                 TrainConfig { n_episodes: Some(0), ..episodes },

@@ -27,6 +27,14 @@ pub enum TrainError {
         "the agent's policy cannot be saved: its network or its distribution has no description (`spec` gives none)"
     )]
     Unsaveable,
+    /// A part of a trainer that does nothing without another part.
+    #[error("{what} needs {needs}")]
+    Missing {
+        /// The part.
+        what: String,
+        /// What it needs.
+        needs: &'static str,
+    },
     /// An event could not be told.
     #[error(transparent)]
     Sink(#[from] SinkError),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rl_algo::check_setting;
 use rl_env::rng::stream;
 use rl_env::{EpisodeMetrics, Metric, ObservationNormalizer, VecEnv, check_metrics};
 use rl_nn::{ActionsRef, Forward, NnError, Noise, PolicyModel, States, Workspace};
@@ -109,7 +110,7 @@ impl Evaluation {
 ///
 /// # Errors
 ///
-/// [`TrainError::Env`] and [`TrainError::Nn`] when the environment fails or the policy does not fit it,
+/// [`TrainError::Config`] for no episodes and for episodes of no steps, [`TrainError::Env`] and [`TrainError::Nn`] when the environment fails or the policy does not fit it,
 /// [`TrainError::NonFinitePolicy`] for a policy that is no longer finite, [`TrainError::NoAction`] for a state with every action masked, [`TrainError::Stopped`] when `stop` is set
 /// before the last episode ends.
 pub fn evaluate(
@@ -121,10 +122,12 @@ pub fn evaluate(
     stop: &AtomicBool,
 ) -> Result<Evaluation, TrainError> {
     let Episodes { n: episodes, max_steps } = episodes;
+    check_setting("episodes", episodes, "a whole number from 1 up", episodes > 0)?;
+    check_setting("max_steps", max_steps, "a whole number from 1 up", max_steps > 0)?;
     let Actor { policy, theta, normalizer } = actor;
     let (n, obs_len) = (env.n_envs(), env.observation_space().flat_len());
     let (net_theta, _) = policy.split(theta)?;
-    let mut quota: Vec<usize> = (0..n).map(|i| (episodes.max(1) + i) / n).collect();
+    let mut quota: Vec<usize> = (0..n).map(|i| (episodes + i) / n).collect();
     let mut noise = Noise::kept((0..n).map(|i| stream(seed, "eval_action", i as u64)).collect());
     let mut running = vec![(0.0, 0u64); n];
     let mut finished = Vec::with_capacity(episodes);

@@ -23,7 +23,8 @@ pub enum Event<'a> {
     },
     /// A rollout was collected and the agent updated.
     Update(&'a Update),
-    /// The policy was evaluated; the update at the same step was told before.
+    /// The policy was evaluated; the update at the same step was told before. Where a watcher ends the run because of an evaluation, the one at the end
+    /// follows at the same step.
     Evaluation {
         /// Environment steps so far.
         step: u64,
@@ -96,11 +97,17 @@ impl RunInfo {
         let more = settings.iter().filter(|(key, _)| own.iter().all(|(own, _)| own != key));
         let all =
             own.iter().map(|(key, value)| (*key, value)).chain(more.map(|(key, value)| (&**key, value)));
-        all.map(|(key, value)| match value {
-            Value::Null => format!("{key} = \"none\"\n"),
-            value => format!("{key} = {}\n", shown(value)),
-        })
-        .collect()
+        all.map(|(key, value)| format!("{key} = {}\n", shown(&without_null(value)))).collect()
+    }
+}
+
+/// A value in which `"none"` stands for every null.
+fn without_null(value: &Value) -> Value {
+    match value {
+        Value::Null => "none".into(),
+        Value::Array(list) => list.iter().map(without_null).collect(),
+        Value::Object(table) => table.iter().map(|(key, value)| (key.clone(), without_null(value))).collect(),
+        value => value.clone(),
     }
 }
 

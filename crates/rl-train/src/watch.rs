@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rl_nn::{Data, NnError, State};
 
-use crate::Event;
+use crate::{Event, shown};
 
 /// What a watcher thinks of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,12 @@ pub enum Verdict {
 pub trait Watcher: Send {
     /// Takes note of an event, and judges.
     fn watch(&mut self, event: Event<'_>) -> Verdict;
+
+    /// What it is called, where it judges by evaluations: a run without any is refused then, because it would never hear of one. `None` (the default) for
+    /// one that judges by anything else.
+    fn needs_evaluations(&self) -> Option<&str> {
+        None
+    }
 
     /// What its judgement depends on; `None` (the default) for one that need not know when a run goes on.
     ///
@@ -64,12 +70,16 @@ pub struct RewardReached(pub f64);
 impl Watcher for RewardReached {
     fn watch(&mut self, event: Event<'_>) -> Verdict {
         match event {
-            Event::Evaluation { step, evaluation } if evaluation.mean >= self.0 => Verdict::Stop(format!(
-                "the evaluation at step {step} reached {}: {}",
-                self.0, evaluation.mean
-            )),
+            Event::Evaluation { step, evaluation } if evaluation.mean >= self.0 => {
+                let mean = shown(evaluation.mean, evaluation.mean);
+                Verdict::Stop(format!("the evaluation at step {step} reached {}: {mean}", self.0))
+            }
             _ => Verdict::Continue,
         }
+    }
+
+    fn needs_evaluations(&self) -> Option<&str> {
+        Some("RewardReached")
     }
 }
 
@@ -99,7 +109,12 @@ impl Watcher for NoImprovement {
         if self.since < self.patience {
             return Verdict::Continue;
         }
-        Verdict::Stop(format!("no evaluation of {} was better than {}", self.since, self.best))
+        let best = shown(self.best, self.best);
+        Verdict::Stop(format!("none of {} evaluations in a row was better than {best}", self.since))
+    }
+
+    fn needs_evaluations(&self) -> Option<&str> {
+        Some("NoImprovement")
     }
 
     fn state(&self) -> Result<Option<State>, NnError> {

@@ -8,7 +8,7 @@
 //! model of the divergence is δ. The divergence itself is not bounded: only what is not finite is refused.
 
 use rl_algo::{
-    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Report, Setup,
+    ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, Report, Settings, Setup,
     UpdateContext,
 };
 use rl_nn::State;
@@ -49,6 +49,12 @@ impl Algorithm for Npg {
         ctx: &mut UpdateContext<'_>,
     ) -> Result<Report, AlgoError> {
         self.0.update(agent, batch, ctx)
+    }
+
+    fn description(&self) -> (&str, Settings) {
+        let (_, mut settings) = self.0.description();
+        settings.retain(|key, _| !OF_THE_SEARCH.contains(&key.as_str()));
+        ("npg", settings)
     }
 
     fn state(&self) -> Result<Option<State>, AlgoError> {

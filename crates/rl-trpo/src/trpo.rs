@@ -15,8 +15,8 @@
 
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, AlgorithmSpec, Batch, Config, ConfigError, CriticFit, CriticReport,
-    Outcome, Parts, PolicyBatch, Report, Setup, UpdateContext, adam_state, check_setting, fit_critic,
-    restore_adam,
+    Outcome, Parts, PolicyBatch, Report, Settings, Setup, UpdateContext, adam_state, check_setting,
+    fit_critic, restore_adam,
 };
 use rl_nn::{Shards, State, States};
 use rl_optim::{Adam, AdamParams};
@@ -112,6 +112,10 @@ impl Algorithm for Trpo {
         report.learning_rate = Some(fit.learning_rate);
         report.explained_variance = rl_gae::explained_variance(&batch.values, &batch.returns);
         Ok(report)
+    }
+
+    fn description(&self) -> (&str, Settings) {
+        ("trpo", self.config.written())
     }
 
     fn state(&self) -> Result<Option<State>, AlgoError> {

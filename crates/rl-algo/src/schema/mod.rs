@@ -213,7 +213,24 @@ pub trait Config: Clone + Default + Serialize + DeserializeOwned {
                 *schedule = Schedule::Constant(schedule.at(0.5));
             }
         }
-        schema.check(&try_to_settings(&written)?)
+        schema.check(&try_to_settings(&written)?).map_err(|e| match e.value.as_str() {
+            // Settings have no NaN and no infinity: in their place stands none.
+            "none" => ConfigError { value: "NaN, infinity or none".to_owned(), ..e },
+            _ => e,
+        })
+    }
+
+    /// Every setting as a run writes it down: `"a function"` for a schedule that is one.
+    fn written(&self) -> Settings {
+        let mut plain = self.clone();
+        let mut functions = Vec::new();
+        for (key, schedule) in plain.schedules().into_iter().filter(|(_, schedule)| schedule.is_custom()) {
+            *schedule = Schedule::Constant(0.0);
+            functions.push((key.to_owned(), "a function".into()));
+        }
+        let mut settings = try_to_settings(&plain).unwrap_or_default();
+        settings.extend(functions);
+        settings
     }
 }
 

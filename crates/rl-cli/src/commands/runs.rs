@@ -27,6 +27,8 @@ struct Found {
     steps: u64,
     bytes: u64,
     evaluation: Option<EvaluationPoint>,
+    /// What of its files cannot be read.
+    faults: Vec<String>,
 }
 
 /// What is known of a run's end.
@@ -37,6 +39,17 @@ enum State {
     Ended(Box<Summary>),
     /// It ended without a word: killed, or the machine with it.
     Killed,
+}
+
+/// What of a run's files cannot be read.
+fn faults_in(path: &Path) -> Vec<String> {
+    let summary = fs::read(path.join("summary.json")).ok();
+    let summary = summary.and_then(|text| serde_json::from_slice::<Summary>(&text).err());
+    let summary = summary.map(|e| format!("its summary.json cannot be read: {e}"));
+    let config = config_in(path).is_none().then(|| "its config.toml cannot be read".to_owned());
+    let damaged = curve_in(path).damaged;
+    let rows = (damaged > 0).then(|| format!("rows of its progress.csv that cannot be read: {damaged}"));
+    [summary, config, rows].into_iter().flatten().collect()
 }
 
 pub(crate) fn runs(args: &RunsArgs, json: bool) -> Result<ExitCode> {
@@ -50,7 +63,7 @@ pub(crate) fn runs(args: &RunsArgs, json: bool) -> Result<ExitCode> {
     let header = ["run", "state", "goes on from", "steps", "budget", "size", "last evaluation"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     rows.extend(found.iter().map(Found::row));
-    let reasons: String = found.iter().filter_map(Found::reason).collect();
+    let reasons: String = found.iter().flat_map(Found::reasons).collect();
     output::print(&format!("{}{reasons}", output::table(&rows)))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -95,10 +108,10 @@ impl Found {
             (Some(_), Some(summary)) => State::Ended(Box::new(summary)),
             (Some(_), None) => State::Killed,
         };
-        let (told, evaluation) = curve_in(&path);
+        let told = curve_in(&path);
         let steps = match &state {
             State::Ended(summary) => summary.total_steps,
-            State::Running | State::Killed => told.unwrap_or(0),
+            State::Running | State::Killed => told.last.unwrap_or(0),
         };
         Ok(Found {
             config: config_in(&path).unwrap_or_default(),
@@ -106,7 +119,8 @@ impl Found {
             checkpoint: Checkpoint::list(&dir)?.pop().map(|(step, _)| step),
             steps,
             bytes: size(&path),
-            evaluation: evaluation.into_iter().next_back(),
+            evaluation: told.evaluations.into_iter().next_back(),
+            faults: faults_in(&path),
             dir: path,
         })
     }
@@ -163,15 +177,21 @@ impl Found {
             "steps": self.steps,
             "budget": self.budget(),
             "bytes": self.bytes,
+            "faults": self.faults,
             "last_evaluation": evaluation,
         })
     }
 
-    /// Why it failed, as a line.
-    fn reason(&self) -> Option<String> {
-        let State::Ended(summary) = &self.state else { return None };
-        let reason = summary.error.as_ref().filter(|_| summary.status == Status::Failed)?;
-        Some(format!("{} failed: {reason}\n", self.dir.display()))
+    /// Why it failed, and what of it cannot be read: a line each.
+    fn reasons(&self) -> Vec<String> {
+        let dir = self.dir.display();
+        let mut lines: Vec<String> = self.faults.iter().map(|fault| format!("{dir}: {fault}\n")).collect();
+        if let State::Ended(summary) = &self.state
+            && let Some(reason) = summary.error.as_ref().filter(|_| summary.status == Status::Failed)
+        {
+            lines.push(format!("{dir} failed: {reason}\n"));
+        }
+        lines
     }
 
     fn row(&self) -> Vec<String> {

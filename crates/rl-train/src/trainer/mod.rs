@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use rl_algo::{
     ActorCritic, Algorithm, Batch, Log, NetConfig, Reducer, Report, Settings, Setup, UpdateContext,
-    bounding_for, to_settings,
+    bounding_for,
 };
 use rl_env::rng::stream;
 use rl_env::{EnvRng, EnvSpec, Reproducible};
@@ -21,8 +21,8 @@ use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError, check_fit};
 
 pub use self::replay::{Replay, replay};
-use self::setup::make_envs;
 pub use self::setup::{check_agent, new_agent, with_threads};
+use self::setup::{described, make_envs};
 pub use self::warm_start::check_warm_start;
 use crate::error::no_state;
 use crate::evaluator::Evaluator;
@@ -128,13 +128,7 @@ impl Trainer {
             Bounding::Free => agent.with_bounding(bounding_for(&env.action_space, &NetConfig::default())?)?,
             _ => agent,
         };
-        let info = RunInfo {
-            algo: "custom".to_owned(),
-            env: env.id.clone(),
-            seed,
-            total_steps: config.total_steps,
-            settings: to_settings(&config),
-        };
+        let info = described(env, &config, &agent, &*algorithm, seed);
         let envs = make_envs(env, &config, None)?;
         // A vector that its environment's description says nothing of may know it by itself.
         let every_row_counts = setup.every_row_counts && envs.iter().all(|envs| envs.valid().is_none());
@@ -184,7 +178,8 @@ impl Trainer {
         })
     }
 
-    /// Sets what sinks learn about the run: the algorithm's name, and all settings beyond the loop's own.
+    /// Sets what sinks, `config.toml` and comparisons learn about the run, in the place of what it says of itself: the algorithm's name and settings
+    /// ([`Algorithm::description`]), the loop's settings, and the networks where they describe themselves.
     pub fn named(mut self, algo: &str, settings: Settings) -> Self {
         self.info.algo = algo.to_owned();
         self.info.settings = settings;
@@ -195,8 +190,10 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Config`] for a number that is 0, [`TrainError::Env`] when its environments cannot be made.
+    /// [`TrainError::Config`] for a number that is 0, [`TrainError::Rollout`] for other spaces than the agent's, [`TrainError::Env`] when its environments
+    /// cannot be made.
     pub fn with_evaluation(mut self, env: &EnvSpec, config: EvalConfig) -> Result<Self, TrainError> {
+        check_fit(self.agent.policy(), &env.observation_space, &env.action_space)?;
         self.evaluator = Some(Evaluator::new(env, config)?);
         Ok(self)
     }
@@ -288,9 +285,7 @@ impl Trainer {
     }
 
     fn train(&mut self) -> Result<(), TrainError> {
-        if self.dir.is_some() && self.agent.trained_policy().is_none() {
-            return Err(TrainError::Unsaveable);
-        }
+        self.check_parts()?;
         let info = &self.info;
         if let Some(dir) = self.dir.as_ref().filter(|dir| !dir.file("config.toml").exists()) {
             dir.write("config.toml", &info.to_toml())?;
@@ -441,6 +436,7 @@ impl Trainer {
         let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
         self.hear_warnings();
         summary.warnings = self.all_warnings();
+        summary.warnings.extend(self.without_an_end());
         // Not noted: a run that goes on may still come to it.
         summary.warnings.extend(self.tally.untold_metrics().map(|name| {
             format!("the environment gave no value of {name:?} in any of {} episodes", self.tally.episodes)

@@ -1,10 +1,12 @@
 //! What a trainer is put together from: an agent, environments, threads.
 
-use rl_algo::{ActorCritic, NetConfig};
+use rl_algo::{ActorCritic, Algorithm, NetConfig, to_settings};
 use rl_env::rng::stream;
 use rl_env::{EnvSpec, NormalizeObservation, NormalizeReward, ObservationNormalizer, VecEnv};
+use rl_nn::PolicySpec;
 
-use crate::{TrainConfig, TrainError};
+use super::Trainer;
+use crate::{RunInfo, TrainConfig, TrainError};
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
@@ -35,6 +37,62 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
     let pool = pool.map_err(|e| TrainError::Threads { threads, reason: e.to_string() })?;
     Ok(pool.install(work))
+}
+
+impl Trainer {
+    /// Checks what only the whole can tell: that nothing was asked for that would silently not be.
+    pub(super) fn check_parts(&self) -> Result<(), TrainError> {
+        if self.dir.is_some() && self.agent.trained_policy().is_none() {
+            return Err(TrainError::Unsaveable);
+        }
+        let missing = |what: &str, needs| Err(TrainError::Missing { what: what.to_owned(), needs });
+        if self.checkpoints.is_some() && self.dir.is_none() {
+            return missing("Trainer::with_checkpoints", "a directory: Trainer::saving_in");
+        }
+        let evaluations = "evaluations, which Trainer::with_evaluation brings and --no-eval takes away";
+        #[cfg(feature = "pictures")]
+        if self.films.is_some() && self.evaluator.is_none() {
+            return missing("Trainer::with_films", evaluations);
+        }
+        match self.watchers.iter().find_map(|watcher| watcher.needs_evaluations()) {
+            Some(name) if self.evaluator.is_none() => missing(&format!("the watcher {name}"), evaluations),
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said at the end of a run in which no episode ended, although there was time.
+    pub(super) fn without_an_end(&self) -> Option<String> {
+        let steps = self.tally.step / self.config.n_envs.max(1) as u64;
+        (self.tally.episodes == 0 && steps >= MANY_STEPS).then(|| {
+            format!(
+                "no episode ended in {steps} steps of each environment, so there are no returns: episodes of {} seem not to end; \
+                 EnvSpec::with_time_limit ends them",
+                self.info.env
+            )
+        })
+    }
+}
+
+/// Steps after which an episode that has not ended is worth a word.
+const MANY_STEPS: u64 = 10_000;
+
+/// What a run says of itself: the loop's settings, the algorithm's, and the networks as far as they describe themselves.
+pub(super) fn described(
+    env: &EnvSpec,
+    config: &TrainConfig,
+    agent: &ActorCritic,
+    algorithm: &dyn Algorithm,
+    seed: u64,
+) -> RunInfo {
+    let (algo, own) = algorithm.description();
+    let mut settings = to_settings(config);
+    settings.extend(own);
+    let policy = PolicySpec::of(agent.policy()).and_then(|spec| serde_json::to_value(spec).ok());
+    let critic = agent.critic().spec().and_then(|spec| serde_json::to_value(spec).ok());
+    for (key, value) in [("policy", policy), ("critic", critic)] {
+        settings.extend(value.map(|value| (key.to_owned(), value)));
+    }
+    RunInfo { algo: algo.to_owned(), env: env.id.clone(), seed, total_steps: config.total_steps, settings }
 }
 
 /// The environments to learn in. In parts that any thread may take: halves, of at least 4, which share a forward pass, and at most 32

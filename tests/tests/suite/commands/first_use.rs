@@ -330,3 +330,23 @@ fn all_damaged_checkpoints_are_named() {
     let line = place.refuses(1, &resume);
     assert!(line.contains(checkpoints[1]), "{line}");
 }
+
+/// A file that is no saved policy is told what it is.
+#[test]
+fn a_file_that_is_no_policy_is_told_what_it_is() {
+    let place = Place::new();
+    for (name, bytes, what) in [
+        (
+            "model.zip",
+            &b"PK\x03\x04 and more"[..],
+            "it is a zip archive, such as Stable-Baselines3 writes, and no",
+        ),
+        ("config.toml", b"gamma = 0.9\n", "it is a text and no safetensors file"),
+        ("empty", b"", "it is empty and no safetensors file"),
+        ("torn", &[0xff, 0, 0, 0], "it is no whole safetensors file ("),
+    ] {
+        fs::write(place.path().join(name), bytes).unwrap();
+        let line = place.refuses(1, &["train", "ppo", "CartPole-v1", "--init", name]);
+        assert!(line.contains(what), "{line}");
+    }
+}

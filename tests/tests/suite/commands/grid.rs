@@ -149,7 +149,7 @@ fn a_grid_that_was_left_is_continued() {
 
     // Whoever asks for it gets them anew, beside the others; so does another configuration of the same name.
     compare(&left, &args("1"), &["--fresh"]);
-    assert!(runs.join("lazy/s0-2").exists() && !runs.join("lazy/s1-2").exists());
+    assert!(runs.join("lazy/s0-3").exists() && !runs.join("lazy/s1-2").exists());
     let other = compare(&left, &args("1"), &["--set", "gamma=0.5"]);
     assert_eq!(
         other["environments"][0]["algorithms"][0]["seeds"][0]["run_dir"],
@@ -264,6 +264,29 @@ fn finished_runs_are_compared() {
     assert_eq!(finished["runs"], 11);
     assert!(finished["notes"][0].as_str().unwrap().starts_with("1 run is there again"));
     assert!(place.path().join("elsewhere/compare.json").exists());
+    // What calls itself the same run and came to something else is named, and is no run of that column.
+    let table = place.path().join("runs/CartPole-v1/lazy/s0-3/progress.csv");
+    let text = fs::read_to_string(&table).unwrap();
+    let (header, first) = (text.lines().next().unwrap(), text.lines().nth(1).unwrap());
+    let at = header.split(',').position(|tag| tag == "eval/mean_reward").unwrap();
+    let mut cells: Vec<&str> = first.split(',').collect();
+    cells[at] = "12.5";
+    fs::write(&table, text.replace(first, &cells.join(","))).unwrap();
+    let finished = compare(&place, &["--runs", "runs"], &["--out", "elsewhere"]);
+    assert_eq!(finished["runs"], 11);
+    let note = finished["notes"][0].as_str().unwrap();
+    assert!(note.starts_with("1 run has the settings and the seed of another but other results"), "{note}");
+    assert!(note.contains("runs/CartPole-v1/lazy/s0-3 (beside runs/CartPole-v1/lazy/s0)"), "{note}");
+    // What is damaged is named too.
+    fs::write(&table, text.replace(first, "\u{1}\u{2}")).unwrap();
+    let finished = compare(&place, &["--runs", "runs"], &["--out", "elsewhere"]);
+    let notes = finished["notes"].to_string();
+    assert!(notes.contains("lazy/s0-3: 1 row of its progress.csv cannot be read"), "{notes}");
+    fs::write(place.path().join("runs/CartPole-v1/lazy/s0-3/summary.json"), "{").unwrap();
+    let told = String::from_utf8(place.run(&["runs"]).stdout).unwrap();
+    assert!(told.contains("lazy/s0-3: its summary.json cannot be read"), "{told}");
+    assert!(told.contains("lazy/s0-3: rows of its progress.csv that cannot be read: 1"), "{told}");
+    fs::remove_dir_all(place.path().join("runs/CartPole-v1/lazy/s0-3")).unwrap();
     let line = place.refuses(1, &["compare", "--runs", "elsewhere"]);
     assert!(line.contains("no run that ended in elsewhere"), "{line}");
 }

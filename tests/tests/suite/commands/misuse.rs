@@ -9,7 +9,7 @@ use rl_env::envs::CartPole;
 use rl_env::rng::stream;
 use rl_env::{ActionRef, EnvSpec};
 use rl_ppo::{Ppo, PpoConfig};
-use rl_train::{EvalConfig, TrainConfig, Trainer, new_agent};
+use rl_train::{CheckpointConfig, EvalConfig, NoImprovement, RewardReached, TrainConfig, Trainer, new_agent};
 
 /// What is wrong with a command line, as (arguments, what the line must say).
 const MISUSE: &[(&str, &[&str])] = &[
@@ -162,7 +162,49 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("train ppo CartPole-v1 --config features.toml", &["features.toml: features = \"nonsense\""]),
     ("train ppo CartPole-v1 --config preset.toml", &["preset.toml: unknown preset \"nonsense\""]),
     ("compare --until -1", &["--until -1: expected a positive number"]),
-    ("compare --seeds five", &["'five' for '--seeds <N>': expected a whole number"]),
+    // What people write who come from elsewhere.
+    (
+        "train --algo ppo --env CartPole-v1",
+        &["'--algo'; the algorithm comes first", "`train ppo CartPole-v1`"],
+    ),
+    (
+        "train ppo --env CartPole-v1",
+        &["'--env'; the environment follows the algorithm", "`train ppo CartPole-v1`"],
+    ),
+    ("train ppo CartPole-v1 -n 1000", &["'-n'; here it is --total-steps 1000"]),
+    ("train ppo CartPole-v1 --timesteps=1000", &["'--timesteps'; here it is --total-steps 1000"]),
+    ("train ppo CartPole-v1 --verbose 1", &["'--verbose'; progress is shown unless there is --quiet"]),
+    ("train ppo CartPole-v1 --device cpu", &["'--device'; everything is computed on the processor"]),
+    ("train ppo CartPole-v1 --policy MlpPolicy", &["'--policy'; a policy's networks are settings: net_arch"]),
+    ("train ppo CartPole-v1 --tensorboard-log logs", &["every run logs for TensorBoard in its directory"]),
+    ("train ppo CartPole-v1 --seeds 3", &["`compare` trains several seeds: `compare ppo --seeds 3`"]),
+    ("eval runs/x --deterministic", &["policies act deterministically unless there is --stochastic"]),
+    ("enjoy ppo", &["'enjoy'; `rl-under-test play RUN_DIR --gif FILE.gif`"]),
+    ("help train", &["'help'; `rl-under-test --help` lists the commands"]),
+    (
+        "train ppo LunarLander-v3",
+        &["\"LunarLander-v3\"", "Python's Gymnasium may have it: gym:LunarLander-v3"],
+    ),
+    ("compare ppo --env CartPole-v1,Acrobot-v1", &["several are --env CartPole-v1 --env Acrobot-v1"]),
+    ("train ppo CartPole-v1 --histograms 1000", &["its number is written --histograms=1000"]),
+    ("train ppo CartPole-v1 --threads -1", &["--threads takes no negative number"]),
+    ("train ppo CartPole-v1 --set lr=0.1", &["lr = 0.1", "did you mean \"learning_rate\"?"]),
+    (
+        "train trpo CartPole-v1 --set max_kl=0.1 --set target_kl=0.2",
+        &["max_kl = 0.1 (--set) and target_kl = 0.2 (--set) are one setting of trpo, max_kl: give it once"],
+    ),
+    ("train ppo CartPole-v1 --config nan.toml", &["gamma = NaN (nan.toml): expected a finite number"]),
+    (
+        "train ppo CartPole-v1 --config word.toml",
+        &["word.toml, line 2: ", "a text needs quotes: learning_rate = \"lin_0.1\""],
+    ),
+    (
+        "train ppo CartPole-v1 --config null.toml",
+        &["null.toml, line 1: ", "no value is target_kl = \"none\""],
+    ),
+    ("train ppo CartPole-v1 --config twice.toml", &["twice.toml, line 2: ", "gamma stands twice"]),
+    ("compare ppo:clip_range=-1", &["ppo:clip_range=-1: clip_range = -1: expected a positive number"]),
+    ("compare --seeds five", &["'five' for '--seeds <N>': expected an integer from 1 to 10^6"]),
     ("train --resume runs/x --set gamma=0.9", &["--resume", "--set", "has the settings it began with"]),
     // Flags.
     ("train ppo CartPole-v1 --n-envs 0", &["n_envs = 0", "from 1 to 65536"]),
@@ -203,6 +245,10 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("preset.toml"), "preset = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
     fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();
+    fs::write(place.path().join("nan.toml"), "gamma = nan\n").unwrap();
+    fs::write(place.path().join("word.toml"), "gamma = 0.9\nlearning_rate = lin_0.1 # falls\n").unwrap();
+    fs::write(place.path().join("null.toml"), "target_kl = None\n").unwrap();
+    fs::write(place.path().join("twice.toml"), "gamma = 0.9\ngamma = 0.8\n").unwrap();
     fs::write(place.path().join("table.toml"), "[trpo]\nfoo = 5\n").unwrap();
     for (args, expected) in MISUSE {
         let args: Vec<&str> = args.split_whitespace().collect();
@@ -254,6 +300,32 @@ fn a_program_is_told_what_does_not_fit() {
         let refused = trainer.with_evaluation(&pole, eval).err().unwrap().to_string();
         assert!(refused.contains(key) && refused.contains("from 1 up"), "{refused}");
     }
+    // What would silently not be.
+    let refused = |trainer: Trainer| {
+        let mut trainer = trainer;
+        trainer.run().unwrap_err().to_string()
+    };
+    let new = || trainer(new_agent(&pole, &net, 0).unwrap()).unwrap();
+    let checkpoints = CheckpointConfig::tenths(100);
+    assert_eq!(
+        refused(new().with_checkpoints(checkpoints)),
+        "Trainer::with_checkpoints needs a directory: Trainer::saving_in"
+    );
+    for (trainer, what) in [
+        (new().with_watcher(RewardReached(1.0)), "the watcher RewardReached"),
+        (new().with_watcher(NoImprovement::for_evaluations(2)), "the watcher NoImprovement"),
+        (new().with_films(&pole).unwrap(), "Trainer::with_films"),
+    ] {
+        let told = refused(trainer);
+        assert!(
+            told.starts_with(what) && told.contains("needs evaluations, which Trainer::with_evaluation"),
+            "{told}"
+        );
+    }
+    let other = new().with_evaluation(&pendulum, EvalConfig::every(1)).err().unwrap().to_string();
+    assert!(other.contains("the policy has 4, the environment 3"), "{other}");
+    let nan = TrainConfig { gamma: f64::NAN, ..TrainConfig::default() }.validate().unwrap_err().to_string();
+    assert_eq!(nan, "gamma = NaN, infinity or none: expected a number from 0 to 1");
     let none = EnvSpec::with_time_limit("None-v0", 0, CartPole::new);
     let refused = none.make().reset(&mut stream(0, "env", 0), &mut [0.0; 4]).err().unwrap();
     assert!(refused.to_string().contains("a time limit of 0 steps"), "{refused}");
@@ -268,7 +340,11 @@ fn a_program_leaves_its_settings() {
     let out = tempfile::tempdir().unwrap();
     let dir = crate::helpers::small_run::finished(out.path(), "CartPole-v1", 1);
     let text = fs::read_to_string(dir.file("config.toml")).unwrap();
-    for line in ["algo = \"custom\"", "env = \"CartPole-v1\"", "seed = 7", "n_steps = 16"] {
+    let net = "\"mlp\", sizes = [4, 64, 64, 1], activation = \"tanh\" }";
+    let critic = format!("critic = {{ kind = {net}");
+    for line in
+        ["algo = \"ppo\"", "env = \"CartPole-v1\"", "seed = 7", "n_steps = 16", "clip_range = 0.2", &critic]
+    {
         assert!(text.lines().any(|l| l == line), "{line}: {text}");
     }
 }

@@ -1,6 +1,6 @@
 //! Comparing runs that are finished.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -10,7 +10,7 @@ use super::differences::differences;
 use super::records::{Found, Record, Unended, identity};
 use super::results::{Group, Run};
 
-/// More runs without an end than this are not all named.
+/// More runs than this are not all named.
 const A_FEW: usize = 20;
 
 /// All runs in these directories or below.
@@ -37,8 +37,8 @@ pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
     let Found { records, unended, mut notes } = found;
     let mut groups: Vec<Group> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    let mut seen = HashSet::new();
-    let mut repeats = 0;
+    let mut seen: HashMap<(String, u64), (Outcome, Option<PathBuf>)> = HashMap::new();
+    let (mut repeats, mut others_alike) = (0, Vec::new());
     // Of a run that is there several times one that is finished counts.
     let (finished, others): (Vec<_>, Vec<_>) =
         records.into_iter().partition(|record| record.summary.status.is_done());
@@ -47,11 +47,21 @@ pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
     let mut lost = Vec::new();
     for (record, why) in whole.chain(unended) {
         let column = column(&record.config);
-        if !seen.insert((column.clone(), record.summary.seed)) {
+        if let Some((known, dir)) = seen.get(&(column.clone(), record.summary.seed)) {
             // What was begun in vain beside one that ended says nothing.
-            repeats += usize::from(why.is_none());
+            match (known, outcome(&record)) {
+                _ if why.is_some() => {}
+                (Some(known), Some(outcome)) if *known != outcome => {
+                    let path = |dir: &Option<PathBuf>| {
+                        dir.as_ref().map_or_else(|| "a table".to_owned(), |dir| dir.display().to_string())
+                    };
+                    others_alike.push(format!("{} (beside {})", path(&record.dir), path(dir)));
+                }
+                _ => repeats += 1,
+            }
             continue;
         }
+        seen.insert((column.clone(), record.summary.seed), (outcome(&record), record.dir.clone()));
         let place = *places.entry(column).or_insert(groups.len());
         if place == groups.len() {
             groups.push(Group::new(&record.config, record.summary.threshold, record.summary.worst_return));
@@ -68,19 +78,45 @@ pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
             1 => ("1 run has".to_owned(), "counts"),
             n => (format!("{n} runs have"), "count"),
         };
-        let more = lost.len().saturating_sub(A_FEW);
-        lost.truncate(A_FEW);
-        let more = if more == 0 { String::new() } else { format!("; and {more} more") };
         notes.push(format!(
-            "{runs} no usable end and {count} as interrupted, in no final score: {}{more}.",
-            lost.join("; ")
+            "{runs} no usable end and {count} as interrupted, in no final score: {}.",
+            few(lost)
         ));
     }
     if repeats > 0 {
         let runs = if repeats == 1 { "1 run is".to_owned() } else { format!("{repeats} runs are") };
         notes.push(format!("{runs} there again, with the same settings and seed: each counts once."));
     }
+    if !others_alike.is_empty() {
+        let (runs, count) = match others_alike.len() {
+            1 => ("1 run has".to_owned(), "counts"),
+            n => (format!("{n} runs have"), "count"),
+        };
+        notes.push(format!(
+            "{runs} the settings and the seed of another but other results, and {count} nowhere: {}. Either their config.toml does not say in what they \
+             differ, which Algorithm::description and Trainer::named make a program's runs say, or another version or kind of processor made them.",
+            few(others_alike)
+        ));
+    }
     (groups, notes)
+}
+
+/// What a finished run came to: every evaluation's step and mean, and the last one's mean.
+type Outcome = Option<(Vec<(u64, u64)>, Option<u64>)>;
+
+/// That of a run, to the bit.
+fn outcome(record: &Record) -> Outcome {
+    let curve = record.curve.iter().map(|point| (point.step, point.mean.to_bits())).collect();
+    let last = record.summary.eval.as_ref().map(|eval| eval.mean.to_bits());
+    record.summary.status.is_done().then_some((curve, last))
+}
+
+/// Not more of them than somebody would read.
+fn few(mut all: Vec<String>) -> String {
+    let more = all.len().saturating_sub(A_FEW);
+    all.truncate(A_FEW);
+    let more = if more == 0 { String::new() } else { format!("; and {more} more") };
+    format!("{}{more}", all.join("; "))
 }
 
 /// What runs of a column have in common, as one text.

@@ -33,7 +33,8 @@ pub(crate) fn add_foreign(study: &mut Study, dirs: &[PathBuf]) -> Result<()> {
     for dir in dirs {
         find(dir, &mut found)?;
     }
-    let Found { runs, repeats, .. } = found;
+    let Found { runs, repeats, notes, .. } = found;
+    study.notes.extend(notes);
     if repeats > 0 {
         let runs = if repeats == 1 { "1 run".to_owned() } else { format!("{repeats} runs") };
         study.notes.push(format!(
@@ -101,6 +102,8 @@ struct Found {
     /// Where, by its one true path.
     seen: HashSet<PathBuf>,
     repeats: usize,
+    /// What cannot be read.
+    notes: Vec<String>,
 }
 
 fn find(dir: &Path, found: &mut Found) -> Result<()> {
@@ -114,7 +117,15 @@ fn find(dir: &Path, found: &mut Found) -> Result<()> {
     let is_monitor = |path: &&PathBuf| path.is_file() && path.to_string_lossy().ends_with("monitor.csv");
     let mut monitors = Vec::new();
     for path in paths.iter().filter(is_monitor) {
-        monitors.extend(monitor(&String::from_utf8_lossy(&fs::read(path).with_context(failed)?)));
+        let monitor = monitor(&String::from_utf8_lossy(&fs::read(path).with_context(failed)?));
+        let fault = match &monitor {
+            None => Some("it is no log of Stable-Baselines3's Monitor, and counts nowhere".to_owned()),
+            Some(Monitor { damaged: 0, .. }) => None,
+            Some(Monitor { damaged: 1, .. }) => Some("1 row cannot be read and is left out".to_owned()),
+            Some(Monitor { damaged, .. }) => Some(format!("{damaged} rows cannot be read and are left out")),
+        };
+        found.notes.extend(fault.map(|fault| format!("{}: {fault}.", path.display())));
+        monitors.extend(monitor);
     }
     let env = monitors.iter().find_map(|monitor| monitor.env.clone());
     let progress = Progress::in_dir(dir);
@@ -190,6 +201,8 @@ fn column_names(runs: &[Foreign]) -> Vec<String> {
 struct Monitor {
     env: Option<String>,
     episodes: Vec<[f64; 3]>,
+    /// Rows that cannot be read, other than one at the end that was cut off.
+    damaged: usize,
 }
 
 /// A line of JSON after `#`, a header with `r`, `l` and `t`, and a row for every episode.
@@ -206,7 +219,10 @@ fn monitor(text: &str) -> Option<Monitor> {
         Some([cell(r)?, cell(l)?, cell(t)?])
     };
     let env = about.get("env_id").and_then(Value::as_str).filter(|id| !id.is_empty() && *id != "None");
-    Some(Monitor { env: env.map(str::to_owned), episodes: lines.filter_map(episode).collect() })
+    let episodes: Vec<Option<[f64; 3]>> = lines.map(episode).collect();
+    let cut_off = usize::from(episodes.last().is_some_and(Option::is_none) && !rest.ends_with('\n'));
+    let damaged = episodes.iter().filter(|episode| episode.is_none()).count() - cut_off;
+    Some(Monitor { env: env.map(str::to_owned), episodes: episodes.into_iter().flatten().collect(), damaged })
 }
 
 /// The mean return of the last episodes and the seconds, against steps, of environments that were stepped side by side.
@@ -236,6 +252,8 @@ mod tests {
         assert_eq!((returns.x, returns.y), (vec![10.0, 30.0], vec![10.0, 15.0]));
         assert_eq!(clock.y, [0.5, 1.5]);
         assert!(monitor("r,l,t\n1,2,3\n").is_none());
+        let torn = monitor("#{}\nr,l,t\n1,2,3\nx,y\n4,5,6\n7,8").unwrap();
+        assert_eq!((torn.episodes.len(), torn.damaged), (2, 1));
     }
 
     #[test]

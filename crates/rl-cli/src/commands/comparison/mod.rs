@@ -87,7 +87,8 @@ impl Comparison {
                 " in {wall_seconds:.1} s, {n} at once: seconds are those of runs that shared the machine"
             ),
         });
-        let _ = writeln!(text, "\n{runs} runs{failed}{effort}.");
+        let runs = if runs == 1 { "1 run".to_owned() } else { format!("{runs} runs") };
+        let _ = writeln!(text, "\n{runs}{failed}{effort}.");
         for note in &self.notes {
             let _ = writeln!(text, "{note}");
         }
@@ -107,11 +108,17 @@ impl Comparison {
     fn on_intervals(&self) -> String {
         let least = self.groups.iter().map(|g| g.runs.len()).min().unwrap_or(MIN_RUNS);
         if least < MIN_RUNS {
-            return format!(
-                "Intervals (–): none from fewer than {MIN_RUNS} seeds; --seeds {MIN_RUNS} gives some.\n"
-            );
+            // What is there already cannot be told how many seeds to run.
+            let more = if self.effort.is_some() {
+                format!("; --seeds {MIN_RUNS} gives some")
+            } else {
+                String::new()
+            };
+            return format!("Intervals (–): none from fewer than {MIN_RUNS} seeds{more}.\n");
         }
-        let others = "bootstrap over seeds; log-log for medians to the threshold.\n";
+        let caveat =
+            rl_stats::bootstrap_caveat(least).map_or_else(String::new, |caveat| format!("{caveat}\n"));
+        let others = format!("bootstrap over seeds; log-log for medians to the threshold.\n{caveat}");
         if self.groups.iter().any(|group| group.narrowed.is_some()) {
             return format!(
                 "Intervals: 95 %, that of the study valid whenever one stops; the others {others}"

@@ -72,7 +72,7 @@ impl Unended {
             Ok(bytes) => serde_json::from_slice::<Summary>(&bytes).map_err(|e| Some(e.to_string())),
         };
         let is_running = RunDir::open(dir).is_ok_and(|dir| dir.lock().is_none());
-        let (last, curve) = curve_in(dir);
+        let Told { last, evaluations: curve, .. } = curve_in(dir);
         let budget = config.get("total_steps").and_then(Value::as_u64).unwrap_or(0);
         let why = match &summary {
             _ if is_running => "it is still at work".to_owned(),
@@ -123,7 +123,7 @@ impl Record {
         if summary.status == Status::Finished && summary.total_steps < budget {
             return None;
         }
-        Some(Record { config, summary, curve: curve_in(dir).1, dir: Some(dir.to_owned()) })
+        Some(Record { config, summary, curve: curve_in(dir).evaluations, dir: Some(dir.to_owned()) })
     }
 
     /// Adds all runs below a directory, in the order of their paths.
@@ -132,6 +132,14 @@ impl Record {
     ///
     /// When a directory cannot be read.
     pub(crate) fn below(dir: &Path, found: &mut Found) -> Result<()> {
+        let damaged = if dir.join("config.toml").exists() { curve_in(dir).damaged } else { 0 };
+        if damaged > 0 {
+            let rows = if damaged == 1 { "1 row".to_owned() } else { format!("{damaged} rows") };
+            found.notes.push(format!(
+                "{}: {rows} of its progress.csv cannot be read and are left out.",
+                dir.display()
+            ));
+        }
         match (Record::in_dir(dir), config_in(dir)) {
             (Some(record), _) => found.records.push(record),
             (None, Some(config)) => found.unended.push(Unended::in_dir(dir, config)),
@@ -166,28 +174,44 @@ pub(crate) fn in_order(path: &Path) -> (String, u64) {
     (words.to_owned(), number)
 }
 
-/// The step of the last row of the run's `progress.csv`, and its evaluations. The numbers in it need no quotes.
-pub(crate) fn curve_in(dir: &Path) -> (Option<u64>, Vec<EvaluationPoint>) {
-    curve_of(&fs::read_to_string(dir.join("progress.csv")).unwrap_or_default())
+/// What a run's `progress.csv` tells.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// The step of its last row.
+    pub(crate) last: Option<u64>,
+    pub(crate) evaluations: Vec<EvaluationPoint>,
+    /// Rows that cannot be read, other than one at its end that was cut off.
+    pub(crate) damaged: usize,
 }
 
-fn curve_of(text: &str) -> (Option<u64>, Vec<EvaluationPoint>) {
+/// What the `progress.csv` in a run's directory tells; nothing where there is none. The numbers in it need no quotes.
+pub(crate) fn curve_in(dir: &Path) -> Told {
+    let bytes = fs::read(dir.join("progress.csv")).unwrap_or_default();
+    curve_of(&String::from_utf8_lossy(&bytes))
+}
+
+fn curve_of(text: &str) -> Told {
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let column = |tag: &str| header.iter().position(|column| *column == tag);
     let tags = ["time/total_timesteps", "time/time_elapsed", "eval/mean_reward", "eval/mean_ep_length"];
     let columns = tags.map(column);
-    let cells = |line: &str| -> [Option<f64>; 4] {
+    let mut told = Told::default();
+    let mut lines = lines.peekable();
+    while let Some(line) = lines.next() {
         let cells: Vec<&str> = line.split(',').collect();
-        columns.map(|column| cells.get(column?)?.parse().ok())
-    };
-    let (mut last, mut curve) = (None, Vec::new());
-    for [step, seconds, mean, mean_length] in lines.map(cells) {
-        let Some(step) = step.map(|step| step as u64) else { continue };
-        last = Some(step);
-        curve.extend(mean.map(|mean| EvaluationPoint { step, seconds, mean, mean_length }));
+        let [step, seconds, mean, mean_length] =
+            columns.map(|column| cells.get(column?)?.parse::<f64>().ok());
+        let is_cut_off = lines.peek().is_none() && !text.ends_with('\n');
+        let Some(step) = step.filter(|_| cells.len() == header.len()) else {
+            told.damaged += usize::from(!is_cut_off);
+            continue;
+        };
+        let step = step as u64;
+        told.last = Some(step);
+        told.evaluations.extend(mean.map(|mean| EvaluationPoint { step, seconds, mean, mean_length }));
     }
-    (last, curve)
+    told
 }
 
 /// A table of runs that left no other files: a line of JSON for each, written when it ends.
@@ -301,7 +325,7 @@ mod tests {
     #[test]
     fn fuzz_curve() {
         rl_test_support::fuzz("progress", WORDS, |bytes| {
-            !curve_of(&String::from_utf8_lossy(bytes)).1.is_empty()
+            !curve_of(&String::from_utf8_lossy(bytes)).evaluations.is_empty()
         });
     }
 

@@ -309,7 +309,8 @@ pub(super) fn improvements(groups: &[&Group]) -> Vec<Improvement> {
 
 fn improvement(x: &Group, y: &Group) -> Option<Improvement> {
     let (a, b) = (x.ranked(), y.ranked());
-    if a.is_empty() || b.is_empty() {
+    // Where nothing ended there is nothing to compare.
+    if a.is_empty() || b.is_empty() || !a.iter().chain(&b).any(|score| score.is_finite()) {
         return None;
     }
     let rng = &mut resampling();
