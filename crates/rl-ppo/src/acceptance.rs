@@ -39,8 +39,11 @@ pub(crate) fn accept(
     shards: &mut Shards<f32>,
 ) -> Result<PolicyChange, Rejection> {
     // The last step may have made one of a finite gradient.
-    if !(agent.theta().iter().all(|x| x.is_finite()) && optimisers.are_finite()) {
+    if !agent.theta().iter().all(|x| x.is_finite()) {
         return Err(Rejection::not_finite("a parameter"));
+    }
+    if !optimisers.are_finite() {
+        return Err(Rejection::not_finite("a moment of the optimiser"));
     }
     let change = change(agent, batch, ctx, normalize, shards)?;
     match change.non_finite() {

@@ -327,3 +327,20 @@ fn a_last_step_that_is_not_finite_undoes_the_update() {
     assert_eq!(after.theta(), agent.theta());
     assert_eq!(report.approx_kl, Some(0.0));
 }
+
+/// A gradient that is a number may have a square that is none: no parameter shows it, for the step becomes nothing, and every later one would.
+#[test]
+fn a_moment_that_overflows_undoes_the_update() {
+    let (agent, mut batch) = collected("CartPole-v1");
+    batch.returns.iter_mut().for_each(|ret| *ret *= 1e24);
+    let ppo = PpoConfig { n_epochs: 1, batch_size: batch.len(), max_grad_norm: None, ..PpoConfig::default() };
+    let a2c = A2cConfig { max_grad_norm: None, use_rms_prop: false, ..A2cConfig::default() };
+    let algorithms: [Box<dyn Algorithm>; 2] =
+        [Box::new(Ppo::new(ppo).unwrap()), Box::new(A2c::new(a2c).unwrap())];
+    for mut algorithm in algorithms {
+        let mut after = agent.clone();
+        let report = update_with(&mut *algorithm, &mut after, &batch, 7);
+        assert_eq!(report.outcome, Outcome::NonFinite("a moment of the optimiser".to_owned()));
+        assert_eq!(after.theta(), agent.theta());
+    }
+}
