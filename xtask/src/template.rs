@@ -42,7 +42,8 @@ fn make(workspace: &Workspace, dir: &Path) -> Result<()> {
     let rl = workspace.root.join("crates").join("rl");
     let fill = |text: &str| {
         let path = rl.display().to_string().replace('\\', "/");
-        text.replace("{name}", &name).replace("{crate}", &name.replace('-', "_")).replace("{rl}", &path)
+        let text = text.replace("{name}", &name).replace("{crate}", &name.replace('-', "_"));
+        text.replace("{rl}", &path).replace("{unused}", unused())
     };
     for (file, text) in FILES {
         let path = dir.join(file);
@@ -51,6 +52,15 @@ fn make(workspace: &Workspace, dir: &Path) -> Result<()> {
         fs::write(&path, fill(text)).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// What the workspace's manifest says of dependencies that nothing runs. A project says the same, or it would compile what depends on them a second time
+/// where both share a directory.
+fn unused() -> &'static str {
+    let manifest = include_str!("../../Cargo.toml");
+    let begin = manifest.find("# What candle-core and tensorboard-rs bring along").unwrap_or(manifest.len());
+    let section = &manifest[begin..];
+    section.find("\n\n").map_or(section, |end| &section[..=end])
 }
 
 /// Makes a project, trains in it and runs its tests, with the versions of this workspace.
@@ -68,4 +78,16 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     };
     project(&["run", "--release", "--quiet", "--", "train", "ppo", "Corridor-v0", "--quiet"])?;
     project(&["test", "--release", "--quiet"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_project_compiles_what_nothing_runs_as_the_workspace_does() {
+        let section = unused();
+        assert!(section.contains("\n[profile.release.package]\n"), "{section}");
+        assert!(section.ends_with("zip.opt-level = 0\n"), "{section}");
+    }
 }

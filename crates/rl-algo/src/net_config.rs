@@ -250,8 +250,9 @@ impl NetConfig {
         self.check()?;
         let ((pi, vf), k) = (self.net_arch.widths(), self.shared_hidden());
         let common = k <= pi.len() && k <= vf.len() && pi[..k] == vf[..k];
+        let most = pi.iter().zip(vf).take_while(|(pi, vf)| pi == vf).count() + self.shared_layers - k;
         let allowed = format!(
-            "at most as many layers as actor and critic have in common, with net_arch = {}",
+            "at most {most}, as many layers as actor and critic have in common with net_arch = {}",
             self.net_arch
         );
         check_setting("shared_layers", self.shared_layers, &allowed, common)?;

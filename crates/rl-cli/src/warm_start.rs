@@ -31,6 +31,10 @@ pub(crate) fn check(config: &RunConfig, builders: &Builders) -> Result<()> {
     let Some(saved) = policy(config, builders)? else { return Ok(()) };
     let agent = rl_algo::design(&config.env.observation_space, &config.env.action_space, &config.net)?;
     let init = config.init.as_deref().unwrap_or_default();
+    let trained_in = match saved.env() {
+        env if env == config.env.id => String::new(),
+        env => format!(", which was trained in {env}"),
+    };
     check_warm_start(&saved, &agent.policy_model()?, &config.train)
-        .map_err(|e| usage(format!("init = {init:?}: {e}")))
+        .map_err(|e| usage(format!("init = {init:?}{trained_in}: {e}")))
 }

@@ -282,6 +282,11 @@ impl std::fmt::Display for Kind {
                 let parts: Vec<String> = parts.iter().map(|(key, kind)| format!("{key} = {kind}")).collect();
                 write!(f, "a table {{ {} }}", parts.join("; "))
             }
+            // A kind that stands beside is not told again for every part of a table.
+            Kind::OneOf([one, Kind::Table(parts)]) if parts.iter().all(|(_, kind)| kind == one) => {
+                let keys: Vec<String> = parts.iter().map(|(key, _)| format!("{key} = …")).collect();
+                write!(f, "{one}, or a table of such, {{ {} }}", keys.join(", "))
+            }
             Kind::OneOf(kinds) => {
                 let kinds: Vec<String> = kinds.iter().map(ToString::to_string).collect();
                 f.write_str(&kinds.join(", or "))

@@ -101,7 +101,10 @@ const MISUSE: &[(&str, &[&str])] = &[
     ("train ppo CartPole-v1 --set gamma=nan", &["gamma = \"nan\"", "a number"]),
     ("train ppo CartPole-v1 --set normalize_advantage=3", &["normalize_advantage = 3", "true or false"]),
     ("train ppo CartPole-v1 --set net_arch=[64,0]", &["net_arch = [64, 0]", "integers from 1 to 65536"]),
-    ("train ppo CartPole-v1 --set net_arch={pi=[64]}", &["net_arch = { pi = [64] }", "a table { pi = "]),
+    (
+        "train ppo CartPole-v1 --set net_arch={pi=[64]}",
+        &["net_arch = { pi = [64] }", "or a table of such, { pi = …, vf = … }"],
+    ),
     // What does not go together, or does nothing.
     (
         "train ppo CartPole-v1 --set shared_layers=1 --set max_grad_norm_each=true",
