@@ -144,8 +144,9 @@ impl AlgorithmRegistry {
     ///
     /// # Errors
     ///
-    /// [`AlgoError::Duplicate`] when the name is taken.
+    /// [`AlgoError::Duplicate`] when the name is taken, [`AlgoError::Config`] for one that is no word or that means something else on the command line.
     pub fn register(&mut self, spec: AlgorithmSpec) -> Result<(), AlgoError> {
+        check_name(&spec.id)?;
         if self.specs.contains_key(&spec.id) {
             return Err(AlgoError::Duplicate(spec.id));
         }
@@ -170,6 +171,15 @@ impl AlgorithmRegistry {
     pub fn iter(&self) -> impl Iterator<Item = &AlgorithmSpec> {
         self.specs.values()
     }
+}
+
+/// Refuses what is no word; what is written behind an algorithm's name, as in `ALGO@PRESET`, `ALGO:key=value` and `--set ALGO.key=value`; and what no
+/// directory can be called everywhere.
+fn check_name(id: &str) -> Result<(), ConfigError> {
+    let other = |c: char| c.is_whitespace() || c.is_control() || "@:=,./\\?*\"<>|".contains(c);
+    let is_word = !id.is_empty() && !id.starts_with('-') && !id.contains(other);
+    let allowed = r#"the name of an algorithm: a word such as my-ppo, without @ : = , . / \ ? * " < > | and without a dash at its beginning"#;
+    check_setting("algorithm", format!("{id:?}"), allowed, is_word)
 }
 
 #[cfg(test)]
@@ -227,6 +237,27 @@ mod tests {
         }
         let error = BentConfig::default().check().unwrap_err().to_string();
         assert!(error.starts_with("learning_rate = a function"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_name_is_not_registered() {
+        let mut known = AlgorithmRegistry::new();
+        for id in [
+            "", " ", "my ppo", "ppo\n", "ppo@zoo", "gym:x", "ppo:", "a=b", "a,b", "ppo.2", "a/b", "-v",
+            "a\"b",
+        ] {
+            let error = known.register(AlgorithmSpec::new(id, "", |_: BentConfig| Ok(Bent))).unwrap_err();
+            let told = error.to_string();
+            let begins =
+                format!("algorithm = {id:?}: expected the name of an algorithm: a word such as my-ppo");
+            assert!(told.starts_with(&begins) && told.lines().count() == 1, "{told}");
+            assert!(known.get(id).is_err());
+        }
+        for id in ["bent", "ppo-kl", "my_ppo2", "PPO+", "théorème"] {
+            known.register(AlgorithmSpec::new(id, "", |_: BentConfig| Ok(Bent))).unwrap();
+        }
+        let again = known.register(AlgorithmSpec::new("bent", "", |_: BentConfig| Ok(Bent)));
+        assert!(matches!(again, Err(AlgoError::Duplicate(_))));
     }
 
     #[test]

@@ -62,11 +62,19 @@ pub fn name_fault(name: &str) -> Option<&'static str> {
     name.contains(bad).then_some("it has a comma, a quotation mark or a control character")
 }
 
-/// What is wrong with the metrics of an environment, if anything.
+/// What every run tells of episodes, in training and in evaluations: no metric can be called so.
+const OF_EPISODES: [&str; 4] = ["ep_rew_mean", "ep_len_mean", "mean_reward", "mean_ep_length"];
+
+/// What is wrong with the metrics of an environment, if anything: one that no log can show, that every run tells of its episodes already, or two of a name.
 pub fn metrics_fault(metrics: &[Metric]) -> Option<String> {
     metrics.iter().enumerate().find_map(|(k, Metric { name, .. })| {
         if let Some(fault) = name_fault(name) {
             return Some(format!("the metric {name:?} cannot be called so: {fault}"));
+        }
+        if OF_EPISODES.contains(&name.as_str()) {
+            return Some(format!(
+                "the metric {name:?} needs another name: every run tells that of its episodes"
+            ));
         }
         let is_twice = metrics[..k].iter().any(|other| other.name == *name);
         is_twice.then(|| format!("there are two metrics {name:?}"))
@@ -181,5 +189,11 @@ mod tests {
         }
         let twice = [Metric::last("a"), Metric::sum("a")];
         assert_eq!(metrics_fault(&twice).unwrap(), "there are two metrics \"a\"");
+        let of_episodes = metrics_fault(&[Metric::last("a"), Metric::mean("ep_len_mean")]).unwrap();
+        assert_eq!(
+            of_episodes,
+            "the metric \"ep_len_mean\" needs another name: every run tells that of its episodes"
+        );
+        assert_eq!(metrics_fault(&[Metric::mean("reward_mean")]), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of a panic in a user's code.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Mutex, Once, PoisonError};
@@ -12,23 +13,51 @@ static NOTED: Mutex<VecDeque<(String, String)>> = Mutex::new(VecDeque::new());
 /// How many are kept.
 const KEPT: usize = 64;
 
+/// What is printed of panics.
+#[derive(Clone, Copy, PartialEq)]
+enum Printed {
+    All,
+    /// New ones, where their backtraces are asked for.
+    Backtraces,
+    None,
+}
+
+thread_local! {
+    static PRINTED: Cell<Printed> = const { Cell::new(Printed::All) };
+}
+
 /// Lets [`panic_message`] say in which file and line a panic was, from now on: what a process does with panics (a message on stderr, or what somebody
-/// has set) it does as before.
+/// has set) it does as before, but for those that [`check_env`](crate::check_env) finds.
 pub fn note_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = take_hook();
         set_hook(Box::new(move |info| {
-            if let Some(place) = info.location() {
-                let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
-                if noted.len() == KEPT {
-                    noted.pop_front();
-                }
-                noted.push_back((text(info.payload()), format!("{}:{}", place.file(), place.line())));
+            let is_new = info.location().is_none_or(|place| {
+                let panic = (text(info.payload()), format!("{}:{}", place.file(), place.line()));
+                note(panic)
+            });
+            let is_printed = match PRINTED.get() {
+                Printed::All => true,
+                Printed::Backtraces => is_new && wants_backtrace(),
+                Printed::None => false,
+            };
+            if is_printed {
+                before(info);
             }
-            before(info);
         }));
     });
+}
+
+/// Keeps a panic's message and place; whether they are none of those that are kept already.
+fn note(panic: (String, String)) -> bool {
+    let mut noted = NOTED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_new = !noted.contains(&panic);
+    if noted.len() == KEPT {
+        noted.pop_front();
+    }
+    noted.push_back(panic);
+    is_new
 }
 
 /// What a panic says, by what [`std::panic::catch_unwind`] gives; with file and line where [`note_panics`] was called before.
@@ -49,10 +78,35 @@ fn text(payload: &(dyn Any + Send)) -> String {
 
 /// Calls environments; a panic in one is an error, of what `during` says then.
 pub(crate) fn caught(
-    during: &std::cell::Cell<&'static str>,
+    during: &Cell<&'static str>,
     work: impl FnOnce() -> Result<(), EnvError>,
 ) -> Result<(), EnvError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         Err(EnvError::Panic { during: during.get(), message: panic_message(&*payload) })
     })
+}
+
+/// Calls a user's code, of whose panic the caller tells: what it says, and where. It is printed only where backtraces are asked for, and then
+/// once.
+pub(crate) fn told<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    note_panics();
+    let outcome = printing(Printed::Backtraces, || catch_unwind(AssertUnwindSafe(call)));
+    outcome.map_err(|payload| panic_message(&*payload))
+}
+
+/// Calls what tries out where a panic comes from, which is of no interest in itself and printed in no case.
+pub(crate) fn unprinted<T>(call: impl FnOnce() -> T) -> T {
+    printing(Printed::None, call)
+}
+
+fn printing<T>(printed: Printed, call: impl FnOnce() -> T) -> T {
+    let before = PRINTED.get();
+    PRINTED.set(if before == Printed::None { before } else { printed });
+    let value = call();
+    PRINTED.set(before);
+    value
+}
+
+fn wants_backtrace() -> bool {
+    std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
 }

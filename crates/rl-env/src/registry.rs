@@ -72,8 +72,8 @@ impl EnvSpec {
         }
     }
 
-    /// An environment truncated after `max_episode_steps` steps, of which there must be at least one: an episode under a limit of 0 is
-    /// refused when it is to start.
+    /// An environment truncated after `max_episode_steps` steps, of which there must be at least one: a limit of 0 is refused where the
+    /// environment is registered, and otherwise when an episode is to start.
     pub fn with_time_limit<E: Env + 'static>(
         id: &str,
         max_episode_steps: u32,
@@ -206,14 +206,25 @@ impl EnvSpec {
         EnvError::Unusable { id: self.id.clone(), reason }
     }
 
-    /// Checks what the environment says of itself: a name that is one word, spaces that have elements and bounds in order, actions of the type that it takes.
+    /// Checks what the environment says of itself: a name that is one word and means nothing else, spaces that have elements and bounds in order, actions of the type
+    /// that it takes, a time limit that leaves a step to take, returns that are numbers.
     ///
     /// # Errors
     ///
     /// [`EnvError::Unusable`] with what cannot be.
     pub fn check_description(&self) -> Result<(), EnvError> {
-        if self.id.is_empty() || self.id.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(self.unusable("an identifier is a word, such as Walk-v0".to_owned()));
+        if let Some(fault) = id_fault(&self.id) {
+            return Err(self.unusable(fault));
+        }
+        if self.max_episode_steps == Some(0) {
+            return Err(self.unusable("a time limit of 0 steps leaves no step to take".to_owned()));
+        }
+        for (what, value) in
+            [("reward threshold", self.reward_threshold), ("worst return", self.worst_return)]
+        {
+            if let Some(value) = value.filter(|value| !value.is_finite()) {
+                return Err(self.unusable(format!("its {what} is {value}, and must be a finite number")));
+            }
         }
         let (observations, actions) = (&self.observation_space, &self.action_space);
         for (what, space, fault) in
@@ -231,6 +242,25 @@ impl EnvSpec {
         let params = CheckParams { max_episode_steps: self.max_episode_steps, ..CheckParams::default() };
         check_env(&params, &|| self.make())
     }
+}
+
+/// What is wrong with an identifier, if anything: it is no word, or stands for something else on the command line and in tables.
+fn id_fault(id: &str) -> Option<String> {
+    if id.is_empty() || id.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Some("an identifier is a word, such as Walk-v0".to_owned());
+    }
+    if let Some(prefix) = ["gym:", "gymvec:"].into_iter().find(|prefix| id.starts_with(prefix)) {
+        return Some(format!(
+            "what begins with {prefix:?} is made by Python's Gymnasium; an identifier of its own is a word, such as Walk-v0"
+        ));
+    }
+    if id.starts_with('-') {
+        return Some(
+            "what begins with a dash is a flag; an identifier is a word, such as Walk-v0".to_owned(),
+        );
+    }
+    let other = id.chars().find(|c| ",=?*\"<>|".contains(*c))?;
+    Some(format!("an identifier has no {other:?}; it is a word, such as Walk-v0"))
 }
 
 impl fmt::Debug for EnvSpec {

@@ -186,8 +186,42 @@ fn what_is_no_name_and_no_space_is_not_registered() {
         (claims::<[f32]>("Inverted-v0", &inverted), "has element 0 between 1 and 0"),
         (claims::<usize>("weird name", &Space::Discrete(2)), "an identifier is a word"),
         (claims::<usize>("", &Space::Discrete(2)), "an identifier is a word"),
+        (claims::<usize>("gym:Walk-v0", &Space::Discrete(2)), "what begins with \"gym:\" is made by Python"),
+        (claims::<usize>("gymvec:Walk-v0", &Space::Discrete(2)), "what begins with \"gymvec:\" is made by"),
+        (claims::<usize>("-v0", &Space::Discrete(2)), "what begins with a dash is a flag"),
+        (claims::<usize>("Walk,Run", &Space::Discrete(2)), "an identifier has no ','"),
+        (claims::<usize>("Walk?", &Space::Discrete(2)), "an identifier has no '?'"),
+        (claims::<usize>("*", &Space::Discrete(2)), "an identifier has no '*'"),
     ] {
         let error = Registry::empty().register(spec).unwrap_err().to_string();
         assert!(error.contains("cannot be used") && error.contains(reason), "{error}");
+        assert_eq!(error.lines().count(), 1);
     }
+    // Names that become directories of their own.
+    for id in ["ALE/Pong-v5", "mine:Walk-v0", "gymnastics", "Walk.2"] {
+        Registry::empty().register(claims::<usize>(id, &Space::Discrete(2))).unwrap();
+    }
+}
+
+#[test]
+fn limits_and_returns_that_mean_nothing_are_not_registered() {
+    let walk = || claims::<usize>("Walk-v0", &Space::Discrete(2));
+    let limited = EnvSpec::with_time_limit("Walk-v0", 0, Careless::default);
+    let at_worst = f64::NEG_INFINITY;
+    for (spec, reason) in [
+        (limited, "a time limit of 0 steps leaves no step to take"),
+        (walk().with_own_time_limit(0), "a time limit of 0 steps leaves no step to take"),
+        (walk().with_reward_threshold(f64::NAN), "its reward threshold is NaN, and must be a finite number"),
+        (
+            walk().with_reward_threshold(f64::INFINITY),
+            "its reward threshold is inf, and must be a finite number",
+        ),
+        (walk().with_worst_return(f64::NAN), "its worst return is NaN, and must be a finite number"),
+        (walk().with_worst_return(at_worst), "its worst return is -inf, and must be a finite number"),
+    ] {
+        let error = Registry::empty().register(spec).unwrap_err().to_string();
+        assert_eq!(error, format!("environment \"Walk-v0\" cannot be used: {reason}"));
+    }
+    let spec = walk().with_own_time_limit(1).with_reward_threshold(0.0).with_worst_return(-1e300);
+    Registry::empty().register(spec).unwrap();
 }

@@ -2,14 +2,14 @@
 
 use super::CheckParams;
 use super::finding::{Findings, Rule};
-use super::probe::{Probe, random_actions};
+use super::probe::{Probe, departure, random_actions};
 use crate::{Action, ActionRef, DynEnv, Space, StepEnd};
 
 /// Episodes to look at.
 const EPISODES: usize = 24;
 
 pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings) {
-    if findings.broken(Rule::Panic) || findings.broken(Rule::Failure) {
+    if findings.broke_off().is_some() {
         return;
     }
     let mut probe = Probe::new(make(), params.seed);
@@ -45,8 +45,13 @@ pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, fi
             seen.final_obs.push(record.obs);
             seen.lengths.push((length, record.end));
             // The one that was just taken: if it is refused, then not because it is another's.
-            if let Ok(Ok(_)) = probe.try_step(taken.as_ref()) {
-                let message = format!("a step after the end ({:?}) of the episode is accepted", record.end);
+            let fault = match probe.try_step(taken.as_ref()) {
+                Ok(Err(_)) => None,
+                Ok(Ok(_)) => Some("is accepted".to_owned()),
+                Err(panic) => Some(format!("panics: {panic}")),
+            };
+            if let Some(fault) = fault {
+                let message = format!("a step after the end ({:?}) of the episode {fault}", record.end);
                 findings.add(Rule::StepAfterEnd, probe.steps, message);
             }
             break;
@@ -88,17 +93,22 @@ fn invalid_actions(
         Ok(records)
     };
     let Ok(expected) = run(None, findings) else { return };
+    if findings.broke_off().is_some() {
+        return;
+    }
     for bad in outside(space) {
-        match run(Some(&bad), findings) {
+        let mut found = findings.clone();
+        match run(Some(&bad), &mut found) {
             Err(message) => findings.add(Rule::InvalidAction, probe.steps, message),
             // Where seed and actions do not determine a run, two runs differ anyway.
             Ok(_) if findings.broken(Rule::Determinism) || findings.broken(Rule::Independence) => {}
             Ok(records) => {
-                if let Some((i, difference)) = super::probe::first_difference(&expected, &records) {
+                if let Some((i, difference)) = departure(&expected, &records, &found) {
                     let message =
                         format!("{} is refused, but changes what follows: {difference}", name(&bad));
                     findings.add(Rule::InvalidAction, i, message);
                 }
+                findings.stop_with(found);
             }
         }
     }

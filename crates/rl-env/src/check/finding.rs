@@ -85,22 +85,50 @@ impl fmt::Display for Finding {
 }
 
 /// The first finding of each rule, and of `Spaces` and `ActionIgnored` all.
-#[derive(Default)]
-pub(super) struct Findings(Vec<Finding>);
+#[derive(Clone, Default)]
+pub(super) struct Findings {
+    found: Vec<Finding>,
+    /// What ended a run before its time.
+    broke_off: Option<String>,
+}
 
 impl Findings {
     pub(super) fn add(&mut self, rule: Rule, step: usize, message: impl Into<String>) {
         let several = matches!(rule, Rule::Spaces | Rule::ActionIgnored);
         if several || !self.broken(rule) {
-            self.0.push(Finding { rule, step, message: message.into() });
+            self.found.push(Finding { rule, step, message: message.into() });
+        }
+    }
+
+    /// The same for what ends a run before its time. No other run is begun then: it would end there as well, or differ for that reason alone.
+    pub(super) fn break_off(&mut self, rule: Rule, step: usize, message: String) {
+        self.add(rule, step, message.clone());
+        self.broke_off.get_or_insert(message);
+    }
+
+    /// What ended a run before its time, if anything did.
+    pub(super) fn broke_off(&self) -> Option<&str> {
+        self.broke_off.as_deref()
+    }
+
+    /// Begins no other run either where this one broke off, of which the caller has told.
+    pub(super) fn stop_with(&mut self, run: Findings) {
+        self.broke_off = self.broke_off.take().or(run.broke_off);
+    }
+
+    /// Says of the panic that was found that it is a fault of another kind, and why.
+    pub(super) fn explain_panic(&mut self, rule: Rule, why: &str) {
+        for finding in self.found.iter_mut().filter(|finding| finding.rule == Rule::Panic) {
+            finding.rule = rule;
+            finding.message = format!("{}: {why}", finding.message);
         }
     }
 
     pub(super) fn broken(&self, rule: Rule) -> bool {
-        self.0.iter().any(|f| f.rule == rule)
+        self.found.iter().any(|f| f.rule == rule)
     }
 
     pub(super) fn into_vec(self) -> Vec<Finding> {
-        self.0
+        self.found
     }
 }

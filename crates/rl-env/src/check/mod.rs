@@ -18,6 +18,7 @@ mod spaces;
 pub use finding::{Finding, Rule};
 
 use crate::DynEnv;
+use crate::panics::told;
 use finding::Findings;
 
 /// How thoroughly to check.
@@ -42,12 +43,21 @@ impl Default for CheckParams {
 ///
 /// `make` makes fresh, independent copies. Actions are random, held for a while every other episode. A rule that only
 /// means something when another holds (independence of copies, when seeds do not determine a run) is skipped where that
-/// one is broken. Panics of the environment are caught and reported.
+/// one is broken. A run that fails or panics ends the check, for every other run would end there too. Panics of the environment are caught and reported, with file
+/// and line ([`note_panics`](crate::note_panics) is called for that); where `RUST_BACKTRACE` is set they are printed as well, once
+/// each.
 pub fn check_env(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>) -> Vec<Finding> {
     let mut findings = Findings::default();
-    if spaces::check(make, &mut findings) {
-        rules::check(params, make, &mut findings);
-        episodes::check(params, make, &mut findings);
+    let outcome = told(|| {
+        if spaces::check(make, &mut findings) {
+            rules::check(params, make, &mut findings);
+            episodes::check(params, make, &mut findings);
+        }
+    });
+    if let Err(panic) = outcome {
+        let message =
+            format!("it panicked where it is made or asked for its spaces, metrics or state: {panic}");
+        findings.add(Rule::Panic, 0, message);
     }
     findings.into_vec()
 }

@@ -1,8 +1,7 @@
 //! Runs an environment under observation.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use super::finding::{Findings, Rule};
+use crate::panics::told;
 use crate::rng::stream;
 use crate::{Action, ActionRef, DynEnv, EnvError, EnvRng, Space, Step, StepEnd};
 
@@ -16,7 +15,8 @@ pub(super) struct Probe {
     pub(super) steps: usize,
     space: Space,
     action_space: Space,
-    obs: Vec<f32>,
+    /// Of the last call, and more where there is room.
+    row: Vec<f32>,
     /// Of the last step; NaN after a reset.
     metrics: Vec<f64>,
     /// Which actions are allowed now; empty where all are.
@@ -62,19 +62,39 @@ pub(super) fn first_difference(a: &[Record], b: &[Record]) -> Option<(usize, Str
         .or_else(|| (a.len() != b.len()).then(|| (a.len().min(b.len()), "one run breaks off".to_owned())))
 }
 
+/// The first step at which a run differs from the one that it should repeat, and what was found in it where that broke it off.
+pub(super) fn departure(expected: &[Record], run: &[Record], found: &Findings) -> Option<(usize, String)> {
+    let (i, difference) = first_difference(expected, run)?;
+    let reason = found.broke_off().filter(|_| i == run.len());
+    Some((i, reason.map_or(difference.clone(), |reason| format!("{difference} ({reason})"))))
+}
+
 impl Probe {
     pub(super) fn new(env: Box<dyn DynEnv>, seed: u64) -> Self {
-        let (space, action_space) = (env.observation_space(), env.action_space());
-        let (rng, obs) = (stream(seed, "check", 0), vec![0.0; space.flat_len()]);
-        let metrics = vec![f64::NAN; env.metrics().len()];
-        Probe { rng, steps: 0, obs, metrics, space, action_space, mask: Vec::new(), masked: None, env }
+        Probe::with_room(env, seed, 0)
     }
 
-    /// Resets; `None` where that failed, which is then a finding.
+    /// One that gives the environment a slice with `room` more elements than the observation has.
+    pub(super) fn with_room(env: Box<dyn DynEnv>, seed: u64, room: usize) -> Self {
+        let (space, action_space) = (env.observation_space(), env.action_space());
+        let (rng, row) = (stream(seed, "check", 0), vec![0.0; space.flat_len() + room]);
+        let metrics = vec![f64::NAN; env.metrics().len()];
+        Probe { rng, steps: 0, row, metrics, space, action_space, mask: Vec::new(), masked: None, env }
+    }
+
+    /// Whether the last call wrote beyond the observation, into the room behind it.
+    pub(super) fn wrote_beyond(&self) -> bool {
+        self.row[self.space.flat_len()..].iter().any(|x| x.to_bits() != UNWRITTEN)
+    }
+
+    /// Resets; `None` where that failed, which is then a finding, and where a run broke off before.
     pub(super) fn reset(&mut self, findings: &mut Findings) -> Option<Record> {
-        self.obs.fill(f32::from_bits(UNWRITTEN));
-        let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.obs);
-        let outcome = catch(|| env.reset(rng, obs));
+        if findings.broke_off().is_some() {
+            return None;
+        }
+        self.row.fill(f32::from_bits(UNWRITTEN));
+        let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.row);
+        let outcome = told(|| env.reset(rng, obs));
         self.settled("reset", outcome, findings)?;
         self.metrics.fill(f64::NAN);
         self.look_at_spaces(findings);
@@ -83,8 +103,12 @@ impl Probe {
         Some(self.record(0.0, StepEnd::Continues, true))
     }
 
-    /// Steps with `action`, or with the one that the mask allows in its place; `None` where that failed, which is then a finding.
+    /// Steps with `action`, or with the one that the mask allows in its place; `None` where that failed, which is then a finding, and
+    /// where a run broke off before.
     pub(super) fn step(&mut self, action: &Action, findings: &mut Findings) -> Option<Record> {
+        if findings.broke_off().is_some() {
+            return None;
+        }
         let outcome = self.try_step(self.allowed(action).as_ref());
         self.steps += 1;
         let step = self.settled("step", outcome, findings)?;
@@ -107,10 +131,10 @@ impl Probe {
         }
         self.metrics.fill(f64::NAN);
         let (env, metrics) = (&self.env, &mut self.metrics);
-        if let Err(panic) = catch(|| env.read_metrics(metrics)) {
+        if let Err(panic) = told(|| env.read_metrics(metrics)) {
             let message =
                 format!("read_metrics panicked with {} values to write: {panic}", self.metrics.len());
-            findings.add(Rule::Metrics, self.steps, message);
+            findings.break_off(Rule::Metrics, self.steps, message);
             return None;
         }
         if let Some(k) = self.metrics.iter().position(|x| x.is_infinite()) {
@@ -129,15 +153,12 @@ impl Probe {
         if findings.broken(Rule::Spaces) {
             return;
         }
-        let spaces = catch(|| (self.env.observation_space(), self.env.action_space()));
+        let spaces = told(|| (self.env.observation_space(), self.env.action_space()));
         let (observations, actions) = match spaces {
             Ok(spaces) => spaces,
             Err(panic) => {
-                return findings.add(
-                    Rule::Panic,
-                    self.steps,
-                    format!("a space, when asked for, panicked: {panic}"),
-                );
+                let message = format!("a space, when asked for, panicked: {panic}");
+                return findings.break_off(Rule::Panic, self.steps, message);
             }
         };
         for (what, before, now) in
@@ -159,7 +180,7 @@ impl Probe {
         let width = self.action_space.mask_len();
         let (mut mask, mut again) = (vec![false; width], vec![true; width]);
         let env = &self.env;
-        let given = catch(|| (env.action_mask(&mut mask), env.action_mask(&mut again)));
+        let given = told(|| (env.action_mask(&mut mask), env.action_mask(&mut again)));
         self.mask.clear();
         let fault = match given {
             Err(ref panic) => Some(format!("action_mask panicked with {width} choices to write: {panic}")),
@@ -180,6 +201,7 @@ impl Probe {
             Ok(_) => Some("there is a mask when asked once, and none when asked again".into()),
         };
         match fault {
+            Some(fault) if given.is_err() => findings.break_off(Rule::ActionMask, self.steps, fault),
             Some(fault) => findings.add(Rule::ActionMask, self.steps, fault),
             None if matches!(given, Ok((true, true))) => self.mask = mask,
             None => {}
@@ -189,9 +211,9 @@ impl Probe {
 
     /// Steps, whatever comes of it.
     pub(super) fn try_step(&mut self, action: ActionRef<'_>) -> Result<Result<Step, EnvError>, String> {
-        self.obs.fill(f32::from_bits(UNWRITTEN));
-        let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.obs);
-        catch(|| env.step(action, rng, obs))
+        self.row.fill(f32::from_bits(UNWRITTEN));
+        let (env, rng, obs) = (&mut self.env, &mut self.rng, &mut self.row);
+        told(|| env.step(action, rng, obs))
     }
 
     /// Takes up to `steps` actions, resetting first and after every end.
@@ -217,9 +239,13 @@ impl Probe {
         records
     }
 
+    fn obs(&self) -> &[f32] {
+        &self.row[..self.space.flat_len()]
+    }
+
     fn record(&self, reward: f64, end: StepEnd, first: bool) -> Record {
         let metrics = self.metrics.iter().map(|x| x.to_bits()).collect();
-        let obs = self.obs.iter().map(|x| x.to_bits()).collect();
+        let obs = self.obs().iter().map(|x| x.to_bits()).collect();
         Record { obs, reward: reward.to_bits(), metrics, end, first }
     }
 
@@ -231,50 +257,53 @@ impl Probe {
     ) -> Option<T> {
         match outcome {
             Ok(Ok(value)) => return Some(value),
-            Ok(Err(e)) => f.add(Rule::Failure, self.steps, format!("{what} failed: {e}")),
-            // Writing past the end of the slice is the usual way to panic.
-            Err(panic) if panic.contains("out of range") || panic.contains("out of bounds") => {
-                let o = self.obs.len();
-                let message =
-                    format!("{what} panicked with an observation of {o} elements to write: {panic}");
-                f.add(Rule::ObservationShape, self.steps, message);
+            Ok(Err(e)) => {
+                let rule = if is_panic(&e) { Rule::Panic } else { Rule::Failure };
+                f.break_off(rule, self.steps, format!("{what} failed: {e}"));
             }
-            Err(panic) => f.add(Rule::Panic, self.steps, format!("{what} panicked: {panic}")),
+            Err(panic) => f.break_off(Rule::Panic, self.steps, format!("{what} panicked: {panic}")),
         }
         None
     }
 
     fn inspect(&self, reward: f64, findings: &mut Findings) {
-        if let Some(k) = self.obs.iter().position(|x| x.to_bits() == UNWRITTEN) {
-            let o = self.obs.len();
-            findings.add(
-                Rule::ObservationShape,
-                self.steps,
-                format!("element {k} of the {o} of the observation was not written"),
-            );
-        } else if let Some(k) = self.obs.iter().position(|x| !x.is_finite()) {
-            findings.add(
-                Rule::Finite,
-                self.steps,
-                format!("element {k} of the observation is {}", self.obs[k]),
-            );
-        } else if !self.space.contains_flat(&self.obs) {
+        let obs = self.obs();
+        let fault = if let Some(k) = obs.iter().position(|x| x.to_bits() == UNWRITTEN) {
+            let o = obs.len();
+            let message = format!("element {k} of the {o} of the observation was not written");
+            Some((Rule::ObservationShape, message))
+        } else if let Some(k) = obs.iter().position(|x| !x.is_finite()) {
+            Some((Rule::Finite, format!("element {k} of the observation is {}", obs[k])))
+        } else if !self.space.contains_flat(obs) {
             let message = match &self.space {
                 Space::Box(b) => {
-                    let within = |k: &usize| b.low[*k] <= self.obs[*k] && self.obs[*k] <= b.high[*k];
-                    let k = (0..self.obs.len()).find(|k| !within(k)).unwrap_or_default();
+                    let within = |k: &usize| b.low[*k] <= obs[*k] && obs[*k] <= b.high[*k];
+                    let k = (0..obs.len()).find(|k| !within(k)).unwrap_or_default();
                     format!(
                         "element {k} of the observation is {}, not in [{}, {}]",
-                        self.obs[k], b.low[k], b.high[k]
+                        obs[k], b.low[k], b.high[k]
                     )
                 }
-                other => format!("the observation {:?} is no element of {other}", self.obs),
+                other => format!("the observation {obs:?} is no element of {other}"),
             };
-            findings.add(Rule::ObservationBounds, self.steps, message);
+            Some((Rule::ObservationBounds, message))
+        } else {
+            None
+        };
+        if let Some((rule, message)) = fault {
+            findings.add(rule, self.steps, message);
         }
         if !reward.is_finite() {
             findings.add(Rule::Finite, self.steps, format!("the reward is {reward}"));
         }
+    }
+}
+
+/// Whether somebody else caught a panic of the environment, as vectors do.
+fn is_panic(error: &EnvError) -> bool {
+    match error {
+        EnvError::At { source, .. } => is_panic(source),
+        error => matches!(error, EnvError::Panic { .. }),
     }
 }
 
@@ -289,12 +318,4 @@ pub(super) fn random_actions(space: &Space, seed: u64, purpose: &str, count: usi
         actions.push(action);
     }
     actions
-}
-
-/// The call's result, or its panic in words.
-pub(super) fn catch<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        let text = payload.downcast_ref::<&str>().map(|s| (*s).to_owned());
-        text.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
-    })
 }

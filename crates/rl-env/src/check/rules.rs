@@ -2,24 +2,30 @@
 
 use super::CheckParams;
 use super::finding::{Findings, Rule};
-use super::probe::{Probe, catch, first_difference, random_actions};
+use super::probe::{Probe, departure, first_difference, random_actions};
+use crate::panics::{told, unprinted};
 use crate::{Action, DynEnv, EnvState, Space};
 
 pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings) {
     let space = make().action_space();
     let actions = random_actions(&space, params.seed, "check actions", params.steps);
-    let reference = Probe::new(make(), params.seed).run(&actions, findings);
-
-    let steps = reference.iter().filter(|record| !record.first).count();
-    if steps < actions.len() {
-        // It broke off, which is a finding; so would every other run.
+    let mut probe = Probe::new(make(), params.seed);
+    let reference = probe.run(&actions, findings);
+    if findings.broke_off().is_some() {
+        if findings.broken(Rule::Panic) && writes_beyond(params, make, &actions[..probe.steps]) {
+            let o = probe.env.observation_space().flat_len();
+            let why = format!("it writes beyond the {o} elements of the observation");
+            findings.explain_panic(Rule::ObservationShape, &why);
+        }
         return;
     }
-    let again = Probe::new(make(), params.seed).run(&actions, findings);
-    if let Some((i, difference)) = first_difference(&reference, &again) {
+    let mut found = Findings::default();
+    let again = Probe::new(make(), params.seed).run(&actions, &mut found);
+    if let Some((i, difference)) = departure(&reference, &again, &found) {
         let message =
             format!("with the same seed and actions, {difference}: unseeded randomness, or shared state");
         findings.add(Rule::Determinism, i, message);
+        findings.stop_with(found);
         return;
     }
     independence(params, make, &actions, &reference, findings);
@@ -30,11 +36,24 @@ pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, fi
     reset_leak(params, make, &actions, &reference, findings);
     action_ignored(params, make, &space, findings);
     save_restore(params, make, &actions, findings);
+    if findings.broke_off().is_some() {
+        return;
+    }
     render(params, make, findings);
 }
 
 type Reference = [super::probe::Record];
 type Make<'a> = &'a dyn Fn() -> Box<dyn DynEnv>;
+
+/// Whether a run that panics goes on where the observation is given more room than it has, and is written there: a little more, for what is copied from a slice
+/// of another length, or much.
+fn writes_beyond(p: &CheckParams, make: Make<'_>, actions: &[Action]) -> bool {
+    (1..=8).chain([64, 4096]).any(|room| {
+        let (mut probe, mut found) = (Probe::with_room(make(), p.seed, room), Findings::default());
+        unprinted(|| probe.run(actions, &mut found));
+        found.broke_off().is_none() && probe.wrote_beyond()
+    })
+}
 
 /// A copy stepped in between must change nothing.
 fn independence(
@@ -46,24 +65,28 @@ fn independence(
 ) {
     let (mut a, mut b) = (Probe::new(make(), p.seed), Probe::new(make(), p.seed ^ 1));
     let other = random_actions(&a.env.action_space(), p.seed, "check other actions", actions.len());
-    let (mut seen, mut b_runs) = (Vec::new(), false);
-    seen.extend(a.reset(f));
+    let (mut seen, mut found, mut b_runs) = (Vec::new(), Findings::default(), false);
+    seen.extend(a.reset(&mut found));
     for (action, other) in actions.iter().zip(&other) {
         b_runs =
             if b_runs { b.step(other, f).is_some_and(|r| !r.end.is_over()) } else { b.reset(f).is_some() };
-        let Some(record) = a.step(action, f) else {
+        if f.broke_off().is_some() {
+            return;
+        }
+        let Some(record) = a.step(action, &mut found) else {
             break;
         };
         let over = record.end.is_over();
         seen.push(record);
         if over {
-            seen.extend(a.reset(f));
+            seen.extend(a.reset(&mut found));
         }
     }
-    if let Some((i, difference)) = first_difference(reference, &seen) {
+    if let Some((i, difference)) = departure(reference, &seen, &found) {
         let message = format!("when a second copy is stepped in between, {difference}: copies share state");
         f.add(Rule::Independence, i, message);
     }
+    f.stop_with(found);
 }
 
 /// A used environment must start like a fresh one.
@@ -71,12 +94,17 @@ fn reset_leak(p: &CheckParams, make: Make<'_>, actions: &[Action], reference: &R
     let mut used = Probe::new(make(), p.seed ^ 2);
     let before = random_actions(&used.env.action_space(), p.seed, "check actions before", p.steps.min(100));
     used.run(&before, f);
+    if f.broke_off().is_some() {
+        return;
+    }
     used.rng = Probe::new(make(), p.seed).rng;
-    let seen = used.run(actions, f);
-    if let Some((i, difference)) = first_difference(reference, &seen) {
+    let mut found = Findings::default();
+    let seen = used.run(actions, &mut found);
+    if let Some((i, difference)) = departure(reference, &seen, &found) {
         let message = format!("in a fresh environment and a used one, {difference}: reset leaks state");
         f.add(Rule::ResetLeak, i, message);
     }
+    f.stop_with(found);
 }
 
 /// For each dimension, runs that differ in it alone must differ.
@@ -99,7 +127,11 @@ fn action_ignored(p: &CheckParams, make: Make<'_>, space: &Space, f: &mut Findin
         let differs = |choice| {
             first_difference(&reference, &Probe::new(make(), p.seed).run(&held(choice), f)).is_some()
         };
-        if !(1..choices).rev().any(differs) {
+        let makes_a_difference = (1..choices).rev().any(differs);
+        if f.broke_off().is_some() {
+            return;
+        }
+        if !makes_a_difference {
             let message = format!("dimension {dimension} of the action changes nothing in {steps} steps");
             f.add(Rule::ActionIgnored, steps, message);
         }
@@ -129,7 +161,7 @@ fn save_restore(p: &CheckParams, make: Make<'_>, actions: &[Action], f: &mut Fin
         return;
     }
     let garbage = EnvState::new("no such environment").u64(u64::MAX);
-    match catch(|| probe.env.restore(&garbage)) {
+    match told(|| probe.env.restore(&garbage)) {
         Ok(Err(_)) => {}
         Ok(Ok(())) => f.add(Rule::SaveRestore, 0, "restore accepts the state of another environment"),
         Err(panic) => f.add(Rule::Panic, 0, format!("restore panicked on a foreign state: {panic}")),
@@ -168,10 +200,13 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
         records
     };
     let expected = onwards(probe, f);
+    if f.broke_off().is_some() {
+        return false;
+    }
     let mut fresh = Probe::new(make(), seed);
     let mut sound = true;
     for (which, probe) in [("a fresh environment", &mut fresh), ("the environment itself", probe)] {
-        match catch(|| probe.env.restore(&saved)) {
+        match told(|| probe.env.restore(&saved)) {
             Ok(Ok(())) => {}
             Ok(Err(e)) => f.add(Rule::SaveRestore, at, format!("{which} refuses its own saved state: {e}")),
             Err(panic) => f.add(Rule::SaveRestore, at, format!("restore of {which} panicked: {panic}")),
@@ -185,11 +220,14 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
             );
             sound = false;
         }
-        if let Some((i, difference)) = first_difference(&expected, &onwards(probe, f)) {
+        let mut found = f.clone();
+        let seen = onwards(probe, &mut found);
+        if let Some((i, difference)) = departure(&expected, &seen, &found) {
             let message = format!("{} steps after {which} was restored, {difference}", i + 1);
             f.add(Rule::SaveRestore, at, message);
             sound = false;
         }
+        f.stop_with(found);
     }
     let restored = probe.env.restore(&saved).is_ok();
     (probe.rng, probe.steps, probe.mask) = (rng, at, mask);
@@ -201,7 +239,7 @@ fn render(p: &CheckParams, make: Make<'_>, f: &mut Findings) {
     if probe.reset(f).is_none() {
         return;
     }
-    match catch(|| probe.env.render()) {
+    match told(|| probe.env.render()) {
         Ok(Some(frame)) if frame.rgb.len() as u64 != 3 * u64::from(frame.width) * u64::from(frame.height) => {
             let (w, h, bytes) = (frame.width, frame.height, frame.rgb.len());
             f.add(Rule::Render, 0, format!("a frame of {w} x {h} pixels has {bytes} bytes"));

@@ -251,7 +251,11 @@ impl fmt::Display for Space {
             Space::Dict(parts) => {
                 f.write_str("Dict(")?;
                 for (i, (name, part)) in parts.iter().enumerate() {
-                    write!(f, "{}{name}: {part}", if i > 0 { ", " } else { "" })?;
+                    let comma = if i > 0 { ", " } else { "" };
+                    match name.contains(char::is_control) {
+                        true => write!(f, "{comma}{name:?}: {part}")?,
+                        false => write!(f, "{comma}{name}: {part}")?,
+                    }
                 }
                 f.write_str(")")
             }
@@ -326,9 +330,25 @@ mod tests {
             (Space::Tuple(vec![]), "has no parts"),
             (Space::Tuple(vec![Space::Discrete(2), Space::Discrete(0)]), "part \"1\" has no elements"),
             (Space::dict([("a", Space::Discrete(2)), ("a", Space::Discrete(2))]), "two parts called \"a\""),
+            (Space::dict([("", Space::Discrete(2))]), "a part without a name"),
+            (Space::dict([("a", Space::dict([(" ", Space::Discrete(2))]))]), "a part without a name"),
+            (
+                Space::dict([("a\nb", Space::Discrete(2))]),
+                "a part called \"a\\nb\", with a control character",
+            ),
+            (
+                Space::dict([("a.1", Space::Discrete(2)), ("a", Space::Tuple(vec![Space::Discrete(2); 2]))]),
+                "two parts called \"a.1\": dots join",
+            ),
         ] {
             let fault = space.fault().unwrap();
             assert!(fault.contains(words), "{fault}");
+            assert_eq!(format!("{space} {fault}").lines().count(), 1);
+        }
+        // Looked up, saved and shown as they are.
+        for name in ["left/camera", "joint 1", "it's \"here\"", "θ.1"] {
+            let space = Space::dict([("other", Space::Discrete(2)), (name, Space::Discrete(3))]);
+            assert_eq!((space.fault(), space.part(name).unwrap().range), (None, 2..5));
         }
         assert_eq!(parts().fault(), None);
         assert!(parts().action_fault().unwrap().contains("only observations"));

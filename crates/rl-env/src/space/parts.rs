@@ -74,6 +74,12 @@ impl Space {
             return Some("has no parts".into());
         }
         for (i, (name, _, part)) in children.iter().enumerate() {
+            if name.trim().is_empty() {
+                return Some("has a part without a name".into());
+            }
+            if name.contains(char::is_control) {
+                return Some(format!("has a part called {name:?}, with a control character in its name"));
+            }
             if children[..i].iter().any(|(other, ..)| other == name) {
                 return Some(format!("has two parts called {name:?}"));
             }
@@ -81,7 +87,11 @@ impl Space {
                 return Some(format!("is wrong: its part {name:?} {fault}"));
             }
         }
-        None
+        // Those of nested parts are joined by dots.
+        let mut names: Vec<_> = self.parts().into_iter().map(|part| part.name).collect();
+        names.sort_unstable();
+        let twice = names.windows(2).find(|pair| pair[0] == pair[1])?;
+        Some(format!("has two parts called {:?}: dots join the names of nested parts", twice[0]))
     }
 
     /// Draws an element of every part, in flattened form.
