@@ -216,3 +216,17 @@ fn errors_of_the_operator_and_of_the_caller() {
         assert!(matches!(error, OptimError::InvalidParameter { name: refused, .. } if refused == name));
     }
 }
+
+/// A damped operator is of its own size, and refuses vectors of another.
+#[test]
+fn damping_changes_no_size() {
+    let mut a = FnOperator::new(3, |v: &[f64], out: &mut [f64]| {
+        out.copy_from_slice(v);
+        Ok(())
+    });
+    let mut damped = Damped { operator: &mut a, damping: 0.5 };
+    assert_eq!(damped.dim(), 3);
+    assert_eq!(quadratic_form(&mut damped, &[1.0, 2.0, 3.0], &mut [0.0; 3]).unwrap(), 21.0);
+    let error = quadratic_form(&mut damped, &[1.0, 2.0], &mut [0.0; 2]).unwrap_err();
+    assert!(matches!(error, OptimError::DimensionMismatch { .. }), "{error}");
+}

@@ -1,6 +1,7 @@
 //! Schedules as configuration files write them.
 
 #![allow(clippy::float_cmp, reason = "the values compared are exact")]
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers included")]
 
 use rl_optim::Schedule;
 use rl_test_support as _;
@@ -166,4 +167,22 @@ fn a_function_is_a_schedule_that_cannot_be_saved() {
         (course.len(), course[0].taken, course[500].value, course[1000].taken),
         (1001, false, 0.5, false)
     );
+}
+
+/// Only what is the same throughout is constant.
+#[test]
+fn a_constant_is_known_as_one() {
+    assert_eq!(Schedule::Constant(0.3).constant(), Some(0.3));
+    assert_eq!(Schedule::Linear(0.3).constant(), None);
+    assert_eq!(Schedule::custom(|_| 0.3).constant(), None);
+}
+
+/// Of a function both ends are looked at, but no update takes their values.
+#[test]
+fn the_course_of_a_function_is_taken_between_its_ends() {
+    let course = Schedule::custom(|remaining| 2.0 * remaining).course();
+    let (first, last) = (course.first().unwrap(), course.last().unwrap());
+    assert_eq!((first.done, first.value, first.taken), (0.0, 2.0, false));
+    assert_eq!((last.done, last.value, last.taken), (1.0, 0.0, false));
+    assert!(course[1..course.len() - 1].iter().all(|moment| moment.taken));
 }

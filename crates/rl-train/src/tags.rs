@@ -1,30 +1,12 @@
 //! What scalars and histograms may be called.
 
 use rl_algo::{Log, Report};
-use rl_env::{Metric, name_fault};
+use rl_env::name_fault;
 
 use crate::{TrainError, Update};
 
 /// Where what is the run's own stands.
 const OWN: [&str; 3] = ["rollout/", "eval/", "time/"];
-
-/// What every run tells of episodes, in training and in evaluations.
-const OF_EPISODES: [&str; 4] = ["ep_rew_mean", "ep_len_mean", "mean_reward", "mean_ep_length"];
-
-/// Checks that an environment's metrics have names of their own beside what every run tells of episodes.
-///
-/// # Errors
-///
-/// [`TrainError::Tag`] with the name.
-pub(crate) fn check_metrics(metrics: &[Metric]) -> Result<(), TrainError> {
-    match metrics.iter().map(|metric| &metric.name).find(|name| OF_EPISODES.contains(&name.as_str())) {
-        None => Ok(()),
-        Some(name) => {
-            let reason = "every run tells that of its episodes; the environment's metric needs another name";
-            Err(TrainError::Tag { tag: name.clone(), reason: reason.to_owned() })
-        }
-    }
-}
 
 /// Checks the tags of what an algorithm tells of an update.
 ///

@@ -16,7 +16,7 @@ use rl_algo::{
     bounding_for,
 };
 use rl_env::rng::stream;
-use rl_env::{EnvRng, EnvSpec, Reproducible};
+use rl_env::{EnvRng, EnvSpec, Reproducible, check_metrics};
 use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError, check_fit};
 
@@ -30,7 +30,7 @@ use crate::evaluator::Evaluator;
 use crate::films::Films;
 use crate::histograms::add_histograms;
 use crate::listeners::Listeners;
-use crate::tags::{check_metrics, check_update};
+use crate::tags::check_update;
 use crate::tally::Tally;
 use crate::trainer::containment::catch;
 use crate::{
@@ -133,8 +133,8 @@ impl Trainer {
         // A vector that its environment's description says nothing of may know it by itself.
         let every_row_counts = setup.every_row_counts && envs.iter().all(|envs| envs.valid().is_none());
         algorithm.check_setup(&Setup { every_row_counts, ..setup })?;
+        envs.iter().try_for_each(|envs| check_metrics(&**envs))?;
         let collector = Collector::in_parts(envs, seed)?;
-        check_metrics(collector.metrics())?;
         Ok(Trainer {
             info,
             rng: stream(seed, "update", 0),
