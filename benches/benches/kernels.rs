@@ -4,7 +4,7 @@
 use benches::{reals, rng};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rl_kernels::{Finish, Init, MatRef, Real, StandardNormal};
-use rl_nn::Buffer;
+use rl_nn::{Activation, Buffer};
 
 /// `n` numbers in ±0.1 from a cache line's start.
 fn operand(n: usize) -> Buffer<f32> {
@@ -74,5 +74,31 @@ fn vectors(c: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, products, vectors);
+/// Every activation as layers call it, and those whose slopes must be kept with these as well.
+fn activations(c: &mut Criterion) {
+    let inputs: Vec<f32> = reals(&mut rng(), 4096).into_iter().map(|x| 4.0 * x).collect();
+    let [mut y, mut slopes] = [operand(4096), operand(4096)];
+    let (y, slopes) = (y.take(4096), slopes.take(4096));
+    let all = [
+        (Activation::Tanh, false),
+        (Activation::Relu, false),
+        (Activation::LeakyRelu, false),
+        (Activation::Elu, false),
+        (Activation::Silu, false),
+        (Activation::Silu, true),
+        (Activation::Gelu, false),
+        (Activation::Gelu, true),
+    ];
+    for (activation, with_slopes) in all {
+        let name = if with_slopes { "_with_slopes" } else { "" };
+        c.bench_function(&format!("activation/{activation:?}{name}"), |bench| {
+            bench.iter(|| {
+                y.copy_from_slice(&inputs);
+                activation.of(y, with_slopes.then_some(&mut *slopes));
+            });
+        });
+    }
+}
+
+criterion_group!(benches, products, vectors, activations);
 criterion_main!(benches);

@@ -5,17 +5,18 @@ use pulp::{Simd, WithSimd};
 use crate::{Isa, LANES, Real, vectorize};
 
 /// A function of one vector.
-trait Lanes {
+pub(crate) trait Lanes {
     fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s;
 }
 
 struct Tanh;
 struct Exp;
 struct ExpRemainder;
+struct Elu;
 struct Ln;
 
 /// A function applied to every element of a slice.
-struct InPlace<'a, F>(&'a mut [f32], F);
+pub(crate) struct InPlace<'a, F>(pub(crate) &'a mut [f32], pub(crate) F);
 
 impl<F: Lanes> WithSimd for InPlace<'_, F> {
     type Output = ();
@@ -91,7 +92,7 @@ pub(crate) fn exp_f32(isa: Isa, x: &mut [f32]) {
 }
 
 /// −125 ln 2, below which half of the exponential is not normal, and the largest `x` whose exponential is finite.
-const EXP_MIN: f32 = -86.643_4;
+pub(crate) const EXP_MIN: f32 = -86.643_4;
 const EXP_MAX: f32 = 88.722_83;
 
 impl Lanes for Exp {
@@ -107,19 +108,31 @@ fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // Both comparisons are false for NaN, which passes through the arithmetic.
     let (low, high) = (simd.less_than_f32s(x, splat(EXP_MIN)), simd.greater_than_f32s(x, splat(EXP_MAX)));
     let y = simd.select_f32s(simd.or_m32s(low, high), splat(0.0), x);
+    let y = simd.mul_f32s(half_exp(simd, y), splat(2.0));
+    simd.select_f32s(low, splat(0.0), simd.select_f32s(high, splat(f32::INFINITY), y))
+}
+
+/// `eˣ / 2` for `x` from [`EXP_MIN`] to [`EXP_MAX`]: a half, for 2ⁿ with n = 128 is no exponent of one `f32`.
+#[inline(always)]
+pub(crate) fn half_exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    let (em1, scale) = exp_parts(simd, x);
+    simd.mul_add_f32s(em1, scale, scale)
+}
+
+/// `(eʳ − 1, 2ⁿ⁻¹)`
+#[inline(always)]
+fn exp_parts<S: Simd>(simd: S, x: S::f32s) -> (S::f32s, S::f32s) {
+    let splat = |c: f32| simd.splat_f32s(c);
     // Adding 1.5·2²³ rounds to an integer and leaves it in the low mantissa bits.
     const ROUND: f32 = 12_582_912.0;
-    let t = simd.mul_add_f32s(y, splat(std::f32::consts::LOG2_E), splat(ROUND));
+    let t = simd.mul_add_f32s(x, splat(std::f32::consts::LOG2_E), splat(ROUND));
     let n = simd.sub_f32s(t, splat(ROUND));
-    let r = simd.mul_add_f32s(n, splat(-LN_2[0]), y);
+    let r = simd.mul_add_f32s(n, splat(-LN_2[0]), x);
     let r = simd.mul_add_f32s(n, splat(-LN_2[1]), r);
     let em1 = simd.mul_add_f32s(simd.mul_f32s(r, r), exp_series(simd, r), r);
-    // 2ⁿ in two factors, for n = 128 is no exponent of one.
     let integer = simd.sub_u32s(simd.transmute_u32s_f32s(t), simd.splat_u32s(ROUND.to_bits()));
     let bits = simd.wrapping_dyn_shl_u32s(simd.add_u32s(integer, simd.splat_u32s(126)), simd.splat_u32s(23));
-    let scale = simd.transmute_f32s_u32s(bits);
-    let y = simd.mul_f32s(simd.mul_add_f32s(em1, scale, scale), splat(2.0));
-    simd.select_f32s(low, splat(0.0), simd.select_f32s(high, splat(f32::INFINITY), y))
+    (em1, simd.transmute_f32s_u32s(bits))
 }
 
 /// `x ← eˣ − 1 − x`, within a relative error of 3e-6, and of 3e-7 below ⅓, where the terms would cancel.
@@ -133,6 +146,23 @@ impl Lanes for ExpRemainder {
         let near = simd.less_than_f32s(simd.abs_f32s(x), simd.splat_f32s(1.0 / 3.0));
         let far = simd.sub_f32s(simd.sub_f32s(exp(simd, x), simd.splat_f32s(1.0)), x);
         simd.select_f32s(near, simd.mul_f32s(simd.mul_f32s(x, x), exp_series(simd, x)), far)
+    }
+}
+
+/// `x ← eˣ − 1` below 0, within a relative error of 9e-8; −1 at −∞, NaN and what is not below 0 stays.
+///
+/// `eˣ − 1 = 2ⁿ (eʳ − 1) + (2ⁿ − 1)`, where nothing cancels.
+pub(crate) fn elu_f32(isa: Isa, x: &mut [f32]) {
+    isa.dispatch(InPlace(x, Elu));
+}
+
+impl Lanes for Elu {
+    #[inline(always)]
+    fn apply<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+        let (em1, half) = exp_parts(simd, simd.max_f32s(simd.splat_f32s(EXP_MIN), x));
+        let scale = simd.add_f32s(half, half);
+        let y = simd.mul_add_f32s(em1, scale, simd.sub_f32s(scale, simd.splat_f32s(1.0)));
+        simd.select_f32s(simd.less_than_f32s(x, simd.splat_f32s(0.0)), y, x)
     }
 }
 
@@ -304,11 +334,11 @@ pub fn add<F: Real>(a: &mut [F], b: &[F]) {
 
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "the system's functions are the reference")]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// What a kernel makes of `x`: the same bits with every instruction set, and in vectors of every alignment with a rest of every length.
-    fn applied(kernel: impl Fn(Isa, &mut [f32]), x: &[f32]) -> Vec<f32> {
+    pub(crate) fn applied(kernel: impl Fn(Isa, &mut [f32]), x: &[f32]) -> Vec<f32> {
         let bits =
             |x: &[f32]| x.iter().map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() }).collect::<Vec<_>>();
         let mut expected = x.to_vec();
@@ -387,6 +417,22 @@ mod tests {
             edges[2..].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
             [199.0_f32, 0.0].map(f32::to_bits)
         );
+    }
+
+    #[test]
+    fn elu_is_accurate_below_zero_and_leaves_the_rest() {
+        let points: Vec<f32> = (0x8000_0001_u32..=0xff80_0000).step_by(257).map(f32::from_bits).collect();
+        for (&x, y) in points.iter().zip(applied(elu_f32, &points)) {
+            let exact = f64::from(x).exp_m1();
+            assert!((f64::from(y) / exact - 1.0).abs() <= 9e-8, "{x}: {y}, not {exact}");
+        }
+        let rest = [f32::INFINITY, 0.0, -0.0, 1e-40, 3.0, 89.0, f32::MAX, f32::NEG_INFINITY, f32::NAN];
+        let y = applied(elu_f32, &rest);
+        assert_eq!(
+            y[..7].iter().map(|y| y.to_bits()).collect::<Vec<_>>(),
+            rest[..7].iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        );
+        assert!(y[7].to_bits() == (-1.0_f32).to_bits() && y[8].is_nan());
     }
 
     #[test]

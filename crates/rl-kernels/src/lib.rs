@@ -11,6 +11,7 @@
 
 pub mod elementary;
 mod elementwise;
+mod gated;
 mod isa;
 mod mat;
 mod normal;

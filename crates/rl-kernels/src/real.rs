@@ -6,7 +6,7 @@ use std::fmt::{Debug, Display};
 use num_traits::{Float, NumAssign};
 
 use crate::mat::{Finish, Init, MatRef};
-use crate::{Isa, elementary, elementwise, product, sums, transpose};
+use crate::{Isa, elementary, elementwise, gated, product, sums, transpose};
 
 /// `f32` or `f64`, with the kernels that differ between them.
 pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 'static {
@@ -32,8 +32,26 @@ pub trait Real: Float + NumAssign + Default + Debug + Display + Send + Sync + 's
     fn exp_in_place(x: &mut [Self]);
     /// `x ← eˣ − 1 − x` for every element, without cancellation where it is small.
     fn exp_remainder_in_place(x: &mut [Self]);
+    /// `x ← eˣ − 1` for every element below 0.
+    fn elu_in_place(x: &mut [Self]);
     /// `x ← ln x` for every element.
     fn ln_in_place(x: &mut [Self]);
+
+    /// `x ← x / (1 + e⁻ˣ)` for every element, and the slopes at the same time where they are wanted. NaN stays NaN; −∞ is NaN (its
+    /// slope too, and that of ∞).
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ.
+    fn silu_in_place(x: &mut [Self], slopes: Option<&mut [Self]>);
+
+    /// `x ← x Φ(x)` for every element, with the normal distribution function Φ; slopes, NaN and infinities as in
+    /// [`silu_in_place`](Real::silu_in_place).
+    ///
+    /// # Panics
+    ///
+    /// If the lengths differ.
+    fn gelu_in_place(x: &mut [Self], slopes: Option<&mut [Self]>);
 
     /// `g ← g ⊙ (1 − a²)`: the derivative of tanh in terms of its value `a`.
     ///
@@ -126,8 +144,17 @@ impl Real for f32 {
     fn exp_remainder_in_place(x: &mut [f32]) {
         elementwise::exp_remainder_f32(Isa::active(), x);
     }
+    fn elu_in_place(x: &mut [f32]) {
+        elementwise::elu_f32(Isa::active(), x);
+    }
     fn ln_in_place(x: &mut [f32]) {
         elementwise::ln_f32(Isa::active(), x);
+    }
+    fn silu_in_place(x: &mut [f32], slopes: Option<&mut [f32]>) {
+        gated::silu_f32(Isa::active(), x, slopes);
+    }
+    fn gelu_in_place(x: &mut [f32], slopes: Option<&mut [f32]>) {
+        gated::gelu_f32(Isa::active(), x, slopes);
     }
     fn mul_tanh_derivative(g: &mut [f32], a: &[f32]) {
         elementwise::mul_tanh_derivative_f32(Isa::active(), g, a);
@@ -180,8 +207,17 @@ impl Real for f64 {
     fn exp_remainder_in_place(x: &mut [f64]) {
         x.iter_mut().for_each(|x| *x = elementary::exp_m1(*x) - *x);
     }
+    fn elu_in_place(x: &mut [f64]) {
+        x.iter_mut().filter(|x| **x < 0.0).for_each(|x| *x = elementary::exp_m1(*x));
+    }
     fn ln_in_place(x: &mut [f64]) {
         x.iter_mut().for_each(|x| *x = elementary::ln(*x));
+    }
+    fn silu_in_place(x: &mut [f64], slopes: Option<&mut [f64]>) {
+        gated::each(x, slopes, gated::silu);
+    }
+    fn gelu_in_place(x: &mut [f64], slopes: Option<&mut [f64]>) {
+        gated::each(x, slopes, gated::gelu);
     }
     fn mul_tanh_derivative(g: &mut [f64], a: &[f64]) {
         assert_eq!(g.len(), a.len(), "a gradient and its activations");

@@ -1,7 +1,6 @@
 //! The functions between layers.
 
 use candle_core::Tensor;
-use rl_kernels::elementary::{erf, exp};
 
 use crate::{Finish, Init, MatRef, Real};
 
@@ -48,18 +47,13 @@ impl Activation {
         self.of(y, slopes);
     }
 
-    /// `y ← σ(y)`, with the slopes as above.
-    pub(crate) fn of<F: Real>(self, y: &mut [F], slopes: Option<&mut [F]>) {
-        if let (Some(slopes), false) = (slopes, self.slope_follows_from_value()) {
-            for (slope, &x) in slopes.iter_mut().zip(&*y) {
-                *slope = F::narrow(self.value_and_slope(x.widen()).1);
-            }
-        }
-        self.apply(y);
-    }
-
-    /// `x ← σ(x)`; NaN stays NaN.
-    fn apply<F: Real>(self, x: &mut [F]) {
+    /// `x ← σ(x)`; NaN stays NaN. Where the slope is no function of the value (`Gelu`, `Silu`), the slopes are written to `slopes` in
+    /// the same pass; otherwise nothing is.
+    ///
+    /// # Panics
+    ///
+    /// If slopes are written, and there are not as many as elements.
+    pub fn of<F: Real>(self, x: &mut [F], slopes: Option<&mut [F]>) {
         match self {
             Activation::Tanh => F::tanh_in_place(x),
             // Not `max`, which would turn a NaN into 0.
@@ -68,22 +62,9 @@ impl Activation {
                 let leak = F::narrow(LEAK);
                 x.iter_mut().for_each(|x| *x = if *x < F::zero() { leak * *x } else { *x });
             }
-            Activation::Elu => {
-                // In parts, whose copies need no memory of their own.
-                const PART: usize = 64;
-                for x in x.chunks_mut(PART) {
-                    let mut below = [F::zero(); PART];
-                    let below = &mut below[..x.len()];
-                    below.copy_from_slice(x);
-                    F::exp_remainder_in_place(below);
-                    for (x, &mut remainder) in x.iter_mut().zip(below) {
-                        *x = if *x < F::zero() { remainder + *x } else { *x };
-                    }
-                }
-            }
-            Activation::Gelu | Activation::Silu => {
-                x.iter_mut().for_each(|x| *x = F::narrow(self.value_and_slope(x.widen()).0));
-            }
+            Activation::Elu => F::elu_in_place(x),
+            Activation::Gelu => F::gelu_in_place(x, slopes),
+            Activation::Silu => F::silu_in_place(x, slopes),
         }
     }
 
@@ -97,17 +78,6 @@ impl Activation {
             Activation::Silu => h.silu(),
             Activation::LeakyRelu => h.relu()? - (h.neg()?.relu()? * LEAK)?,
         }
-    }
-
-    /// `(σ(x), σ'(x))` of those whose slope must be kept.
-    fn value_and_slope(self, x: f64) -> (f64, f64) {
-        const INV_SQRT_2PI: f64 = 0.398_942_280_401_432_7;
-        if self == Activation::Gelu {
-            let cdf = 0.5 * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2));
-            return (x * cdf, cdf + x * INV_SQRT_2PI * exp(-0.5 * x * x));
-        }
-        let sigmoid = 1.0 / (1.0 + exp(-x));
-        (x * sigmoid, sigmoid * (1.0 + x * (1.0 - sigmoid)))
     }
 
     /// `g ← (init + A B) ⊙ σ'`, with `kept` the values, or the slopes where these were kept.
