@@ -1,6 +1,7 @@
 //! What is known of a panic in a user's code.
 
 use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -108,5 +109,6 @@ fn printing<T>(printed: Printed, call: impl FnOnce() -> T) -> T {
 }
 
 fn wants_backtrace() -> bool {
-    std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0")
+    // The standard library knows what was asked for.
+    matches!(Backtrace::capture().status(), BacktraceStatus::Captured)
 }

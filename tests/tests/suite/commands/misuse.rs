@@ -351,3 +351,17 @@ fn a_program_leaves_its_settings() {
         assert!(text.lines().any(|l| l == line), "{line}: {text}");
     }
 }
+
+/// Runs of a program are compared by what they came to, although they do not say how often they were evaluated.
+#[test]
+fn runs_of_a_program_are_compared() {
+    let place = Place::new();
+    crate::helpers::small_run::finished(&place.path().join("runs"), "CartPole-v1", 1);
+    let document = place.json(&["compare", "--runs", "runs"]);
+    let ppo = &document["environments"][0]["algorithms"][0];
+    assert_eq!(
+        (&ppo["algo"], &ppo["preset"], &ppo["withheld"]),
+        (&"ppo".into(), &"none".into(), &serde_json::Value::Null)
+    );
+    assert!(ppo["mean"]["value"].is_number(), "{ppo}");
+}

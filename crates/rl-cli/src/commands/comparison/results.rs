@@ -94,12 +94,14 @@ impl Group {
         let settings = config.iter().filter(|(key, _)| !of_run.contains(&key.as_str()));
         Group {
             name: label.as_ref().map_or_else(|| algo.clone(), |label| format!("{algo}-{label}")),
-            preset: text("preset").unwrap_or_default(),
+            // A program has none.
+            preset: text("preset").unwrap_or_else(|| "none".to_owned()),
             settings: settings.map(|(key, value)| (key.clone(), value.clone())).collect(),
             threshold,
             worst_return,
             budget: config.get("total_steps").and_then(|steps| steps.as_u64()).unwrap_or(0),
-            evaluates: config.get("eval_freq").is_some_and(|freq| freq != NEVER),
+            // A program's runs do not say how often they are evaluated; their summaries have what came out.
+            evaluates: config.get("eval_freq").is_none_or(|freq| freq != NEVER),
             runs: Vec::new(),
             narrowed: None,
             iqm_interval: OnceCell::new(),
