@@ -292,7 +292,7 @@ pub(crate) struct PolicyArgs {
     /// A run's directory, or the `checkpoints/best` in it.
     pub(crate) run_dir: PathBuf,
     /// The policy of the run's newest checkpoint, or of that at this step, instead of the latest it saved.
-    #[arg(long, value_name = "STEP", num_args = 0..=1)]
+    #[arg(long, value_name = "STEP", num_args = 0..=1, value_parser = count(0, u64::MAX))]
     #[allow(clippy::option_option, reason = "clap's form of a flag with a value that may be left out")]
     pub(crate) checkpoint: Option<Option<u64>>,
 }
@@ -374,7 +374,7 @@ pub(crate) struct PlayArgs {
     #[command(flatten)]
     pub(crate) files: PictureFiles,
     /// The seed of the starts. [default: the run's, whose evaluations start alike]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(0, u64::MAX))]
     pub(crate) seed: Option<u64>,
     /// How many episodes.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = count(1, 1000))]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::errors::{one_line, usage};
 use crate::output::program;
 use crate::run_config::RunConfig;
-use crate::settings::{FREQS, Given, Source, TENTHS, sections};
+use crate::settings::{FREQS, Given, Source, TENTHS, canonical, sections};
 
 /// What a file says.
 #[derive(Default)]
@@ -47,8 +47,10 @@ fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<Con
     let mut file = ConfigFile { name: name.clone(), ..ConfigFile::default() };
     let given = |key: String, value: Value| Given { key, value, source: Source::File(name.clone()) };
     for (key, value) in table {
-        if let Some(x) = not_finite(&value) {
-            bail!(usage(format!("{key} = {x} ({name}): expected a finite number, or \"none\" for no value")));
+        if let Some((place, x)) = not_finite(&key, &value) {
+            bail!(usage(format!(
+                "{place} = {x} ({name}): expected a finite number, or \"none\" for no value"
+            )));
         }
         let value: Value = value.try_into().with_context(|| name.clone())?;
         let about = match key.as_str() {
@@ -66,12 +68,23 @@ fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<Con
                 let inner = of_algorithm.into_iter();
                 file.given.extend(inner.map(|(inner, value)| given(format!("{key}.{inner}"), value)));
             }
+            // What a trainer says of its networks (`Trainer::new`), which no setting holds.
+            (None, Value::Object(_))
+                if ["policy", "critic"].contains(&key.as_str())
+                    && algorithms.iter().all(|spec| canonical(spec, &key).is_none()) =>
+            {
+                bail!(usage(format!(
+                    "{name}: its run was put together by a program, and only that program can make it again or go on with it (in Rust, \
+                     Trainer::resumed_from)"
+                )))
+            }
             (None, value) => file.given.push(given(key, value)),
         }
     }
     if let Some(spec) = file.algo.as_deref().and_then(|id| algorithms.get(id).ok()) {
         let [.., own] = sections(spec);
-        for given in file.given.iter_mut().filter(|given| own.schema.get(&given.key).is_some()) {
+        let is_own = |key: &str| canonical(spec, key).is_some_and(|key| own.schema.get(&key).is_some());
+        for given in file.given.iter_mut().filter(|given| is_own(&given.key)) {
             given.key = format!("{}.{}", spec.id, given.key);
         }
     }
@@ -96,12 +109,14 @@ fn mending(line: &str, fault: &str) -> String {
     }
 }
 
-/// The first number within a value that is none, which no setting may be.
-fn not_finite(value: &toml::Value) -> Option<f64> {
+/// The first number within the value of a key that is none, which no setting may be, with its place.
+fn not_finite(key: &str, value: &toml::Value) -> Option<(String, f64)> {
     match value {
-        toml::Value::Float(x) => Some(*x).filter(|x| !x.is_finite()),
-        toml::Value::Array(list) => list.iter().find_map(not_finite),
-        toml::Value::Table(table) => table.values().find_map(not_finite),
+        toml::Value::Float(x) => (!x.is_finite()).then(|| (key.to_owned(), *x)),
+        toml::Value::Array(list) => list.iter().find_map(|value| not_finite(key, value)),
+        toml::Value::Table(table) => {
+            table.iter().find_map(|(inner, value)| not_finite(&format!("{key}.{inner}"), value))
+        }
         _ => None,
     }
 }

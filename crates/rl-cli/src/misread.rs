@@ -96,19 +96,31 @@ fn resumes(e: &clap::Error) -> bool {
 /// What was meant by an argument that is no flag with two hyphens.
 fn stray(argument: &str, command: Option<&str>, args: &[OsString]) -> Option<String> {
     let command = command?;
-    if let Some(hint) = foreign::told(argument, Some(command)) {
-        return Some(format!("; {}", hint.replace("VALUE", &value_of(argument, args))));
-    }
-    // A value that stands apart from a flag that it must be written together with, or that looks like a flag.
+    // As it was written: of `-seed`, clap tells the `-s`.
     let written: Vec<&str> = args.iter().filter_map(|arg| arg.to_str()).collect();
-    let at = written.iter().position(|arg| arg.starts_with(argument));
-    if let Some(flag) = at.and_then(|at| written.get(at.checked_sub(1)?)).filter(|arg| arg.starts_with("--"))
-    {
-        let value = at.map_or(argument, |at| written[at]);
+    let begins =
+        |arg: &&&str| arg.starts_with(argument) && argument.starts_with('-') && !arg.starts_with("--");
+    let whole = written.iter().find(|arg| **arg == argument).or_else(|| written.iter().find(begins));
+    let whole = whole.copied().unwrap_or(argument);
+    let name = whole.split('=').next().unwrap_or_default();
+    if let Some(hint) = foreign::told(name, Some(command)) {
+        return Some(format!("; {}", hint.replace("VALUE", &value_of(name, args))));
+    }
+    let commands = Cli::command();
+    let flags = || commands.find_subcommand(command).into_iter().flat_map(clap::Command::get_arguments);
+    let takes_value = |flag: &str| {
+        let is_it =
+            |arg: &&clap::Arg| arg.get_long().is_some_and(|long| Some(long) == flag.strip_prefix("--"));
+        flags().find(is_it).is_some_and(|arg| arg.get_action().takes_values())
+    };
+    // A value that stands apart from a flag that it must be written together with, or that looks like a flag.
+    let at = written.iter().position(|arg| *arg == whole);
+    let before = at.and_then(|at| written.get(at.checked_sub(1)?)).filter(|flag| takes_value(flag));
+    if let Some(flag) = before {
         if *flag == "--histograms" {
-            return Some(format!("; its number is written --histograms={value}"));
+            return Some(format!("; its number is written --histograms={whole}"));
         }
-        if value.parse::<f64>().is_ok_and(|x| x < 0.0) {
+        if whole.parse::<f64>().is_ok_and(|x| x < 0.0) {
             return Some(format!("; {flag} takes no negative number"));
         }
     }
@@ -123,14 +135,10 @@ fn stray(argument: &str, command: Option<&str>, args: &[OsString]) -> Option<Str
     if let Some(setting) = setting.filter(|_| WITH_SETTINGS.contains(&command)) {
         return Some(format!("; settings are given as `--set {}`", in_shell(setting)));
     }
-    // Of `-seed`, clap tells the `-s`.
-    let written = args.iter().filter_map(|arg| arg.to_str());
-    let mut written =
-        written.filter(|arg| arg.starts_with(argument) && arg.len() > 2 && !arg.starts_with("--"));
-    let name = written.next()?.trim_start_matches('-').split('=').next()?;
-    let commands = Cli::command();
-    let mut known = commands.find_subcommand(command)?.get_arguments().filter_map(clap::Arg::get_long);
-    known.any(|long| long == name).then(|| format!("; there is '--{name}'"))
+    let long = name.trim_start_matches('-');
+    let is_known =
+        whole.starts_with('-') && flags().filter_map(clap::Arg::get_long).any(|known| known == long);
+    is_known.then(|| format!("; there is '--{long}'"))
 }
 
 /// The command that the arguments, of which the first is the program's name, are of.

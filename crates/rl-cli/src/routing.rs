@@ -20,27 +20,25 @@ impl Selected<'_> {
     ///
     /// For a key that no selected algorithm has, for one that means different settings in two of them, and for a setting that is given by two of its names.
     pub(crate) fn route(&self, given: &[Given]) -> Result<Vec<Vec<Given>>> {
+        let keys = given.iter().map(|given| self.keys_of(given)).collect::<Result<Vec<_>>>()?;
         let mut routed = vec![Vec::new(); self.specs.len()];
-        for (i, said) in given.iter().enumerate() {
-            let keys = self.keys_of(said)?;
-            for ((settings, key), spec) in routed.iter_mut().zip(keys).zip(&self.specs) {
+        for ((i, said), of_said) in given.iter().enumerate().zip(&keys) {
+            for ((column, settings), key) in routed.iter_mut().enumerate().zip(of_said) {
                 let Some(key) = key else { continue };
-                // Of one name the last value counts; of two names nobody knows which was meant.
-                let is_same = |other: &&Given| {
-                    let (named, other_name) = (bare(&said.key), bare(&other.key));
+                // Of one name the last value counts, and one with its algorithm before it is more than one without. Of two names nobody knows which was meant.
+                let is_same = |(other, of_other): &(&Given, &Vec<Option<String>>)| {
                     let is_as_special = said.key.contains('.') == other.key.contains('.');
-                    let is_other = is_as_special && other.source == said.source && named != other_name;
-                    is_other && canonical(spec, other_name).as_ref() == Some(&key)
+                    let has_other_name = bare(&said.key) != bare(&other.key);
+                    let is_beside = is_as_special && other.source == said.source;
+                    is_beside && has_other_name && of_other[column].as_ref() == Some(key)
                 };
-                if let Some(other) = given[..i].iter().find(is_same) {
+                if let Some((other, _)) = given[..i].iter().zip(&keys).find(is_same) {
+                    let (other, said, algo) = (told(other), told(said), &self.specs[column].id);
                     bail!(usage(format!(
-                        "{} and {} are one setting of {}, {key}: give it once",
-                        told(other),
-                        told(said),
-                        spec.id
+                        "{other} and {said} are one setting of {algo}, {key}: give it once"
                     )));
                 }
-                settings.push(Given { key, ..said.clone() });
+                settings.push(Given { key: key.clone(), ..said.clone() });
             }
         }
         Ok(routed)

@@ -149,8 +149,8 @@ pub(crate) fn keys(spec: &AlgorithmSpec) -> Vec<String> {
     keys.chain(spec.aliases.iter().map(|(alias, _)| (*alias).to_owned())).collect()
 }
 
-/// The setting that somebody means by a name, perhaps a flag's: the one of this name, with these initials, or with this as its first or last word; or else the nearest, where that
-/// is asked for too.
+/// The setting that somebody means by a name, perhaps a flag's: the one of this name, with these initials, or with this as its first or last word; or else
+/// the nearest. Where the nearest is not asked for, only the one of this name.
 pub(crate) fn setting_meant(flag: &str, known: &[String], with_nearest: bool) -> Option<String> {
     let name = flag.trim_start_matches('-').replace('-', "_").to_lowercase();
     let find = |fits: &dyn Fn(&str) -> bool| known.iter().find(|key| fits(key)).cloned();
@@ -165,7 +165,7 @@ pub(crate) fn setting_meant(flag: &str, known: &[String], with_nearest: bool) ->
     let by_word = || {
         let ends = |key: &str| key.strip_suffix(&name).is_some_and(|rest| rest.ends_with('_'));
         let begins = |key: &str| key.strip_prefix(&name).is_some_and(|rest| rest.starts_with('_'));
-        find(&ends).or_else(|| find(&begins))
+        find(&begins).or_else(|| find(&ends))
     };
     by_initials.or_else(by_word).or_else(|| nearest(&name, known.iter().map(String::as_str)))
 }
@@ -297,6 +297,8 @@ mod tests {
             ("--ent", "ent_coef"),
             ("--clip-range", "clip_range"),
             ("--gama", "gamma"),
+            ("--clip", "clip_range"),
+            ("--rate", "learning_rate"),
         ] {
             assert_eq!(meant(flag).as_deref(), Some(key), "{flag}");
         }

@@ -228,7 +228,8 @@ pub trait Config: Clone + Default + Serialize + DeserializeOwned {
             *schedule = Schedule::Constant(0.0);
             functions.push((key.to_owned(), "a function".into()));
         }
-        let mut settings = try_to_settings(&plain).unwrap_or_default();
+        let mut settings = try_to_settings(&plain)
+            .unwrap_or_else(|e| Settings::from_iter([(e.key.clone(), e.to_string().into())]));
         settings.extend(functions);
         settings
     }

@@ -1,6 +1,6 @@
 //! What people write who come from Stable-Baselines3, rl-zoo or CleanRL, and what it is called here.
 
-/// Their flag, what may stand for it here, and the commands it is about; none for all of them. `VALUE` is what stands behind the flag.
+/// Their flag, what may stand for it here, and the commands it is about. `VALUE` is what stands behind the flag.
 const FLAGS: &[(&[&str], &str, &[&str])] = &[
     (
         &["--algo", "--algorithm"],
@@ -30,8 +30,16 @@ const FLAGS: &[(&[&str], &str, &[&str])] = &[
         "here it is --out VALUE",
         &["train", "compare"],
     ),
-    (&["--verbose", "-v", "--progress", "-P"], "progress is shown unless there is --quiet", &[]),
-    (&["--device", "--cuda"], "everything is computed on the processor, with --threads of them", &[]),
+    (
+        &["--verbose", "-v", "--progress", "-P"],
+        "progress is shown unless there is --quiet",
+        &["train", "compare"],
+    ),
+    (
+        &["--device", "--cuda"],
+        "everything is computed on the processor, with --threads of them",
+        &["train", "compare"],
+    ),
     (
         &["--policy"],
         "a policy's networks are settings: net_arch, activation, features, as in `--set net_arch=[64,64]`",

@@ -48,11 +48,13 @@ type Make<'a> = &'a dyn Fn() -> Box<dyn DynEnv>;
 /// Whether a run that panics goes on where the observation is given more room than it has, and is written there: a little more, for what is copied from a slice
 /// of another length, or much.
 fn writes_beyond(p: &CheckParams, make: Make<'_>, actions: &[Action]) -> bool {
-    (1..=8).chain([64, 4096]).any(|room| {
+    let goes_on = |room: usize| {
         let (mut probe, mut found) = (Probe::with_room(make(), p.seed, room), Findings::default());
         unprinted(|| probe.run(actions, &mut found));
-        found.broke_off().is_none() && probe.wrote_beyond()
-    })
+        (found.broke_off().is_none(), probe.wrote_beyond())
+    };
+    // One that panics only now and then says nothing.
+    !goes_on(0).0 && (1..=8).chain([64, 4096]).any(|room| goes_on(room) == (true, true))
 }
 
 /// A copy stepped in between must change nothing.

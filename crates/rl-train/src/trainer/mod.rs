@@ -58,6 +58,7 @@ pub struct Trainer {
     stop: Arc<AtomicBool>,
     threshold: Option<f64>,
     worst_return: Option<f64>,
+    has_limit: bool,
     reproducible: Reproducible,
     tally: Tally,
     /// The budget that schedules are of, and once that has changed all of them, each with the step from which on it was.
@@ -146,6 +147,7 @@ impl Trainer {
             stop: Arc::default(),
             threshold: reward_threshold(env),
             worst_return: env.worst_return,
+            has_limit: env.max_episode_steps.is_some(),
             reproducible: env.reproducible,
             tally: Tally::new(collector.metrics()),
             collector,
@@ -265,9 +267,10 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::At`] with the update that failed and why, or [`TrainError::Sink`], [`TrainError::Io`]; what was
-    /// written until then stays, and the sinks are told of the end.
+    /// [`TrainError::Missing`] and [`TrainError::Unsaveable`] for parts that do not go together, before anything is done; [`TrainError::At`] with the
+    /// update that failed and why, or [`TrainError::Sink`], [`TrainError::Io`]: what was written until then stays, and the sinks are told of the end.
     pub fn run(&mut self) -> Result<Summary, TrainError> {
+        self.check_parts()?;
         self.tally.started = Instant::now();
         self.ended = self.ended_schedules();
         let outcome = catch(|| self.train());
@@ -285,7 +288,6 @@ impl Trainer {
     }
 
     fn train(&mut self) -> Result<(), TrainError> {
-        self.check_parts()?;
         let info = &self.info;
         if let Some(dir) = self.dir.as_ref().filter(|dir| !dir.file("config.toml").exists()) {
             dir.write("config.toml", &info.to_toml())?;

@@ -63,7 +63,7 @@ impl Trainer {
     /// What is said at the end of a run in which no episode ended, although there was time.
     pub(super) fn without_an_end(&self) -> Option<String> {
         let steps = self.tally.step / self.config.n_envs.max(1) as u64;
-        (self.tally.episodes == 0 && steps >= MANY_STEPS).then(|| {
+        (self.tally.episodes == 0 && steps >= MANY_STEPS && !self.has_limit).then(|| {
             format!(
                 "no episode ended in {steps} steps of each environment, so there are no returns: episodes of {} seem not to end; \
                  EnvSpec::with_time_limit ends them",

@@ -320,6 +320,19 @@ fn files_feed_a_comparison() {
     );
 }
 
+/// A name that is an alias in one algorithm and a setting of its own in another is told apart by the algorithm before it.
+#[test]
+fn one_name_in_two_algorithms_is_two_settings() {
+    let place = Place::new();
+    let (of_ppo, of_trpo) = (["--set", "ppo.target_kl=0.5"], ["--set", "trpo.max_kl=0.02"]);
+    for sets in [[of_ppo, of_trpo], [of_trpo, of_ppo]] {
+        let document =
+            compare(&place, &[&["trpo", "ppo", "--seeds", "1"], SHORT, &sets.concat()].concat(), &[]);
+        let settings = |i: usize| &document["environments"][0]["algorithms"][i]["settings"];
+        assert_eq!((&settings(0)["max_kl"], &settings(1)["target_kl"]), (&json!(0.02), &json!(0.5)));
+    }
+}
+
 /// Seeds are added at looks that are fixed beforehand, until the interval is narrow or there are enough.
 #[test]
 fn seeds_are_added_until_it_is_clear() {

@@ -196,6 +196,16 @@ const MISUSE: &[(&str, &[&str])] = &[
         "train trpo CartPole-v1 --set max_kl=0.1 --set target_kl=0.2",
         &["max_kl = 0.1 (--set) and target_kl = 0.2 (--set) are one setting of trpo, max_kl: give it once"],
     ),
+    ("train ppo CartPole-v1 -film", &["unexpected argument '-f'; there is '--film'"]),
+    ("train ppo CartPole-v1 -n-envs 4", &["unexpected argument '-n'; there is '--n-envs'"]),
+    ("train ppo CartPole-v1 -tb logs", &["'-t'; every run logs for TensorBoard"]),
+    ("train ppo CartPole-v1 --seed 1000 --histograms 1", &["its number is written --histograms=1"]),
+    ("eval runs/x --verbose", &["unexpected argument '--verbose'; see"]),
+    (
+        "train trpo CartPole-v1 --config aliases.toml",
+        &["trpo.max_kl = 0.1 (aliases.toml) and trpo.target_kl"],
+    ),
+    ("train ppo CartPole-v1 --config part.toml", &["ppo.gamma = NaN (part.toml): expected a finite number"]),
     ("train ppo CartPole-v1 --config nan.toml", &["gamma = NaN (nan.toml): expected a finite number"]),
     (
         "train ppo CartPole-v1 --config word.toml",
@@ -248,6 +258,9 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("preset.toml"), "preset = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
     fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();
+    let aliases = "algo = \"trpo\"\nmax_kl = 0.1\ntarget_kl = 0.2\n";
+    fs::write(place.path().join("aliases.toml"), aliases).unwrap();
+    fs::write(place.path().join("part.toml"), "[ppo]\ngamma = nan\n").unwrap();
     fs::write(place.path().join("nan.toml"), "gamma = nan\n").unwrap();
     fs::write(place.path().join("word.toml"), "gamma = 0.9\nlearning_rate = lin_0.1 # falls\n").unwrap();
     fs::write(place.path().join("null.toml"), "target_kl = None\n").unwrap();
@@ -364,4 +377,12 @@ fn runs_of_a_program_are_compared() {
         (&"ppo".into(), &"none".into(), &serde_json::Value::Null)
     );
     assert!(ppo["mean"]["value"].is_number(), "{ppo}");
+    // The command line knows no program.
+    for args in [
+        &["train", "--resume", "runs/CartPole-v1/ppo/s7"][..],
+        &["inspect", "runs/CartPole-v1/ppo/s7", "--update", "1"],
+    ] {
+        let line = place.refuses(2, args);
+        assert!(line.contains("its run was put together by a program"), "{line}");
+    }
 }

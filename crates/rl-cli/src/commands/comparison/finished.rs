@@ -1,6 +1,6 @@
 //! Comparing runs that are finished.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -49,15 +49,13 @@ pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
         let column = column(&record.config);
         if let Some((known, dir)) = seen.get(&(column.clone(), record.summary.seed)) {
             // What was begun in vain beside one that ended says nothing.
-            match (known, outcome(&record)) {
-                _ if why.is_some() => {}
-                (Some(known), Some(outcome)) if *known != outcome => {
-                    let path = |dir: &Option<PathBuf>| {
-                        dir.as_ref().map_or_else(|| "a table".to_owned(), |dir| dir.display().to_string())
-                    };
-                    others_alike.push(format!("{} (beside {})", path(&record.dir), path(dir)));
-                }
-                _ => repeats += 1,
+            if why.is_none() && differ(known, &outcome(&record)) {
+                let path = |dir: &Option<PathBuf>| {
+                    dir.as_ref().map_or_else(|| "a table".to_owned(), |dir| dir.display().to_string())
+                };
+                others_alike.push(format!("{} (beside {})", path(&record.dir), path(dir)));
+            } else {
+                repeats += usize::from(why.is_none());
             }
             continue;
         }
@@ -101,14 +99,21 @@ pub(crate) fn grouped(found: Found) -> (Vec<Group>, Vec<String>) {
     (groups, notes)
 }
 
-/// What a finished run came to: every evaluation's step and mean, and the last one's mean.
-type Outcome = Option<(Vec<(u64, u64)>, Option<u64>)>;
+/// What a finished run came to, to the bit: the last mean at every step of an evaluation, and that of the last one.
+type Outcome = Option<(BTreeMap<u64, u64>, Option<u64>)>;
 
-/// That of a run, to the bit.
 fn outcome(record: &Record) -> Outcome {
     let curve = record.curve.iter().map(|point| (point.step, point.mean.to_bits())).collect();
     let last = record.summary.eval.as_ref().map(|eval| eval.mean.to_bits());
     record.summary.status.is_done().then_some((curve, last))
+}
+
+/// Whether two runs came to something else, as far as both say what: a log may have lost rows.
+fn differ(a: &Outcome, b: &Outcome) -> bool {
+    let (Some((a, a_last)), Some((b, b_last))) = (a, b) else { return false };
+    let differs = |(a, b): (&u64, &u64)| a != b;
+    let at_a_step = a.iter().any(|(step, mean)| b.get(step).is_some_and(|other| differs((mean, other))));
+    at_a_step || a_last.as_ref().zip(b_last.as_ref()).is_some_and(differs)
 }
 
 /// Not more of them than somebody would read.

@@ -219,7 +219,7 @@ fn monitor(text: &str) -> Option<Monitor> {
         Some([cell(r)?, cell(l)?, cell(t)?])
     };
     let env = about.get("env_id").and_then(Value::as_str).filter(|id| !id.is_empty() && *id != "None");
-    let episodes: Vec<Option<[f64; 3]>> = lines.map(episode).collect();
+    let episodes: Vec<Option<[f64; 3]>> = lines.filter(|line| !line.is_empty()).map(episode).collect();
     let cut_off = usize::from(episodes.last().is_some_and(Option::is_none) && !rest.ends_with('\n'));
     let damaged = episodes.iter().filter(|episode| episode.is_none()).count() - cut_off;
     Some(Monitor { env: env.map(str::to_owned), episodes: episodes.into_iter().flatten().collect(), damaged })

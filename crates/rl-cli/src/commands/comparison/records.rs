@@ -199,6 +199,9 @@ fn curve_of(text: &str) -> Told {
     let mut told = Told::default();
     let mut lines = lines.peekable();
     while let Some(line) = lines.next() {
+        if line.is_empty() {
+            continue;
+        }
         let cells: Vec<&str> = line.split(',').collect();
         let [step, seconds, mean, mean_length] =
             columns.map(|column| cells.get(column?)?.parse::<f64>().ok());

@@ -32,7 +32,8 @@ pub(crate) struct Group {
     pub(super) threshold: Option<f64>,
     pub(super) worst_return: Option<f64>,
     budget: u64,
-    evaluates: bool,
+    /// Whether its runs say that they are evaluated; a program's do not say.
+    evaluates: Option<bool>,
     pub(crate) runs: Vec<Run>,
     /// The interval that seeds were added for.
     pub(crate) narrowed: Option<Narrowed>,
@@ -100,8 +101,7 @@ impl Group {
             threshold,
             worst_return,
             budget: config.get("total_steps").and_then(|steps| steps.as_u64()).unwrap_or(0),
-            // A program's runs do not say how often they are evaluated; their summaries have what came out.
-            evaluates: config.get("eval_freq").is_none_or(|freq| freq != NEVER),
+            evaluates: config.get("eval_freq").map(|freq| freq != NEVER),
             runs: Vec::new(),
             narrowed: None,
             iqm_interval: OnceCell::new(),
@@ -110,6 +110,12 @@ impl Group {
             label,
             env,
         }
+    }
+
+    /// Whether its runs are evaluated: as they say, or where they do not, as one of them was.
+    fn evaluates(&self) -> bool {
+        let was = |run: &Run| !run.curve.is_empty() || run.reached().is_some_and(|s| s.eval.is_some());
+        self.evaluates.unwrap_or_else(|| self.runs.iter().any(was))
     }
 
     pub(super) fn summaries(&self) -> impl Iterator<Item = &Summary> {
@@ -126,12 +132,12 @@ impl Group {
 
     /// What a failed run counts as, where one failed.
     pub(super) fn failed_counts_as(&self) -> Option<f64> {
-        self.worst_return.filter(|_| self.n_failed() > 0 && self.evaluates)
+        self.worst_return.filter(|_| self.n_failed() > 0 && self.evaluates())
     }
 
     /// Whether scores are withheld because of failed runs.
     pub(super) fn withholds(&self) -> bool {
-        self.evaluates && self.n_failed() > 0 && self.failed_counts_as().is_none()
+        self.evaluates() && self.n_failed() > 0 && self.failed_counts_as().is_none()
     }
 
     /// The score of a run: the mean of its final evaluation, or the worst return if it failed.
@@ -148,7 +154,7 @@ impl Group {
     ///
     /// Why there are none, in words.
     pub(super) fn scores(&self) -> Result<Vec<f64>, String> {
-        if !self.evaluates {
+        if !self.evaluates() {
             return Err("there was no evaluation".to_owned());
         }
         let (failed, runs) = (self.n_failed(), self.runs.len());
@@ -166,7 +172,7 @@ impl Group {
     pub(super) fn ranked(&self) -> Vec<f64> {
         let score = |run: &Run| match run.summary() {
             Some(summary) => summary.eval.as_ref().map(|e| e.mean),
-            None => self.evaluates.then_some(f64::NEG_INFINITY),
+            None => self.evaluates().then_some(f64::NEG_INFINITY),
         };
         self.runs.iter().filter_map(score).collect()
     }
@@ -214,7 +220,7 @@ impl Group {
     }
 
     fn reaching(&self, horizon: f64, of_run: impl Fn(&Summary) -> EventTime) -> Option<Reaching> {
-        self.threshold.filter(|_| self.evaluates)?;
+        self.threshold.filter(|_| self.evaluates())?;
         // A run that was interrupted, or ended by a watcher, was watched until then. One that spent its budget without reaching the threshold, or failed,
         // has not reached it within the budget, and a failed one would not have later.
         let time = |run: &Run| match run.summary() {
