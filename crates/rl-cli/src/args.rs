@@ -405,6 +405,9 @@ pub(crate) struct PictureFiles {
 pub(crate) struct CheckEnvArgs {
     /// The environment; `rl envs` lists them.
     pub(crate) env: String,
+    /// A rule to pass over, such as truncation (repeatable).
+    #[arg(long, value_name = "RULE")]
+    pub(crate) waive: Vec<rl_env::Rule>,
     #[command(flatten)]
     pub(crate) gym: GymArgs,
 }

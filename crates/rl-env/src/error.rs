@@ -58,6 +58,9 @@ pub enum EnvError {
     /// The environment returned something its contract forbids.
     #[error("the environment broke its contract: {0}")]
     Contract(String),
+    /// A number of environments of which no vector can be made.
+    #[error("{0}")]
+    InvalidCount(String),
     /// An error of one environment among many.
     #[error("environment {index}, step {step} since its construction: {source}")]
     At {
@@ -92,7 +95,7 @@ pub enum EnvError {
     /// A user's environment panicked.
     #[error("a panic in an environment's `{during}`: {message}")]
     Panic {
-        /// The method, `step` or `reset`.
+        /// The method, such as `step`.
         during: &'static str,
         /// What it said, and where.
         message: String,

@@ -78,10 +78,10 @@ fn text(payload: &(dyn Any + Send)) -> String {
 }
 
 /// Calls environments; a panic in one is an error, of what `during` says then.
-pub(crate) fn caught(
+pub(crate) fn caught<T>(
     during: &Cell<&'static str>,
-    work: impl FnOnce() -> Result<(), EnvError>,
-) -> Result<(), EnvError> {
+    work: impl FnOnce() -> Result<T, EnvError>,
+) -> Result<T, EnvError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
         Err(EnvError::Panic { during: during.get(), message: panic_message(&*payload) })
     })

@@ -10,7 +10,7 @@ use rl_kernels::Reproducible;
 use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
 use crate::{
-    CheckParams, DynEnv, Env, EnvAction, EnvError, Finding, Space, SyncVecEnv, VecEnv, builtin, check_env,
+    CheckParams, DynEnv, Env, EnvAction, EnvError, Finding, Rule, Space, SyncVecEnv, VecEnv, builtin, check_env,
     nearest,
 };
 
@@ -39,6 +39,8 @@ pub struct EnvSpec {
     divisible: bool,
     /// Why its actions are not of the type that it takes.
     misfit: Option<String>,
+    /// Rules that its check passes over.
+    waived: Vec<Rule>,
 }
 
 type Make = dyn Fn() -> Box<dyn DynEnv> + Send + Sync;
@@ -69,6 +71,7 @@ impl EnvSpec {
                 Ok(Box::new(envs.with_threads(threads)?))
             }),
             divisible: true,
+            waived: Vec::new(),
         }
     }
 
@@ -124,6 +127,7 @@ impl EnvSpec {
             make_vec: Arc::new(move |numbers, _| make_vec(numbers)),
             divisible: false,
             misfit: None,
+            waived: Vec::new(),
         }
     }
 
@@ -157,6 +161,21 @@ impl EnvSpec {
         EnvSpec { max_episode_steps: Some(max_episode_steps), ..self }
     }
 
+    /// The same, with a rule that [`check`](EnvSpec::check) passes over: for an environment that breaks it on purpose, or that is suspected of what it does not do.
+    ///
+    /// ```
+    /// use rl_env::{Registry, Rule};
+    ///
+    /// // Episodes that all end at the same step, and rightly so.
+    /// let spec = Registry::builtin().get("Catch-v0")?.clone().with_waived(Rule::Truncation);
+    /// assert_eq!(spec.check(), []);
+    /// # Ok::<(), rl_env::EnvError>(())
+    /// ```
+    pub fn with_waived(mut self, rule: Rule) -> Self {
+        self.waived.push(rule);
+        self
+    }
+
     /// Makes one environment, its time limit included.
     pub fn make(&self) -> Box<dyn DynEnv> {
         (self.make)()
@@ -166,7 +185,7 @@ impl EnvSpec {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Contract`] for `n = 0`.
+    /// [`EnvError::InvalidCount`] for `n = 0`.
     pub fn make_vec(&self, n: usize) -> Result<Box<dyn VecEnv>, EnvError> {
         self.make_vec_on(n, 1)
     }
@@ -176,7 +195,7 @@ impl EnvSpec {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Contract`] for `n = 0`, [`EnvError::Unusable`] where its type of actions is not that of its space, [`EnvError::Other`] when the system
+    /// [`EnvError::InvalidCount`] for `n = 0`, [`EnvError::Unusable`] where its type of actions is not that of its space, [`EnvError::Other`] when the system
     /// gives no threads.
     pub fn make_vec_on(&self, n: usize, threads: usize) -> Result<Box<dyn VecEnv>, EnvError> {
         self.check_actions()?;
@@ -188,10 +207,10 @@ impl EnvSpec {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Contract`] for `n = 0` or `size = 0`.
+    /// [`EnvError::InvalidCount`] for `n = 0` or `size = 0`.
     pub fn make_parts(&self, n: usize, size: usize) -> Result<Vec<Box<dyn VecEnv>>, EnvError> {
         if n == 0 || size == 0 {
-            return Err(EnvError::Contract(format!("{n} environments cannot be made in vectors of {size}")));
+            return Err(EnvError::InvalidCount(format!("{n} environments cannot be made in vectors of {size}")));
         }
         self.check_actions()?;
         let size = if self.divisible { size } else { n };
@@ -237,10 +256,12 @@ impl EnvSpec {
         self.check_actions()
     }
 
-    /// Puts the environment through [`check_env`].
+    /// Puts the environment through [`check_env`]. Rules that were [waived](EnvSpec::with_waived) are left out.
     pub fn check(&self) -> Vec<Finding> {
         let params = CheckParams { max_episode_steps: self.max_episode_steps, ..CheckParams::default() };
-        check_env(&params, &|| self.make())
+        let mut findings = check_env(&params, &|| self.make());
+        findings.retain(|finding| !self.waived.contains(&finding.rule));
+        findings
     }
 }
 

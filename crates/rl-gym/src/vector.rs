@@ -50,7 +50,7 @@ impl GymVec {
     /// Starts `n_workers` processes, at a time, with the environments of these numbers.
     pub(crate) fn new(program: &Program, numbers: Range<usize>, n_workers: usize) -> Result<Self, EnvError> {
         if numbers.is_empty() {
-            return Err(EnvError::Contract("a VecEnv needs at least one environment".into()));
+            return Err(EnvError::InvalidCount("a vector of environments needs at least one".into()));
         }
         let (number, n) = (numbers.start, numbers.len());
         let size = n.div_ceil(n_workers.clamp(1, n));

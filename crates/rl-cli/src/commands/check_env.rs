@@ -10,6 +10,7 @@ use crate::{Known, environments, output};
 
 pub(crate) fn check_env(args: &CheckEnvArgs, known: &Known, json: bool) -> Result<ExitCode> {
     let env = environments::find(known, &args.env, &args.gym)?;
+    let env = args.waive.iter().fold(env, |env, rule| env.with_waived(*rule));
     let findings = env.check();
     if json {
         let of =

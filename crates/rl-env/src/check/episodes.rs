@@ -182,7 +182,8 @@ impl Seen {
         }
     }
 
-    /// Looks for a clock behind terminations: all at one length, and at observations that elsewhere are not final.
+    /// Looks for a clock behind terminations: all at one length, and at observations that elsewhere are not final. One that has an element beyond all those
+    /// after which an episode went on is final for a reason of its own, such as a height of 0.
     fn judge(&self, params: &CheckParams, steps: usize, findings: &mut Findings) {
         let Some(longest) = self.lengths.iter().map(|(length, _)| *length).max() else {
             if params.max_episode_steps.is_none() {
@@ -203,7 +204,8 @@ impl Seen {
         if longest < 2 || count < 5 || last().any(|((_, end), _)| *end != StepEnd::Terminated) {
             return;
         }
-        let distance = self.distance();
+        let ranges = self.ranges();
+        let distance = distance(&ranges);
         let mut changes: Vec<f64> =
             self.ordinary.windows(2).filter(|w| !w[1].1).map(|w| distance(&w[0].0, &w[1].0)).collect();
         changes.sort_by(f64::total_cmp);
@@ -212,31 +214,39 @@ impl Seen {
         };
         let looks_ordinary = last().filter(|(_, bits)| {
             let obs: Vec<f32> = bits.iter().map(|&x| f32::from_bits(x)).collect();
-            self.ordinary.iter().any(|(other, _)| distance(&obs, other) <= 0.5 * typical)
+            let is_within = obs.iter().zip(&ranges).all(|(x, (low, high))| low <= x && x <= high);
+            is_within && self.ordinary.iter().any(|(other, _)| distance(&obs, other) <= 0.5 * typical)
         });
         if 2 * looks_ordinary.count() > count {
             let message = format!(
                 "{count} of {} episodes terminated at step {longest}, none lasted longer, and most of their final \
-                 observations look like others: a time limit should truncate",
+                 observations look like others: a time limit should truncate (EnvSpec::with_time_limit does). If they end for another reason, \
+                 EnvSpec::with_waived or --waive truncation passes over this rule",
                 self.lengths.len()
             );
             findings.add(Rule::Truncation, steps, message);
         }
     }
 
-    /// Distance with every element scaled by its range.
-    fn distance(&self) -> impl Fn(&[f32], &[f32]) -> f64 {
+    /// The least and the greatest of each element, of observations after which an episode went on.
+    fn ranges(&self) -> Vec<(f32, f32)> {
         let o = self.ordinary.first().map_or(0, |(obs, _)| obs.len());
-        let (mut low, mut high) = (vec![f32::INFINITY; o], vec![f32::NEG_INFINITY; o]);
+        let mut ranges = vec![(f32::INFINITY, f32::NEG_INFINITY); o];
         for (obs, _) in &self.ordinary {
-            for ((low, high), x) in low.iter_mut().zip(&mut high).zip(obs) {
+            for ((low, high), x) in ranges.iter_mut().zip(obs) {
                 (*low, *high) = (low.min(*x), high.max(*x));
             }
         }
-        let scale: Vec<f64> = low.iter().zip(&high).map(|(l, h)| 1.0 / f64::from(h - l).max(1e-12)).collect();
-        move |a, b| {
-            let scaled = a.iter().zip(b).zip(&scale).map(|((a, b), s)| f64::from(a - b) * s);
-            scaled.map(|d| d * d).sum::<f64>().sqrt()
-        }
+        ranges
+    }
+}
+
+/// Distance with every element scaled by its range.
+fn distance(ranges: &[(f32, f32)]) -> impl Fn(&[f32], &[f32]) -> f64 {
+    let scale: Vec<f64> =
+        ranges.iter().map(|(low, high)| 1.0 / f64::from(high - low).max(1e-12)).collect();
+    move |a, b| {
+        let scaled = a.iter().zip(b).zip(&scale).map(|((a, b), s)| f64::from(a - b) * s);
+        scaled.map(|d| d * d).sum::<f64>().sqrt()
     }
 }

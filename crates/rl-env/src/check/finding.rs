@@ -1,4 +1,7 @@
 use std::fmt;
+use std::str::FromStr;
+
+use crate::EnvError;
 
 /// A clause of the contract between an environment and its users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,27 +45,46 @@ pub enum Rule {
     Panic,
 }
 
+impl Rule {
+    /// Every rule with its name.
+    const NAMES: [(Rule, &str); 18] = [
+        (Rule::Spaces, "spaces"),
+        (Rule::ObservationShape, "observation-shape"),
+        (Rule::ObservationBounds, "observation-bounds"),
+        (Rule::Finite, "finite"),
+        (Rule::Determinism, "determinism"),
+        (Rule::Independence, "independence"),
+        (Rule::ResetLeak, "reset-leak"),
+        (Rule::ActionIgnored, "action-ignored"),
+        (Rule::InvalidAction, "invalid-action"),
+        (Rule::ActionMask, "action-mask"),
+        (Rule::Metrics, "metrics"),
+        (Rule::StepAfterEnd, "step-after-end"),
+        (Rule::SaveRestore, "save-restore"),
+        (Rule::Truncation, "truncation"),
+        (Rule::Endless, "endless"),
+        (Rule::Render, "render"),
+        (Rule::Failure, "failure"),
+        (Rule::Panic, "panic"),
+    ];
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Rule::Spaces => "spaces",
-            Rule::ObservationShape => "observation-shape",
-            Rule::ObservationBounds => "observation-bounds",
-            Rule::Finite => "finite",
-            Rule::Determinism => "determinism",
-            Rule::Independence => "independence",
-            Rule::ResetLeak => "reset-leak",
-            Rule::ActionIgnored => "action-ignored",
-            Rule::InvalidAction => "invalid-action",
-            Rule::ActionMask => "action-mask",
-            Rule::Metrics => "metrics",
-            Rule::StepAfterEnd => "step-after-end",
-            Rule::SaveRestore => "save-restore",
-            Rule::Truncation => "truncation",
-            Rule::Endless => "endless",
-            Rule::Render => "render",
-            Rule::Failure => "failure",
-            Rule::Panic => "panic",
+        let name = Rule::NAMES.iter().find(|(rule, _)| rule == self).map_or("", |(_, name)| name);
+        f.write_str(name)
+    }
+}
+
+impl FromStr for Rule {
+    type Err = EnvError;
+
+    /// The rule of that name, such as `truncation`.
+    fn from_str(name: &str) -> Result<Rule, EnvError> {
+        let known = Rule::NAMES.iter().find(|(_, known)| *known == name);
+        known.map(|(rule, _)| *rule).ok_or_else(|| {
+            let names: Vec<_> = Rule::NAMES.iter().map(|(_, name)| *name).collect();
+            EnvError::Other(format!("no rule is called {name:?}; the rules are {}", names.join(", ")).into())
         })
     }
 }

@@ -4,7 +4,7 @@ use super::CheckParams;
 use super::finding::{Findings, Rule};
 use super::probe::{Probe, departure, first_difference, random_actions};
 use crate::panics::{told, unprinted};
-use crate::{Action, DynEnv, EnvState, Space};
+use crate::{Action, DynEnv, EnvError, EnvState, Space};
 
 pub(super) fn check(params: &CheckParams, make: &dyn Fn() -> Box<dyn DynEnv>, findings: &mut Findings) {
     let space = make().action_space();
@@ -210,6 +210,10 @@ fn restores(probe: &mut Probe, make: Make<'_>, seed: u64, ahead: &[Action], f: &
     for (which, probe) in [("a fresh environment", &mut fresh), ("the environment itself", probe)] {
         match told(|| probe.env.restore(&saved)) {
             Ok(Ok(())) => {}
+            Ok(Err(EnvError::CannotRestore)) => {
+                f.add(Rule::SaveRestore, at, "save gives a state, and restore is not implemented");
+                return false;
+            }
             Ok(Err(e)) => f.add(Rule::SaveRestore, at, format!("{which} refuses its own saved state: {e}")),
             Err(panic) => f.add(Rule::SaveRestore, at, format!("restore of {which} panicked: {panic}")),
         }
@@ -242,6 +246,10 @@ fn render(p: &CheckParams, make: Make<'_>, f: &mut Findings) {
         return;
     }
     match told(|| probe.env.render()) {
+        Ok(Some(frame)) if frame.width == 0 || frame.height == 0 => {
+            let (w, h) = (frame.width, frame.height);
+            f.add(Rule::Render, 0, format!("a frame of {w} x {h} pixels shows nothing"));
+        }
         Ok(Some(frame)) if frame.rgb.len() as u64 != 3 * u64::from(frame.width) * u64::from(frame.height) => {
             let (w, h, bytes) = (frame.width, frame.height, frame.rgb.len());
             f.add(Rule::Render, 0, format!("a frame of {w} x {h} pixels has {bytes} bytes"));

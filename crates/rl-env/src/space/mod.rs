@@ -63,13 +63,23 @@ impl From<BoxSpace> for Space {
 }
 
 impl Space {
-    /// What makes this no space at all: no element, or bounds that are not numbers in order.
+    /// The most numbers that hold an observation or the choices of an action: a row of them takes 64 MiB.
+    const LARGEST: usize = 1 << 24;
+
+    /// What makes this no space at all: no element, bounds that are not numbers in order, or more elements than any policy could have weights for.
     pub(crate) fn fault(&self) -> Option<String> {
+        self.malformed().or_else(|| {
+            let n = self.flat_len();
+            (n > Space::LARGEST).then(|| format!("is too large: an element takes {n} numbers, and may take {}", Space::LARGEST))
+        })
+    }
+
+    fn malformed(&self) -> Option<String> {
         match self {
             Space::Discrete(0) | Space::MultiBinary(0) => Some("has no elements".into()),
             Space::MultiDiscrete(ns) if ns.is_empty() || ns.contains(&0) => Some("has no elements".into()),
             Space::Box(b) => {
-                let n: usize = b.shape.iter().product();
+                let n = b.shape.iter().fold(1_usize, |n, side| n.saturating_mul(*side));
                 if n == 0 {
                     return Some("has no elements".into());
                 }
@@ -106,11 +116,11 @@ impl Space {
     pub fn flat_len(&self) -> usize {
         match self {
             Space::Discrete(n) => *n,
-            Space::MultiDiscrete(ns) => ns.iter().sum(),
+            Space::MultiDiscrete(ns) => ns.iter().fold(0, |sum, n| sum.saturating_add(*n)),
             Space::MultiBinary(n) => *n,
             Space::Box(b) => b.low.len(),
-            Space::Dict(parts) => parts.iter().map(|(_, part)| part.flat_len()).sum(),
-            Space::Tuple(parts) => parts.iter().map(Space::flat_len).sum(),
+            Space::Dict(parts) => parts.iter().map(|(_, part)| part.flat_len()).fold(0, usize::saturating_add),
+            Space::Tuple(parts) => parts.iter().map(Space::flat_len).fold(0, usize::saturating_add),
         }
     }
 

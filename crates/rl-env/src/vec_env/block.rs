@@ -57,7 +57,9 @@ impl<E: DynEnv> Block<'_, E> {
             if k > 0 {
                 let values = &mut metric_values[i * k..(i + 1) * k];
                 values.fill(f64::NAN);
+                during.set("read_metrics");
                 env.read_metrics(values);
+                during.set("step");
             }
             if taken.end.is_over() {
                 let final_obs = &mut final_obs[i * o..(i + 1) * o];

@@ -48,7 +48,8 @@ impl<E: DynEnv> SyncVecEnv<E> {
     ///
     /// # Errors
     ///
-    /// [`EnvError::Contract`] when there is none, their spaces or metrics differ, spaces have no elements, or metrics no names of their own.
+    /// [`EnvError::InvalidCount`] when there is none, [`EnvError::Contract`] when their spaces or metrics differ, spaces have no elements, or metrics no
+    /// names of their own.
     pub fn new(envs: Vec<E>) -> Result<Self, EnvError> {
         SyncVecEnv::numbered_from(0, envs)
     }
@@ -61,7 +62,7 @@ impl<E: DynEnv> SyncVecEnv<E> {
     /// As [`new`](Self::new).
     pub fn numbered_from(number: usize, envs: Vec<E>) -> Result<Self, EnvError> {
         let Some(first) = envs.first() else {
-            return Err(EnvError::Contract("a VecEnv needs at least one environment".into()));
+            return Err(EnvError::InvalidCount("a vector of environments needs at least one".into()));
         };
         let (observation_space, action_space) = (first.observation_space(), first.action_space());
         let faults = [
@@ -139,11 +140,14 @@ impl<E: DynEnv> SyncVecEnv<E> {
             return Ok(());
         }
         let width = self.action_space.mask_len();
-        for (env, mask) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)) {
-            if !env.action_mask(mask) {
-                mask.fill(true);
+        caught(&Cell::new("action_mask"), || {
+            for (env, mask) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)) {
+                if !env.action_mask(mask) {
+                    mask.fill(true);
+                }
             }
-        }
+            Ok(())
+        })?;
         check_masks(&self.action_space, &self.masks, self.number, self.steps)
     }
 
@@ -152,8 +156,8 @@ impl<E: DynEnv> SyncVecEnv<E> {
         let width = self.action_space.mask_len();
         self.masks.resize(self.envs.len() * width, true);
         // Reals have no mask.
-        let rows = self.masks.chunks_exact_mut(width.max(1));
-        if self.envs.iter().zip(rows).any(|(env, mask)| env.action_mask(mask)) {
+        let mut rows = self.envs.iter().zip(self.masks.chunks_exact_mut(width.max(1)));
+        if caught(&Cell::new("action_mask"), || Ok(rows.any(|(env, mask)| env.action_mask(mask))))? {
             return self.refresh_masks();
         }
         self.masks.clear();
