@@ -141,6 +141,11 @@ impl Collector {
         self.parts.iter().find_map(|part| part.env.observation_normalizer())
     }
 
+    /// Whether the environments allow only some actions in some states.
+    pub fn has_masks(&self) -> bool {
+        self.parts.iter().any(|part| part.env.action_masks().is_some())
+    }
+
     /// What the environments measure of their steps beside rewards.
     pub fn metrics(&self) -> &[Metric] {
         self.parts.first().map_or(&[], |part| part.env.metrics())
@@ -425,5 +430,13 @@ pub fn check_fit(
             return Err(RolloutError::Mismatch { what, policy, env });
         }
     }
-    Ok(())
+    // A mask that allows everything changes nothing, and has one place a choice.
+    let env = actions.mask_len();
+    let mut outputs = vec![0.0; if env > 0 { policy.distribution.n_outputs() } else { 0 }];
+    match policy.distribution.mask(&vec![true; env], &mut outputs) {
+        Err(NnError::Shape { expected, .. }) if env > 0 => {
+            Err(RolloutError::Mismatch { what: "choices of an action", policy: expected, env })
+        }
+        _ => Ok(()),
+    }
 }

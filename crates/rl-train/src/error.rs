@@ -59,9 +59,11 @@ pub enum TrainError {
     /// A saved policy that a run cannot begin with.
     #[error("the run cannot begin with the saved policy: {0}")]
     WarmStart(String),
-    /// A policy that is not finite when the run ends.
-    #[error("the policy's parameters are not finite after the last update, and it was not saved")]
-    NonFiniteParameters,
+    /// An algorithm whose update left parameters that are not finite.
+    #[error(
+        "the update of {0:?} left parameters that are not finite: an algorithm puts back those that it had, and reports Outcome::NonFinite"
+    )]
+    NonFiniteParameters(String),
     /// Updates that were not finite, one after another.
     #[error("{updates} updates in a row were undone, for something was not finite: {what}")]
     NonFinite {

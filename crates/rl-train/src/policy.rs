@@ -17,6 +17,8 @@ use crate::{Acting, Actor, Checkpoint, Evaluation, TrainError, evaluate, write_a
 const FILE: &str = "policy.safetensors";
 /// The version of the file's contents.
 const VERSION: u64 = 1;
+/// Where a description says that actions were masked.
+pub(crate) const MASKED: &str = "masked";
 
 /// A trained policy, ready to act.
 ///
@@ -33,6 +35,8 @@ pub struct Policy {
     seed: u64,
     steps: u64,
     normalizer: Option<ObservationNormalizer>,
+    /// Whether it learned where only some actions are allowed.
+    is_masked: bool,
     trained: TrainedPolicy,
     obs: Vec<f32>,
 }
@@ -40,7 +44,20 @@ pub struct Policy {
 impl Policy {
     /// A policy with the environment and the seed it was trained with, for how many steps.
     pub fn new(env: &str, seed: u64, steps: u64, trained: TrainedPolicy) -> Self {
-        Policy { env: env.to_owned(), seed, steps, normalizer: None, trained, obs: Vec::new() }
+        Policy {
+            env: env.to_owned(),
+            seed,
+            steps,
+            normalizer: None,
+            is_masked: false,
+            trained,
+            obs: Vec::new(),
+        }
+    }
+
+    /// The same policy, trained where only some actions are allowed or not: whether it needs a mask to act.
+    pub fn with_masks(self, is_masked: bool) -> Self {
+        Policy { is_masked, ..self }
     }
 
     /// The same policy seeing raw observations through these statistics, if any: those it was trained on.
@@ -105,7 +122,8 @@ impl Policy {
             let env = field("env").as_str().ok_or_else(|| fault("env"))?;
             let seed = field("seed").as_u64().ok_or_else(|| fault("seed"))?;
             let trained = TrainedPolicy::new(model, theta.to_vec())?;
-            Policy::new(env, seed, checkpoint.step(), trained).seeing_through(normalizer)
+            let is_masked = field(MASKED) == true;
+            Policy::new(env, seed, checkpoint.step(), trained).with_masks(is_masked).seeing_through(normalizer)
         };
         read().map_err(|e| TrainError::Checkpoint { path: checkpoint.path.clone(), reason: fault_of(e) })
     }
@@ -121,7 +139,8 @@ impl Policy {
         }
         let env = field("env").as_str().ok_or_else(|| fault("env"))?;
         let trained = TrainedPolicy::restore(archive, builders)?;
-        let policy = Policy::new(env, number("seed")?, number("steps")?, trained);
+        let policy =
+            Policy::new(env, number("seed")?, number("steps")?, trained).with_masks(field(MASKED) == true);
         let normalizer = match field("observation") {
             Value::Null => None,
             about => {
@@ -157,6 +176,9 @@ impl Policy {
             ("steps", json!(self.steps)),
         ];
         archive.about.extend(about.map(|(key, value)| (key.to_owned(), value)));
+        if self.is_masked {
+            archive.about.insert(MASKED.to_owned(), json!(true));
+        }
         if let Some(ObservationNormalizer { mean, var, count, clip, epsilon }) = &self.normalizer {
             let about = json!({"count": count, "clip": clip, "epsilon": epsilon});
             archive.about.insert("observation".to_owned(), about);
@@ -172,16 +194,20 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// [`NnError::Shape`] when the observation has another length than the policy takes.
+    /// [`NnError::Shape`] when the observation has another length than the policy takes, [`NnError::MaskMissing`] for a policy that was trained where only
+    /// some actions are allowed.
     pub fn act(&mut self, obs: &[f32], deterministic: bool) -> Result<Actions<f32>, NnError> {
+        if self.is_masked {
+            return Err(NnError::MaskMissing);
+        }
         self.act_masked(obs, None, deterministic)
     }
 
-    /// The same where the environment allows only some actions: those that are `true`.
+    /// The same where the environment allows only some actions: those that are `true`. `None` allows all.
     ///
     /// # Errors
     ///
-    /// As [`act`](Self::act); [`NnError::NoAction`] for a mask that allows none.
+    /// [`NnError::Shape`] when the observation or the mask has another length than the policy takes, [`NnError::NoAction`] for a mask that allows none.
     pub fn act_masked(
         &mut self,
         obs: &[f32],

@@ -18,6 +18,9 @@ const MAX_DUMPS: u64 = 3;
 impl Trainer {
     /// Counts an update that was not finite, and leaves what it was made of.
     pub(super) fn contain(&mut self, report: &Report) -> Result<(), TrainError> {
+        if self.agent.theta().iter().any(|x| !x.is_finite()) {
+            return Err(TrainError::NonFiniteParameters(self.info.algo.clone()));
+        }
         let Outcome::NonFinite(what) = &report.outcome else {
             self.non_finite = 0;
             return Ok(());

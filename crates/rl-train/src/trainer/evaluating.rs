@@ -74,6 +74,7 @@ impl Trainer {
         };
         let normalizer = self.collector.observation_normalizer().cloned();
         Policy::new(&self.info.env, self.info.seed, self.tally.step, trained)
+            .with_masks(self.collector.has_masks())
             .seeing_through(normalizer)?
             .save(place(dir))
     }

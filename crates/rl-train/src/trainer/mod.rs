@@ -22,6 +22,7 @@ use rl_rollout::{Collector, RolloutError, check_fit};
 
 pub use self::replay::{Replay, replay};
 pub use self::setup::{check_agent, new_agent, with_threads};
+use self::resume::describe;
 use self::setup::{described, make_envs};
 pub use self::warm_start::check_warm_start;
 use crate::error::no_state;
@@ -275,12 +276,9 @@ impl Trainer {
         self.ended = self.ended_schedules();
         let outcome = catch(|| self.train());
         let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
-        let saved = match is_finite {
-            // A panic may have left them half-way.
-            true if outcome.as_ref().is_err_and(TrainError::is_panic) => Ok(()),
-            true => self.save_policy(RunDir::latest),
-            false => Err(TrainError::NonFiniteParameters),
-        };
+        // A panic may have left them half-way.
+        let is_sound = is_finite && !outcome.as_ref().is_err_and(TrainError::is_panic);
+        let saved = if is_sound { self.save_policy(RunDir::latest) } else { Ok(()) };
         let outcome = outcome.and(saved);
         let mut summary = self.summary(outcome.as_ref().err());
         let told = self.finish(&mut summary);
@@ -289,8 +287,8 @@ impl Trainer {
 
     fn train(&mut self) -> Result<(), TrainError> {
         let info = &self.info;
-        if let Some(dir) = self.dir.as_ref().filter(|dir| !dir.file("config.toml").exists()) {
-            dir.write("config.toml", &info.to_toml())?;
+        if let Some(dir) = &self.dir {
+            describe(dir, info, self.resumed)?;
         }
         let begins = match self.resumed {
             true => Event::RunResumed { info, step: self.tally.step },

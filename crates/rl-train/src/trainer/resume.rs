@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 
 use super::Trainer;
 use crate::checkpoint::{self, VERSION, fault_of, seconds_at};
-use crate::{Checkpoint, Rescue, RunDir, SinkError, Summary, TrainError};
+use crate::policy::MASKED;
+use crate::{Checkpoint, Rescue, RunDir, RunInfo, SinkError, Summary, TrainError};
 
 /// Settings that may be any text, a schedule's too.
 const TEXTS: [&str; 2] = ["init", "label"];
@@ -187,6 +188,9 @@ impl Trainer {
         }
         if !self.horizons.is_empty() {
             archive.about.insert("horizons".to_owned(), json!(self.horizons));
+        }
+        if self.collector.has_masks() {
+            archive.about.insert(MASKED.to_owned(), json!(true));
         }
         let theta = self.agent.theta();
         archive.insert("theta", &[theta.len()], Data::F32(theta.to_vec()));
@@ -363,6 +367,27 @@ fn unusable(dir: &RunDir, faults: Vec<(PathBuf, String)>) -> TrainError {
     });
     let older: String = older.collect();
     TrainError::Checkpoint { path: newest, reason: format!("{fault}{older}") }
+}
+
+/// Writes `config.toml` where there is none. That of a run that goes on keeps everything but the budget, where it says another.
+pub(super) fn describe(dir: &RunDir, info: &RunInfo, goes_on: bool) -> Result<(), TrainError> {
+    const KEY: &str = "total_steps = ";
+    let path = dir.file("config.toml");
+    if !path.exists() {
+        return dir.write("config.toml", &info.to_toml());
+    }
+    if !goes_on {
+        return Ok(());
+    }
+    let total_steps = info.total_steps;
+    let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
+    let old = text.lines().filter_map(|line| line.strip_prefix(KEY)).find_map(|value| value.split([' ', '#']).next());
+    match old {
+        Some(old) if old != total_steps.to_string() => {
+            dir.write("config.toml", &text.replacen(&format!("{KEY}{old}"), &format!("{KEY}{total_steps}"), 1))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a saved state of environments is the fault.

@@ -76,6 +76,9 @@ impl Trainer {
 /// Steps after which an episode that has not ended is worth a word.
 const MANY_STEPS: u64 = 10_000;
 
+/// What the networks are called beside a run's settings.
+const NETWORKS: [&str; 2] = ["policy", "critic"];
+
 /// What a run says of itself: the loop's settings, the algorithm's, and the networks as far as they describe themselves.
 pub(super) fn described(
     env: &EnvSpec,
@@ -85,11 +88,17 @@ pub(super) fn described(
     seed: u64,
 ) -> RunInfo {
     let (algo, own) = algorithm.description();
-    let mut settings = to_settings(config);
-    settings.extend(own);
+    let of_loop = to_settings(config);
+    // An algorithm of one's own may have a name for something else.
+    let is_taken = |key: &str| of_loop.contains_key(key) || NETWORKS.contains(&key);
+    let mut settings = of_loop.clone();
+    settings.extend(own.into_iter().map(|(key, value)| match is_taken(&key) {
+        true => (format!("algorithm_{key}"), value),
+        false => (key, value),
+    }));
     let policy = PolicySpec::of(agent.policy()).and_then(|spec| serde_json::to_value(spec).ok());
     let critic = agent.critic().spec().and_then(|spec| serde_json::to_value(spec).ok());
-    for (key, value) in [("policy", policy), ("critic", critic)] {
+    for (key, value) in NETWORKS.into_iter().zip([policy, critic]) {
         settings.extend(value.map(|value| (key.to_owned(), value)));
     }
     RunInfo { algo: algo.to_owned(), env: env.id.clone(), seed, total_steps: config.total_steps, settings }

@@ -100,7 +100,7 @@ fn a_run_that_was_worth_nothing_fails() {
     let output = place.run(&[&["train", "ruinous", "CartPole-v1"], &one[..]].concat());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), stderr.lines().count()), (Some(1), 1), "{stderr}");
-    assert!(stderr.contains("not finite after the last update, and it was not saved"), "{stderr}");
+    assert!(stderr.contains("the update of \"ruinous\" left parameters that are not finite"), "{stderr}");
     let dir = place.path().join("runs/CartPole-v1/ruinous/s0");
     assert_eq!(summary(&dir)["status"], "failed");
     assert!(!dir.join("policy.safetensors").exists());

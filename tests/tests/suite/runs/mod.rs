@@ -5,4 +5,5 @@ mod determinism;
 mod ends;
 mod late_scalars;
 mod normalization;
+mod own_parts;
 mod resume;

@@ -1,0 +1,123 @@
+//! What a program puts together by itself: parts that do not fit, algorithms that break a rule, runs that are made longer.
+
+use std::fs;
+
+use rl_algo::{
+    ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, Settings, UpdateContext,
+};
+use rl_env::{Action, EnvSpec, Registry};
+use rl_nn::NnError;
+use rl_ppo::{Ppo, PpoConfig};
+use rl_train::{CheckpointConfig, Policy, RunDir, TrainConfig, Trainer, new_agent};
+
+fn env(id: &str) -> EnvSpec {
+    Registry::builtin().get(id).unwrap().clone()
+}
+
+fn config(total_steps: u64) -> TrainConfig {
+    TrainConfig { n_envs: 2, n_steps: 32, total_steps, ..TrainConfig::default() }
+}
+
+fn ppo() -> Box<dyn Algorithm> {
+    Box::new(Ppo::new(PpoConfig { n_epochs: 1, ..PpoConfig::default() }).unwrap())
+}
+
+fn agent(id: &str) -> ActorCritic {
+    new_agent(&env(id), &NetConfig::default(), 1).unwrap()
+}
+
+#[test]
+fn an_agent_with_another_number_of_choices_is_refused_when_it_is_put_in() {
+    // Both see 4 numbers; one chooses among two actions, the other among three.
+    let three = {
+        let pole = env("CartPole-v1");
+        let mut rng = rl_env::rng::stream(1, "init", 0);
+        let space = rl_env::Space::Discrete(3);
+        ActorCritic::for_spaces(&pole.observation_space, &space, &NetConfig::default(), &mut rng).unwrap()
+    };
+    let error = Trainer::new(&env("CartPole-v1"), config(64), three, ppo(), 1).err().unwrap().to_string();
+    assert_eq!(error, "choices of an action: the policy has 3, the environment 2");
+    for id in ["CartPole-v1", "Pendulum-v1", "Nim-v0", "Lights-v0", "Crane-v0"] {
+        Trainer::new(&env(id), config(64), agent(id), ppo(), 1).unwrap();
+    }
+}
+
+/// Leaves NaN and says that all went well; has settings of the loop's names.
+struct Careless;
+
+impl Algorithm for Careless {
+    fn update(
+        &mut self,
+        agent: &mut ActorCritic,
+        _: &Batch,
+        _: &mut UpdateContext<'_>,
+    ) -> Result<Report, AlgoError> {
+        agent.theta_mut()[3] = f32::NAN;
+        Ok(Report::new(Outcome::Applied))
+    }
+
+    fn description(&self) -> (&str, Settings) {
+        let own = serde_json::json!({"gamma": 7, "policy": "mine", "depth": 2});
+        ("careless", own.as_object().cloned().unwrap())
+    }
+}
+
+#[test]
+fn an_algorithm_that_leaves_nan_is_named_and_its_settings_hide_none_of_the_runs() {
+    let mut trainer =
+        Trainer::new(&env("CartPole-v1"), config(640), agent("CartPole-v1"), Box::new(Careless), 1).unwrap();
+    let settings = trainer.info().settings.clone();
+    assert_eq!((&settings["gamma"], &settings["algorithm_gamma"]), (&0.99.into(), &7.into()));
+    assert_eq!((&settings["algorithm_policy"], &settings["depth"]), (&"mine".into(), &2.into()));
+    assert!(settings["policy"].is_object());
+    let error = trainer.run().unwrap_err().to_string();
+    assert!(error.starts_with("update 1 (from step 0)"), "{error}");
+    assert!(
+        error.contains("the update of \"careless\" left parameters that are not finite"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_longer_budget_is_in_the_configuration_of_a_run_that_goes_on() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(out.path(), "CartPole-v1", "ppo", 0).unwrap();
+    let trainer = |budget| {
+        Trainer::new(&env("CartPole-v1"), config(budget), agent("CartPole-v1"), ppo(), 1)
+            .unwrap()
+            .saving_in(dir.clone())
+            .with_checkpoints(CheckpointConfig::tenths(budget))
+    };
+    let text = || fs::read_to_string(dir.file("config.toml")).unwrap();
+    trainer(128).run().unwrap();
+    let before = format!("{}# A note of somebody's.\n", text());
+    fs::write(dir.file("config.toml"), &before).unwrap();
+    trainer(256).resumed_from(&dir).unwrap().run().unwrap();
+    assert_eq!(text(), before.replace("total_steps = 128\n", "total_steps = 256\n"));
+    assert!(text() != before);
+}
+
+#[test]
+fn a_policy_of_masked_actions_does_not_act_without_a_mask() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(out.path(), "Nim-v0", "ppo", 0).unwrap();
+    let checkpoints = CheckpointConfig::tenths(64);
+    let trainer = Trainer::new(&env("Nim-v0"), config(64), agent("Nim-v0"), ppo(), 1).unwrap();
+    trainer.saving_in(dir.clone()).with_checkpoints(checkpoints).run().unwrap();
+    let mut one = env("Nim-v0").make();
+    let mut obs = vec![0.0; one.observation_space().flat_len()];
+    one.reset(&mut rl_env::rng::stream(0, "test", 0), &mut obs).unwrap();
+    let mut mask = vec![false; one.action_space().mask_len()];
+    assert!(one.action_mask(&mut mask));
+    let builders = rl_nn::Builders::default();
+    let checkpoint = rl_train::Checkpoint::latest(&dir).unwrap();
+    let at_checkpoint = Policy::from_checkpoint(&checkpoint, &builders).unwrap();
+    for mut policy in [Policy::load(dir.path()).unwrap(), at_checkpoint] {
+        assert!(matches!(policy.act(&obs, true), Err(NnError::MaskMissing)));
+        let rl_nn::Actions::Discrete(action) = policy.act_masked(&obs, Some(&mask), true).unwrap() else {
+            panic!("Nim's actions are choices");
+        };
+        assert!(one.action_space().allows(&mask, Action::Discrete(action).as_ref()));
+        policy.act_masked(&obs, None, true).unwrap();
+    }
+}
