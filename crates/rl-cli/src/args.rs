@@ -125,11 +125,11 @@ pub(crate) struct ManArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TrainArgs {
-    /// The algorithm.
-    #[arg(required_unless_present = "resume")]
+    /// The algorithm. [default: that of --config]
+    #[arg(required_unless_present_any = ["resume", "config"])]
     pub(crate) algo: Option<String>,
-    /// The environment; `rl envs` lists them. `gym:ID` is one of Python's Gymnasium.
-    #[arg(required_unless_present = "resume")]
+    /// The environment; `rl envs` lists them. `gym:ID` is one of Python's Gymnasium. [default: that of --config]
+    #[arg(required_unless_present_any = ["resume", "config"])]
     pub(crate) env: Option<String>,
     /// Go on with an interrupted run, or with a finished one for more --total-steps, from its newest checkpoint and with its settings.
     #[arg(long, value_name = "RUN_DIR", conflicts_with_all = ["algo", "env", "preset", "config", "set", "seed", "n_envs", "label", "init", "out"])]

@@ -132,6 +132,16 @@ fn misplaced(known: &Known, algo: &str, envs: &[String]) -> Option<String> {
         };
         return Some(format!("{algo:?}: only a comparison has variants; here it is {meant}"));
     }
+    if let Some(parts) = algo.contains(',').then(|| algo.split(',').collect::<Vec<_>>())
+        && parts
+            .iter()
+            .all(|name| known.algorithms.get(name.split(['@', ':']).next().unwrap_or_default()).is_ok())
+    {
+        return Some(format!(
+            "{algo:?} is no algorithm; several stand one after the other: {}",
+            parts.join(" ")
+        ));
+    }
     if algo.contains('=') {
         return Some(format!("{algo:?} is no algorithm; a setting is given as `--set {}`", in_shell(algo)));
     }

@@ -5,7 +5,7 @@ use rl_algo::{AlgorithmRegistry, AlgorithmSpec, shown};
 
 use crate::errors::usage;
 use crate::output::program;
-use crate::settings::{Given, Source, canonical, keys, setting_meant};
+use crate::settings::{Given, Source, canonical, keys, sections, setting_meant};
 
 /// Which algorithms run, among all that could; one that runs in several variants is there for each.
 pub(crate) struct Selected<'a> {
@@ -55,9 +55,15 @@ impl Selected<'_> {
             if !self.specs.iter().any(|spec| spec.id == algo) {
                 if matches!(given.source, Source::File(_)) {
                     // It is not used here, but a slip in it is one all the same.
-                    if canonical(spec, key).is_none() {
+                    let Some(key) = canonical(spec, key) else {
                         let other = Selected { specs: vec![spec], all: self.all };
                         return Err(other.unknown(given, key, |_| true));
+                    };
+                    let all = sections(spec);
+                    if let Some(setting) = all.iter().find_map(|section| section.schema.get(&key)) {
+                        setting
+                            .read(&given.value)
+                            .map_err(|e| usage(format!("{}: {algo}.{e}", given.source)))?;
                     }
                     return Ok(vec![None; self.specs.len()]);
                 }

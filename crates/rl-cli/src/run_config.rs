@@ -82,9 +82,10 @@ impl RunConfig {
         registry.register(algo.clone()).map_err(usage)?;
         let alone = Selected { specs: vec![algo], all: &registry };
         let tuned = alone.route(&tuned.collect::<Vec<_>>())?.into_iter().flatten();
+        let given_way = gives_way(&given);
 
         let sections = sections(algo);
-        let (values, sources) = lay(&sections, tuned.chain(given))?;
+        let (values, sources) = lay(&sections, tuned.chain(given).chain(given_way))?;
         let refused = |e: ConfigError| in_its_file(&e, sources.get(&e.key));
         let train: TrainConfig = part(&values, &TrainConfig::default())?;
         train.validate().map_err(refused)?;
@@ -200,6 +201,17 @@ impl RunConfig {
             settings: self.settings(),
         }
     }
+}
+
+/// Rollouts are of steps or of episodes: whoever gives the one takes back what the defaults, a preset or a file say of the other. Both in one place are a
+/// mistake, of which the check of the whole tells.
+fn gives_way(given: &[Given]) -> Option<Given> {
+    const LENGTHS: [&str; 2] = ["n_steps", "n_episodes"];
+    let mut said = given.iter().filter(|given| LENGTHS.contains(&&*given.key) && !given.value.is_null());
+    let last = said.next_back()?;
+    let other = LENGTHS.into_iter().find(|key| *key != last.key)?;
+    let are_together = said.any(|given| given.key == other && given.source == last.source);
+    (!are_together).then(|| Given { key: other.to_owned(), value: Value::Null, ..last.clone() })
 }
 
 /// What is given over the defaults, the later over the earlier: every key's value in its one form, and its source.

@@ -172,7 +172,7 @@ pub(crate) fn setting_meant(flag: &str, known: &[String], with_nearest: bool) ->
 
 /// `key=value` as it stands after `--set`.
 pub(crate) fn parse_set(text: &str) -> Result<Given> {
-    let Some((key, value)) = text.split_once('=') else {
+    let Some((key, value)) = text.split_once('=').filter(|(key, _)| !key.trim().is_empty()) else {
         bail!(usage(format!("--set {text}: expected key=value, such as --set learning_rate=0.001")));
     };
     let value = parse_value(value.trim());

@@ -36,7 +36,7 @@ impl Variant {
             None => (head, None),
         };
         if preset == Some("") || text.ends_with(':') {
-            bail!(usage(format!("{text}: expected ALGO, ALGO@PRESET or ALGO:key=value,key=value")));
+            bail!(usage(format!("{text:?}: expected ALGO, ALGO@PRESET or ALGO:key=value,key=value")));
         }
         let source = Source::Variant(text.to_owned());
         let mut given = Vec::new();
@@ -47,7 +47,7 @@ impl Variant {
         }
         for setting in settings {
             let Some((key, value)) = setting.split_once('=') else {
-                bail!(usage(format!("{text}: expected key=value, got {setting:?}")));
+                bail!(usage(format!("{text:?}: expected key=value, got {setting:?}")));
             };
             let (key, value) = (key.trim().to_owned(), parse_value(value.trim()));
             check_brackets(text, &value)?;

@@ -10,8 +10,8 @@ use rl_kernels::Reproducible;
 use crate::vec_env::OneOf;
 use crate::wrappers::{Guard, TimeLimit};
 use crate::{
-    CheckParams, DynEnv, Env, EnvAction, EnvError, Finding, Rule, Space, SyncVecEnv, VecEnv, builtin, check_env,
-    nearest,
+    CheckParams, DynEnv, Env, EnvAction, EnvError, Finding, Rule, Space, SyncVecEnv, VecEnv, builtin,
+    check_env, nearest,
 };
 
 /// What the registry knows of an environment.
@@ -210,7 +210,9 @@ impl EnvSpec {
     /// [`EnvError::InvalidCount`] for `n = 0` or `size = 0`.
     pub fn make_parts(&self, n: usize, size: usize) -> Result<Vec<Box<dyn VecEnv>>, EnvError> {
         if n == 0 || size == 0 {
-            return Err(EnvError::InvalidCount(format!("{n} environments cannot be made in vectors of {size}")));
+            return Err(EnvError::InvalidCount(format!(
+                "{n} environments cannot be made in vectors of {size}"
+            )));
         }
         self.check_actions()?;
         let size = if self.divisible { size } else { n };

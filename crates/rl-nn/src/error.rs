@@ -39,7 +39,9 @@ pub enum NnError {
         row: usize,
     },
     /// A policy of masked actions that is asked without a mask.
-    #[error("the policy was trained where only some actions are allowed: `act_masked` takes the mask of the state, and None for all actions")]
+    #[error(
+        "the policy was trained where only some actions are allowed: `act_masked` takes the mask of the state, and None for all actions"
+    )]
     MaskMissing,
     /// A mask for actions that cannot be masked.
     #[error("these actions cannot be masked: only choices can")]

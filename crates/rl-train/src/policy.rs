@@ -123,7 +123,9 @@ impl Policy {
             let seed = field("seed").as_u64().ok_or_else(|| fault("seed"))?;
             let trained = TrainedPolicy::new(model, theta.to_vec())?;
             let is_masked = field(MASKED) == true;
-            Policy::new(env, seed, checkpoint.step(), trained).with_masks(is_masked).seeing_through(normalizer)
+            Policy::new(env, seed, checkpoint.step(), trained)
+                .with_masks(is_masked)
+                .seeing_through(normalizer)
         };
         read().map_err(|e| TrainError::Checkpoint { path: checkpoint.path.clone(), reason: fault_of(e) })
     }

@@ -9,6 +9,7 @@ use rl_train::reward_threshold;
 
 use super::comparison::{
     Comparison, Display, Effort, Grid, Group, Job, Run, Shard, Share, Table, Until, found_in, grouped,
+    identity,
 };
 use super::train::check_film;
 use crate::args::CompareArgs;
@@ -59,7 +60,8 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
 
     if !args.run.quiet {
         let sets = &args.run.settings.set;
-        shared_names(&columns, sets).iter().for_each(|told| eprintln!("{}: {told}", program()));
+        let remarks = shared_names(&columns, sets).into_iter().chain(same_columns(&columns));
+        remarks.for_each(|told| eprintln!("{}: {told}", program()));
     }
     let started = Instant::now();
     let group = |run: &RunConfig| {
@@ -104,6 +106,26 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     let comparison = Comparison::new(groups, Some(effort), notes).run_by(output::command());
     tell(&comparison, Some((out, &format!("compare{part}"))), json)?;
     Ok(conclude(&comparison, &stop))
+}
+
+/// A line for every two columns of an environment with the same settings: their runs are the same.
+fn same_columns(columns: &[RunConfig]) -> Vec<String> {
+    let mut told = Vec::new();
+    for (i, column) in columns.iter().enumerate() {
+        let is_same = |other: &&RunConfig| {
+            other.env.id == column.env.id
+                && other.algo.id == column.algo.id
+                && identity(&config_file::values(other)) == identity(&config_file::values(column))
+        };
+        if let Some(other) = columns[..i].iter().find(is_same) {
+            told.push(format!(
+                "{} and {} have the same settings, and so the same runs",
+                other.name(),
+                column.name()
+            ));
+        }
+    }
+    told
 }
 
 /// Compares runs that are finished.

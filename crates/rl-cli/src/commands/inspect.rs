@@ -45,13 +45,16 @@ pub(crate) fn inspect(args: &InspectArgs, known: &Known, json: bool) -> Result<E
     }
     let replayed = replay(&dir, args.update, make)?;
     let is_exact = agrees(&args.run_dir, &replayed.update);
-    if is_exact == Some(false) {
-        eprintln!(
-            "{}: progress.csv tells something else of update {}: the run was another one than this program makes now, or did not go on exactly; what is \
-             drawn is the update that comes out now",
-            program(),
-            args.update
-        );
+    let doubt = match is_exact {
+        Some(true) => None,
+        Some(false) => Some(
+            "tells something else of this update: the run was another one than this program makes now, or did not go on exactly; what is drawn is the \
+             update that comes out now",
+        ),
+        None => Some("tells nothing of this update, so what is drawn was not compared with it"),
+    };
+    if let Some(doubt) = doubt {
+        eprintln!("{}: {} {doubt}", program(), dir.file("progress.csv").display());
     }
     let (curves, inspection) = look(&config, &replayed)?;
     let text = if is_picture { inspection.to_svg() } else { inspection.page(program()) };

@@ -16,23 +16,23 @@ use crate::plan::plan_one;
 use crate::run::{Files, Screen, run, threads};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
-use crate::{Known, output, warm_start};
+use crate::{Known, config_file, output, warm_start};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
     // clap asks for no argument that would stand in conflict with one that is there.
     if args.extend_schedule && args.resume.is_none() {
         bail!(usage("--extend-schedule is for a run that goes on: --resume RUN_DIR"));
     }
-    let (config, dir) = match (&args.resume, &args.algo, &args.env) {
-        (Some(run_dir), ..) => run_in(run_dir, &args.run.settings, known)?,
-        (None, Some(algo), Some(env)) => {
-            let config = plan_one(known, algo, env, &args.run.settings)?;
+    let (config, dir) = match &args.resume {
+        Some(run_dir) => run_in(run_dir, &args.run.settings, known)?,
+        None => {
+            let (algo, env) = what_to_train(args, known)?;
+            let config = plan_one(known, &algo, &env, &args.run.settings)?;
             warm_start::check(&config, &known.builders)?;
             check_film(&config)?;
             let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
             (config, dir)
         }
-        _ => bail!(usage("an algorithm and an environment, or --resume RUN_DIR")),
     };
     let Some(_held) = dir.lock() else {
         bail!("{}: another process is at work on this run", dir.path().display())
@@ -69,6 +69,23 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     let interrupted =
         if summary.status == Status::Interrupted { stop.exit_code() } else { ExitCode::SUCCESS };
     end(&config, &summary, &dir, json, interrupted)
+}
+
+/// The algorithm and the environment: the arguments, and what the file of settings says where there are none.
+fn what_to_train(args: &TrainArgs, known: &Known) -> Result<(String, String)> {
+    if let (Some(algo), Some(env)) = (&args.algo, &args.env) {
+        return Ok((algo.clone(), env.clone()));
+    }
+    let Some(path) = &args.run.settings.config else {
+        bail!(usage("an algorithm and an environment, or --resume RUN_DIR, or --config FILE with both"))
+    };
+    let file = config_file::read(path, &known.algorithms)?;
+    let missing = |what: &str| {
+        usage(format!("{}: it says no {what}, and neither does the command line", path.display()))
+    };
+    let algo = args.algo.clone().or(file.algo).ok_or_else(|| missing("algorithm (algo = \"ppo\")"))?;
+    let env = args.env.clone().or(file.env).ok_or_else(|| missing("environment (env = \"CartPole-v1\")"))?;
+    Ok((algo, env))
 }
 
 /// Refuses films of what does not draw itself, before there is anything of the run.

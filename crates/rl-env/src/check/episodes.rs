@@ -243,8 +243,7 @@ impl Seen {
 
 /// Distance with every element scaled by its range.
 fn distance(ranges: &[(f32, f32)]) -> impl Fn(&[f32], &[f32]) -> f64 {
-    let scale: Vec<f64> =
-        ranges.iter().map(|(low, high)| 1.0 / f64::from(high - low).max(1e-12)).collect();
+    let scale: Vec<f64> = ranges.iter().map(|(low, high)| 1.0 / f64::from(high - low).max(1e-12)).collect();
     move |a, b| {
         let scaled = a.iter().zip(b).zip(&scale).map(|((a, b), s)| f64::from(a - b) * s);
         scaled.map(|d| d * d).sum::<f64>().sqrt()

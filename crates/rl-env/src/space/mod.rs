@@ -70,7 +70,9 @@ impl Space {
     pub(crate) fn fault(&self) -> Option<String> {
         self.malformed().or_else(|| {
             let n = self.flat_len();
-            (n > Space::LARGEST).then(|| format!("is too large: an element takes {n} numbers, and may take {}", Space::LARGEST))
+            (n > Space::LARGEST).then(|| {
+                format!("is too large: an element takes {n} numbers, and may take {}", Space::LARGEST)
+            })
         })
     }
 
@@ -119,7 +121,9 @@ impl Space {
             Space::MultiDiscrete(ns) => ns.iter().fold(0, |sum, n| sum.saturating_add(*n)),
             Space::MultiBinary(n) => *n,
             Space::Box(b) => b.low.len(),
-            Space::Dict(parts) => parts.iter().map(|(_, part)| part.flat_len()).fold(0, usize::saturating_add),
+            Space::Dict(parts) => {
+                parts.iter().map(|(_, part)| part.flat_len()).fold(0, usize::saturating_add)
+            }
             Space::Tuple(parts) => parts.iter().map(Space::flat_len).fold(0, usize::saturating_add),
         }
     }

@@ -21,8 +21,8 @@ use rl_nn::{Archive, Bounding, Shards};
 use rl_rollout::{Collector, RolloutError, check_fit};
 
 pub use self::replay::{Replay, replay};
-pub use self::setup::{check_agent, new_agent, with_threads};
 use self::resume::describe;
+pub use self::setup::{check_agent, new_agent, with_threads};
 use self::setup::{described, make_envs};
 pub use self::warm_start::check_warm_start;
 use crate::error::no_state;

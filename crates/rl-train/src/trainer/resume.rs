@@ -361,7 +361,7 @@ fn unusable(dir: &RunDir, faults: Vec<(PathBuf, String)>) -> TrainError {
     let older = faults[1..].iter().map(|(path, reason)| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         match *reason == fault {
-            true => format!("; with the older {name} it is the same"),
+            true => format!("; the older {name} has the same fault"),
             false => format!("; nor can the older {name} be used: {reason}"),
         }
     });
@@ -381,11 +381,13 @@ pub(super) fn describe(dir: &RunDir, info: &RunInfo, goes_on: bool) -> Result<()
     }
     let total_steps = info.total_steps;
     let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
-    let old = text.lines().filter_map(|line| line.strip_prefix(KEY)).find_map(|value| value.split([' ', '#']).next());
+    let old = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(KEY))
+        .find_map(|value| value.split([' ', '#']).next());
     match old {
-        Some(old) if old != total_steps.to_string() => {
-            dir.write("config.toml", &text.replacen(&format!("{KEY}{old}"), &format!("{KEY}{total_steps}"), 1))
-        }
+        Some(old) if old != total_steps.to_string() => dir
+            .write("config.toml", &text.replacen(&format!("{KEY}{old}"), &format!("{KEY}{total_steps}"), 1)),
         _ => Ok(()),
     }
 }

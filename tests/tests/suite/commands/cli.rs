@@ -131,11 +131,23 @@ fn episodes_are_rollouts_of_every_algorithm() {
     let place = Place::new();
     let short = ["--preset", "sb3", "--total-steps", "100", "--n-envs", "1", "--no-eval"];
     for algo in ["a2c", "ppo", "ppo-kl", "trpo", "npg"] {
-        let episodes = ["--set", "n_steps=none", "--set", "n_episodes=1"];
+        // Whoever says the one says that the other is not to be.
+        let episodes = ["--set", "n_episodes=1"];
         let dir = place.train(algo, "CartPole-v1", &[&short[..], &episodes].concat());
         let config = fs::read_to_string(dir.join("config.toml")).unwrap();
         assert!(config.contains("n_steps = \"none\"\n") && config.contains("n_episodes = 1\n"), "{config}");
     }
+    // A file that says both is all there is, without a word of what is trained.
+    fs::write(
+        place.path().join("whole.toml"),
+        fs::read(place.path().join("runs/CartPole-v1/ppo/s0/config.toml")).unwrap(),
+    )
+    .unwrap();
+    let again = place.run(&["train", "--config", "whole.toml", "--quiet"]);
+    assert!(String::from_utf8(again.stdout).unwrap().starts_with("ppo on CartPole-v1, seed 0, preset sb3: "));
+    let steps = place.train("ppo", "CartPole-v1", &["--config", "whole.toml", "--set", "n_steps=64"]);
+    let config = fs::read_to_string(steps.join("config.toml")).unwrap();
+    assert!(config.contains("n_steps = 64\n") && config.contains("n_episodes = \"none\"\n"), "{config}");
     let shown = String::from_utf8(place.run(&["show-config", "a2c", "Acrobot-v1"]).stdout).unwrap();
     assert!(shown.contains("n_steps = 5 ") && shown.contains("gae_lambda = 1.0 "), "{shown}");
 }

@@ -325,7 +325,7 @@ fn all_damaged_checkpoints_are_named() {
     let line = place.refuses(1, &resume);
     assert!(line.contains("no checkpoint can be read from it (") && !line.contains("saved policy"), "{line}");
     assert!(line.contains(checkpoints[0]), "{line}");
-    assert!(line.contains(&format!("with the older {} it is the same", checkpoints[1])), "{line}");
+    assert!(line.contains(&format!("the older {} has the same fault", checkpoints[1])), "{line}");
     damage(checkpoints[1], 0);
     let line = place.refuses(1, &resume);
     assert!(line.contains(checkpoints[1]), "{line}");

@@ -282,6 +282,16 @@ fn finished_runs_are_compared() {
     let finished = compare(&place, &["--runs", "runs"], &["--out", "elsewhere"]);
     let notes = finished["notes"].to_string();
     assert!(notes.contains("lazy/s0-3: 1 row of its progress.csv cannot be read"), "{notes}");
+    fs::write(&table, "step,loss\n").unwrap();
+    fs::write(place.path().join("runs/lean-old.jsonl"), "\n{\"config\":\n").unwrap();
+    let notes = compare(&place, &["--runs", "runs"], &["--out", "elsewhere"])["notes"].to_string();
+    assert!(
+        notes.contains("lazy/s0-3: its progress.csv is no table of a run (no column time/total_timesteps)"),
+        "{notes}"
+    );
+    assert!(notes.contains("lean-old.jsonl: 1 line cannot be read"), "{notes}");
+    fs::remove_file(place.path().join("runs/lean-old.jsonl")).unwrap();
+    fs::write(&table, text.replace(first, "\u{1}\u{2}")).unwrap();
     fs::write(place.path().join("runs/CartPole-v1/lazy/s0-3/summary.json"), "{").unwrap();
     let told = String::from_utf8(place.run(&["runs"]).stdout).unwrap();
     assert!(told.contains("lazy/s0-3: its summary.json cannot be read"), "{told}");

@@ -122,7 +122,18 @@ const MISUSE: &[(&str, &[&str])] = &[
     ),
     ("train ppo CartPole-v1 --set adam_eps=0", &["adam_eps = 0: expected a positive number"]),
     ("train a2c CartPole-v1 --set rms_prop_eps=0", &["rms_prop_eps = 0: expected a positive number"]),
-    ("train a2c CartPole-v1 --n-envs 1 --set n_episodes=1", &["n_steps = 5", "none where n_episodes says"]),
+    (
+        "train a2c CartPole-v1 --n-envs 1 --set n_episodes=1 --set n_steps=5",
+        &["n_steps = 5", "none where n_episodes says"],
+    ),
+    (
+        "train ppo CartPole-v1 --config elsewhere.toml",
+        &["elsewhere.toml: trpo.max_kl = -3", "a positive number"],
+    ),
+    ("train --config other.toml", &["other.toml: it says no environment (env = \"CartPole-v1\")"]),
+    ("train ppo CartPole-v1 --set =3", &["--set =3: expected key=value"]),
+    ("compare ppo,trpo@zoo", &["\"ppo,trpo\" is no algorithm; several stand one after the other: ppo trpo"]),
+    ("compare ppo --until 1 --bounds 1,0", &["--bounds 1,0: expected LOW,HIGH with LOW below HIGH"]),
     ("train lazy CartPole-v1 --set ambition=much", &["ambition = \"much\"", "a number"]),
     ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
     ("train ppo CartPole-v1 --set normalize_observation=1", &["normalize_observation = 1", "true or false"]),
@@ -257,6 +268,7 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("features.toml"), "features = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("preset.toml"), "preset = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
+    fs::write(place.path().join("elsewhere.toml"), "gamma = 0.9\n[trpo]\nmax_kl = -3\n").unwrap();
     fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();
     let aliases = "algo = \"trpo\"\nmax_kl = 0.1\ntarget_kl = 0.2\n";
     fs::write(place.path().join("aliases.toml"), aliases).unwrap();

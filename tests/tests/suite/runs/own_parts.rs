@@ -72,10 +72,7 @@ fn an_algorithm_that_leaves_nan_is_named_and_its_settings_hide_none_of_the_runs(
     assert!(settings["policy"].is_object());
     let error = trainer.run().unwrap_err().to_string();
     assert!(error.starts_with("update 1 (from step 0)"), "{error}");
-    assert!(
-        error.contains("the update of \"careless\" left parameters that are not finite"),
-        "{error}"
-    );
+    assert!(error.contains("the update of \"careless\" left parameters that are not finite"), "{error}");
 }
 
 #[test]

@@ -24,7 +24,7 @@ use results::{Improvement, Narrowed, Reaching, improvements};
 pub(super) use display::Display;
 pub(super) use finished::{found_in, grouped};
 pub(super) use foreign::add_foreign;
-pub(super) use records::{Table, config_in, curve_in, in_order};
+pub(super) use records::{Table, config_in, curve_in, identity, in_order};
 pub(super) use results::{Group, Run};
 pub(super) use runner::{Grid, Job, Shard, Share};
 pub(super) use until::Until;

@@ -132,13 +132,15 @@ impl Record {
     ///
     /// When a directory cannot be read.
     pub(crate) fn below(dir: &Path, found: &mut Found) -> Result<()> {
-        let damaged = if dir.join("config.toml").exists() { curve_in(dir).damaged } else { 0 };
-        if damaged > 0 {
-            let rows = if damaged == 1 { "1 row".to_owned() } else { format!("{damaged} rows") };
+        let told = if dir.join("config.toml").exists() { curve_in(dir) } else { Told::default() };
+        if told.is_foreign {
             found.notes.push(format!(
-                "{}: {rows} of its progress.csv cannot be read and are left out.",
+                "{}: its progress.csv is no table of a run (no column {STEPS}), so there is no curve of it.",
                 dir.display()
             ));
+        } else if told.damaged > 0 {
+            let rows = counted(told.damaged, "row");
+            found.notes.push(format!("{}: {rows} of its progress.csv cannot be read.", dir.display()));
         }
         match (Record::in_dir(dir), config_in(dir)) {
             (Some(record), _) => found.records.push(record),
@@ -159,11 +161,23 @@ impl Record {
             if path.is_dir() {
                 Record::below(&path, found)?;
             } else if is_table(&path) {
-                found.records.extend(read_table(&path)?);
+                let table = read_table(&path)?;
+                found.records.extend(table.records);
+                if table.damaged > 0 {
+                    let lines = counted(table.damaged, "line");
+                    let path = path.display();
+                    found
+                        .notes
+                        .push(format!("{path}: {lines} cannot be read, and the runs in them count nowhere."));
+                }
             }
         }
         Ok(())
     }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 /// By name, numbers by their value: `s2` before `s10`.
@@ -182,7 +196,12 @@ pub(crate) struct Told {
     pub(crate) evaluations: Vec<EvaluationPoint>,
     /// Rows that cannot be read, other than one at its end that was cut off.
     pub(crate) damaged: usize,
+    /// Whether it is a table of something else.
+    pub(crate) is_foreign: bool,
 }
+
+/// The column that every table of a run has.
+const STEPS: &str = "time/total_timesteps";
 
 /// What the `progress.csv` in a run's directory tells; nothing where there is none. The numbers in it need no quotes.
 pub(crate) fn curve_in(dir: &Path) -> Told {
@@ -194,9 +213,9 @@ fn curve_of(text: &str) -> Told {
     let mut lines = text.lines();
     let header: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
     let column = |tag: &str| header.iter().position(|column| *column == tag);
-    let tags = ["time/total_timesteps", "time/time_elapsed", "eval/mean_reward", "eval/mean_ep_length"];
+    let tags = [STEPS, "time/time_elapsed", "eval/mean_reward", "eval/mean_ep_length"];
     let columns = tags.map(column);
-    let mut told = Told::default();
+    let mut told = Told { is_foreign: !text.is_empty() && columns[0].is_none(), ..Told::default() };
     let mut lines = lines.peekable();
     while let Some(line) = lines.next() {
         if line.is_empty() {
@@ -237,7 +256,9 @@ impl Table {
         for entry in entries {
             let path = entry.with_context(|| format!("cannot read {}", out.display()))?.path();
             if is_table(&path) {
-                known.extend(read_table(&path)?.into_iter().map(|record| (key(&record.config), record)));
+                known.extend(
+                    read_table(&path)?.records.into_iter().map(|record| (key(&record.config), record)),
+                );
             }
         }
         let path = out.join(name);
@@ -270,17 +291,29 @@ fn is_table(path: &Path) -> bool {
     name.starts_with("lean") && name.ends_with(".jsonl")
 }
 
-/// Every run of a table; of a run that is there twice the later line counts. A line that is cut off is none.
-fn read_table(path: &Path) -> Result<Vec<Record>> {
+/// What a table of runs holds.
+#[derive(Default)]
+struct Lines {
+    /// Every run; of one that is there twice the later line counts.
+    records: Vec<Record>,
+    /// Lines that are no run, as those are that were cut off.
+    damaged: usize,
+}
+
+fn read_table(path: &Path) -> Result<Lines> {
     let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     // A line that was cut off may end within a character.
     Ok(records_of(&String::from_utf8_lossy(&bytes)))
 }
 
-fn records_of(text: &str) -> Vec<Record> {
-    let mut records: Vec<Record> = Vec::new();
+fn records_of(text: &str) -> Lines {
+    let Lines { mut records, mut damaged } = Lines::default();
     let mut places = HashMap::new();
-    for record in text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok()) {
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+        let Ok(record) = serde_json::from_str::<Record>(line) else {
+            damaged += 1;
+            continue;
+        };
         match places.get(&key(&record.config)) {
             Some(&place) => records[place] = record,
             None => {
@@ -289,7 +322,7 @@ fn records_of(text: &str) -> Vec<Record> {
             }
         }
     }
-    records
+    Lines { records, damaged }
 }
 
 /// What a run is, as one text.
@@ -335,7 +368,7 @@ mod tests {
     #[test]
     fn fuzz_table() {
         rl_test_support::fuzz("table", WORDS, |bytes| {
-            !records_of(&String::from_utf8_lossy(bytes)).is_empty()
+            !records_of(&String::from_utf8_lossy(bytes)).records.is_empty()
         });
     }
 }

@@ -54,7 +54,9 @@ impl Until {
                     Some((low, high)) if low < high && (high - low).is_finite() => {
                         Statistic::Mean { low, high }
                     }
-                    _ => bail!(usage(format!("--bounds {text}: expected LOW,HIGH, such as 0,500"))),
+                    _ => bail!(usage(format!(
+                        "--bounds {text}: expected LOW,HIGH with LOW below HIGH, such as 0,500"
+                    ))),
                 }
             }
         };
