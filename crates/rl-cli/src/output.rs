@@ -62,13 +62,20 @@ pub(crate) fn evaluation(e: &Evaluation) -> String {
     let largest = e.max.abs().max(e.min.abs());
     let [mean, std, min, max] = [e.mean, e.std, e.min, e.max].map(|x| shown(x, largest));
     let metrics = metrics(&e.metrics);
-    format!("{} episodes: {mean} ± {std}, from {min} to {max}{metrics}", e.episodes)
+    let left = match e.left {
+        0 => String::new(),
+        left => format!(" ({left} left without an end)"),
+    };
+    format!("{} episodes{left}: {mean} ± {std}, from {min} to {max}{metrics}", e.episodes)
 }
 
 /// An evaluation as `--json` prints it.
 pub(crate) fn evaluation_json(e: &Evaluation) -> Value {
     let mut document =
         json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max});
+    if e.left > 0 {
+        document["left_without_an_end"] = json!(e.left);
+    }
     if !e.metrics.is_empty() {
         document["metrics"] = json!(e.metrics);
     }

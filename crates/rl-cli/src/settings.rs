@@ -35,6 +35,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Default(whose) if whose.is_empty() => f.write_str("default"),
+            Source::Default(whose) if whose == "ours" => f.write_str("our default"),
             Source::Default(whose) => write!(f, "default of {whose}"),
             Source::Preset(name) => write!(f, "preset {name}"),
             Source::File(path) => f.write_str(path),

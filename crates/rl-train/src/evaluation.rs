@@ -70,12 +70,20 @@ pub struct Evaluation {
     /// The environment's metrics ([`Metric`]): the mean over those episodes that have a value, where there are any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metrics: BTreeMap<String, f64>,
+    /// How many of the episodes had not ended when they were left, and count as they stood ([`Episodes::max_steps`]).
+    #[serde(default, skip_serializing_if = "is_none_of_them")]
+    pub left: usize,
+}
+
+fn is_none_of_them(n: &usize) -> bool {
+    *n == 0
 }
 
 /// An episode of an evaluation.
 struct Finished {
     ret: f64,
     len: u64,
+    is_left: bool,
     metrics: Vec<f64>,
 }
 
@@ -96,6 +104,7 @@ impl Evaluation {
             max: returns().fold(f64::NEG_INFINITY, f64::max),
             mean_length: episodes.iter().map(|episode| episode.len as f64).sum::<f64>() / n,
             metrics: metrics.iter().enumerate().filter_map(of_metric).collect(),
+            left: episodes.iter().filter(|episode| episode.is_left).count(),
         }
     }
 }
@@ -189,7 +198,7 @@ pub fn evaluate(
                 let metrics = metrics.finish(i);
                 if quota[i] > 0 {
                     quota[i] -= 1;
-                    finished.push(Finished { ret, len, metrics });
+                    finished.push(Finished { ret, len, is_left: is_left && !end.is_over(), metrics });
                 }
             }
             if end.is_over() && env.told_episodes().is_none() || episode.is_some() || is_left {

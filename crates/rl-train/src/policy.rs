@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use rl_env::{EnvSpec, ObservationNormalizer};
 use rl_nn::{Actions, Archive, Builders, Data, NnError, PolicySpec, State, TrainedPolicy};
-use rl_rollout::Collector;
+use rl_rollout::{Collector, check_fit};
 use serde_json::{Value, json};
 
 use crate::checkpoint::fault_of;
@@ -230,8 +230,9 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// Those of [`evaluate`].
+    /// Those of [`evaluate`], and [`TrainError::Rollout`] for an environment of other spaces than the policy's.
     pub fn evaluate(&self, env: &EnvSpec, episodes: usize, acting: Acting) -> Result<Evaluation, TrainError> {
+        check_fit(self.trained.model(), &env.observation_space, &env.action_space)?;
         let mut envs = env.make_vec(episodes.clamp(1, N_EVAL_ENVS))?;
         let actor = Actor {
             policy: self.trained.model(),

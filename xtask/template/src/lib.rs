@@ -2,6 +2,9 @@
 
 use rl::prelude::*;
 
+/// What the command line calls it.
+pub const ID: &str = "Corridor-v0";
+
 /// Steps from one end of the corridor to the other.
 const LENGTH: usize = 5;
 
@@ -41,6 +44,6 @@ impl Env for Corridor {
 }
 
 /// The environment under its name: at most fifty steps an episode, solved where the mean return is at least -5.
-pub fn corridor() -> EnvSpec {
-    EnvSpec::with_time_limit("Corridor-v0", 50, Corridor::default).with_reward_threshold(-5.0)
+pub fn env() -> EnvSpec {
+    EnvSpec::with_time_limit(ID, 50, Corridor::default).with_reward_threshold(-5.0)
 }

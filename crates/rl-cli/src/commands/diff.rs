@@ -114,12 +114,18 @@ impl Run {
     }
 }
 
-/// Keys with different values; null stands for a key that one of them has not.
+/// Keys with different values; null stands for a key that one of them has not. Of tables, the places within them.
 fn differences(a: &Settings, b: &Settings) -> Vec<(String, Value, Value)> {
     let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
     let of = |settings: &Settings, key: &str| settings.get(key).cloned().unwrap_or(Value::Null);
     let pairs = keys.map(|key| (key.clone(), of(a, key), of(b, key)));
-    pairs.filter(|(_, a, b)| a != b).collect()
+    let within = |(key, a, b): (String, Value, Value)| match (&a, &b) {
+        (Value::Object(a), Value::Object(b)) => {
+            differences(a, b).into_iter().map(|(inner, a, b)| (format!("{key}.{inner}"), a, b)).collect()
+        }
+        _ => vec![(key, a, b)],
+    };
+    pairs.filter(|(_, a, b)| a != b).flat_map(within).collect()
 }
 
 /// Where two tables differ first.

@@ -155,7 +155,7 @@ pub(super) fn document(s: &Summary, dir: Option<&Path>) -> Value {
 fn told(config: &RunConfig, s: &Summary, dir: &RunDir) -> String {
     let mut text = format!(
         "{} on {}, seed {}, preset {}: {} steps in {:.1} s ({:.0} steps/s), {} episodes, {} updates",
-        s.algo,
+        config.name(),
         s.env,
         s.seed,
         config.preset,

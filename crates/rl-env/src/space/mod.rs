@@ -50,6 +50,17 @@ impl BoxSpace {
         BoxSpace { shape: shape.to_vec(), low: vec![low; n], high: vec![high; n] }
     }
 
+    /// A one-dimensional box with bounds for each element, as many lower as upper ones.
+    ///
+    /// ```
+    /// use rl_env::{BoxSpace, Space};
+    /// let space: Space = BoxSpace::between(&[-1.2, -0.07], &[0.6, 0.07]).into();
+    /// assert_eq!(space.flat_shape(), [2]);
+    /// ```
+    pub fn between(low: &[f32], high: &[f32]) -> Self {
+        BoxSpace { shape: vec![low.len()], low: low.to_vec(), high: high.to_vec() }
+    }
+
     /// A one-dimensional box, symmetric about zero.
     pub fn symmetric(high: &[f32]) -> Self {
         BoxSpace { shape: vec![high.len()], low: high.iter().map(|h| -h).collect(), high: high.to_vec() }

@@ -108,7 +108,7 @@ fn chart(task: &Task, kind: Kind, number: &dyn Fn(&str) -> usize, rng: &mut impl
             .count();
         if stopped > 0 {
             notes.push(format!(
-                "{stopped} of {} runs of {} were ended early by what they had reached: in the bold line each keeps its last value.",
+                "{stopped} of {} runs of {} ended before their budget was spent, for they were told to: in the bold line each keeps its last value.",
                 column.runs.len(),
                 column.name
             ));
@@ -270,6 +270,6 @@ mod tests {
             _ => None,
         });
         assert_eq!(bold.unwrap().x, [1.0, 2.0, 3.0]);
-        assert!(chart.note.starts_with("1 of 2 runs of ppo were ended early"), "{}", chart.note);
+        assert!(chart.note.starts_with("1 of 2 runs of ppo ended before their budget was spent"), "{}", chart.note);
     }
 }

@@ -381,7 +381,7 @@ fn two_runs_are_told_apart() {
     assert_eq!(diff(&twin), (Some(0), same.to_owned()));
     let (code, told) = diff(&other);
     assert_eq!(code, Some(1), "{told}");
-    for word in ["setting", "seed ", "eval ", "the same up to step 512", "policy: another one"] {
+    for word in ["setting", "seed ", "eval.mean ", "the same up to step 512", "policy: another one"] {
         assert!(told.contains(word), "{word}: {told}");
     }
     // 1 says that runs differ, and not that one cannot be read.

@@ -195,6 +195,12 @@ fn an_episode_without_end_does_not_hang_an_evaluation() {
     let summary = trainer(&spec, 500).with_evaluation(&spec, eval).unwrap().run().unwrap();
     let evaluation = summary.eval.unwrap();
     assert_eq!((evaluation.episodes, evaluation.mean, evaluation.mean_length), (3, 50.0, 50.0));
+    // And it says so; of episodes that end nothing is said.
+    assert_eq!(evaluation.left, 3);
+    let spec = faulty("none");
+    let summary =
+        trainer(&spec, 500).with_evaluation(&spec, EvalConfig::every(1_000)).unwrap().run().unwrap();
+    assert_eq!(summary.eval.unwrap().left, 0);
 }
 
 /// A watcher ends a run with its evaluation at the end, and says why.
