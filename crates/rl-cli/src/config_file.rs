@@ -25,6 +25,17 @@ pub(crate) struct ConfigFile {
     pub(crate) given: Vec<Given>,
 }
 
+impl ConfigFile {
+    /// The file that is given, read once, for it may be a pipe; an empty one where none is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`read`].
+    pub(crate) fn given(path: Option<&Path>, algorithms: &AlgorithmRegistry) -> Result<Self> {
+        path.map_or_else(|| Ok(ConfigFile::default()), |path| read(path, algorithms))
+    }
+}
+
 /// A file of settings. A table in it holds one algorithm's, as `ppo.clip_range` does on the command line; where the file says `algo`, so do its
 /// settings of that algorithm alone.
 ///

@@ -74,7 +74,7 @@ pub(crate) fn evaluation_json(e: &Evaluation) -> Value {
     let mut document =
         json!({"episodes": e.episodes, "mean": e.mean, "std": e.std, "min": e.min, "max": e.max});
     if e.left > 0 {
-        document["left_without_an_end"] = json!(e.left);
+        document["left"] = json!(e.left);
     }
     if !e.metrics.is_empty() {
         document["metrics"] = json!(e.metrics);

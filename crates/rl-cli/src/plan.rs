@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Known;
 use crate::args::SettingArgs;
-use crate::config_file::{self, ConfigFile, in_shell};
+use crate::config_file::{ConfigFile, in_shell};
 use crate::environments;
 use crate::errors::usage;
 use crate::routing::Selected;
@@ -19,8 +19,13 @@ use crate::variants::Variant;
 /// # Errors
 ///
 /// Those of [`plan`].
-pub(crate) fn plan_one(known: &Known, algo: &str, env: &str, args: &SettingArgs) -> Result<RunConfig> {
-    let runs = plan(known, &[Variant::plain(algo)], &[env.to_owned()], args)?;
+pub(crate) fn plan_one(
+    known: &Known,
+    (algo, env): (&str, &str),
+    file: &ConfigFile,
+    args: &SettingArgs,
+) -> Result<RunConfig> {
+    let runs = plan(known, &[Variant::plain(algo)], &[env.to_owned()], file, args)?;
     runs.into_iter().next().ok_or_else(|| usage("no run"))
 }
 
@@ -29,11 +34,12 @@ pub(crate) fn plan_one(known: &Known, algo: &str, env: &str, args: &SettingArgs)
 ///
 /// # Errors
 ///
-/// An error of usage for whatever cannot be used; a file that cannot be read is an error of its own.
+/// An error of usage for whatever cannot be used.
 pub(crate) fn plan(
     known: &Known,
     variants: &[Variant],
     envs: &[String],
+    file: &ConfigFile,
     args: &SettingArgs,
 ) -> Result<Vec<RunConfig>> {
     let specs = variants.iter().map(|variant| {
@@ -44,10 +50,6 @@ pub(crate) fn plan(
         })
     });
     let specs = specs.collect::<Result<Vec<_>>>()?;
-    let file = match &args.config {
-        Some(path) => config_file::read(path, &known.algorithms)?,
-        None => ConfigFile::default(),
-    };
     let default_env = [file.env.clone().unwrap_or_else(|| "CartPole-v1".to_owned())];
     let envs = environments::find_all(known, if envs.is_empty() { &default_env } else { envs }, &args.gym)?;
     let ids: Vec<&str> = envs.iter().map(|env| env.id.as_str()).collect();
@@ -55,8 +57,8 @@ pub(crate) fn plan(
         bail!(usage(format!("environment {id:?} is given twice (number {})", i + 1)));
     }
     let algos: Vec<&str> = specs.iter().map(|spec| spec.id.as_str()).collect();
-    fits(&file, "algo", file.algo.as_deref(), &algos, |algo| algos.contains(&algo))?;
-    fits(&file, "env", file.env.as_deref(), &ids, |env| ids.iter().all(|id| *id == env))?;
+    fits(file, "algo", file.algo.as_deref(), &algos, |algo| algos.contains(&algo))?;
+    fits(file, "env", file.env.as_deref(), &ids, |env| ids.iter().all(|id| *id == env))?;
 
     let mut given = file.given.clone();
     for set in &args.set {
@@ -132,14 +134,9 @@ fn misplaced(known: &Known, algo: &str, envs: &[String]) -> Option<String> {
         };
         return Some(format!("{algo:?}: only a comparison has variants; here it is {meant}"));
     }
-    if let Some(parts) = algo.contains(',').then(|| algo.split(',').collect::<Vec<_>>())
-        && parts
-            .iter()
-            .all(|name| known.algorithms.get(name.split(['@', ':']).next().unwrap_or_default()).is_ok())
-    {
+    if algo.contains(',') && algo.split(',').all(|name| known.algorithms.get(name).is_ok()) {
         return Some(format!(
-            "{algo:?} is no algorithm; several stand one after the other: {}",
-            parts.join(" ")
+            "{algo:?} is no algorithm; only a comparison takes several, with spaces between them"
         ));
     }
     if algo.contains('=') {

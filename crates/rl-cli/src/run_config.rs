@@ -206,12 +206,18 @@ impl RunConfig {
 /// Rollouts are of steps or of episodes: whoever gives the one takes back what the defaults, a preset or a file say of the other. Both in one place are a
 /// mistake, of which the check of the whole tells.
 fn gives_way(given: &[Given]) -> Option<Given> {
-    const LENGTHS: [&str; 2] = ["n_steps", "n_episodes"];
-    let mut said = given.iter().filter(|given| LENGTHS.contains(&&*given.key) && !given.value.is_null());
-    let last = said.next_back()?;
-    let other = LENGTHS.into_iter().find(|key| *key != last.key)?;
-    let are_together = said.any(|given| given.key == other && given.source == last.source);
-    (!are_together).then(|| Given { key: other.to_owned(), value: Value::Null, ..last.clone() })
+    let last = |key: &str| given.iter().enumerate().rfind(|(_, given)| given.key == key);
+    let is_value = |value: &Value| !value.is_null() && value != "none";
+    let value_of = |key: &str| last(key).filter(|(_, given)| is_value(&given.value));
+    let (winner, loser) = match (value_of("n_steps"), value_of("n_episodes")) {
+        (Some((_, steps)), None) => (steps, "n_episodes"),
+        (None, Some((_, episodes))) => (episodes, "n_steps"),
+        (Some((_, a)), Some((_, b))) if a.source == b.source => return None,
+        (Some((i, _)), Some((k, episodes))) if i < k => (episodes, "n_steps"),
+        (Some((_, steps)), Some(_)) => (steps, "n_episodes"),
+        (None, None) => return None,
+    };
+    Some(Given { key: loser.to_owned(), value: Value::Null, ..winner.clone() })
 }
 
 /// What is given over the defaults, the later over the earlier: every key's value in its one form, and its source.

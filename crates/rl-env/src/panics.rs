@@ -77,13 +77,18 @@ fn text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "without a message".to_owned())
 }
 
+/// Which environment is called just now, and which of its methods.
+pub(crate) type During = Cell<(usize, &'static str)>;
+
 /// Calls environments; a panic in one is an error, of what `during` says then.
 pub(crate) fn caught<T>(
-    during: &Cell<&'static str>,
+    during: &During,
+    step: u64,
     work: impl FnOnce() -> Result<T, EnvError>,
 ) -> Result<T, EnvError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        Err(EnvError::Panic { during: during.get(), message: panic_message(&*payload) })
+        let (index, method) = during.get();
+        Err(EnvError::Panic { during: method, message: panic_message(&*payload) }.at(index, step))
     })
 }
 

@@ -69,6 +69,28 @@ fn one_that_is_not_observed_looks_like_a_clock_and_can_be_waived() {
     assert!(unknown.starts_with("no rule is called \"truncated\"; the rules are spaces, "), "{unknown}");
 }
 
+#[test]
+fn a_rule_that_is_waived_hides_no_end_of_the_check() {
+    struct Torn(Glider);
+    impl Env for Torn {
+        type Action = usize;
+        fn observation_space(&self) -> Space {
+            self.0.observation_space()
+        }
+        fn action_space(&self) -> Space {
+            self.0.action_space()
+        }
+        fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+            self.0.reset(rng, obs)
+        }
+        fn step(&mut self, _: &usize, _: &mut EnvRng, _: &mut [f32]) -> Result<Step, EnvError> {
+            Err(EnvError::Other("the wire is torn".into()))
+        }
+    }
+    let spec = EnvSpec::new("Torn-v0", || Torn(Glider::default())).with_waived(Rule::Failure);
+    assert_eq!(spec.check()[0].rule, Rule::Failure);
+}
+
 /// Gives frames of nothing, and cannot restore what it saves.
 struct HalfDone(Glider);
 

@@ -213,7 +213,10 @@ fn a_panic_behind_others_is_one_too() {
         EnvSpec::from_vec("Walks-v0", spaces.0, spaces.1, move |numbers| inner.make_vec(numbers.len()));
     for (spec, words) in [
         (alone, "step panicked: index out of bounds: the len is 5 but the index is 5 ("),
-        (vector, "step failed: a panic in an environment's `step`: index out of bounds: the len is 5"),
+        (
+            vector,
+            "step failed: environment 0, step 5 since its construction: a panic in an environment's `step`: index out of bounds: the len is 5",
+        ),
     ] {
         let found = spec.check();
         let [finding] = &found[..] else { panic!("{}: {found:?}", spec.id) };

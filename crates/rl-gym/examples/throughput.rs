@@ -51,6 +51,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for _ in 0..rounds.max(1) {
         theirs.push(plain.seconds(steps)?);
         let begun = Instant::now();
+        envs.set_stepping(true);
         for k in at..at + steps {
             let cells = (k % ROWS) * width..(k % ROWS + 1) * width;
             envs.step(match spec.action_space {
@@ -58,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 _ => ActionsRef::Discrete(&indices[cells]),
             })?;
         }
+        envs.set_stepping(false);
         ours.push(begun.elapsed().as_secs_f64());
         at += steps;
     }

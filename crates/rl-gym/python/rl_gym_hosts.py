@@ -107,8 +107,9 @@ class Singles:
         self.description = describe(env, self.space_of_observations, self.space_of_actions)
         self.description["statistics"] = keeps_statistics(env)
         self.statistics = self.description["statistics"]
-        self.limits, self.inner_steps = zip(*(without_transparent(one) for one in self.envs), strict=True)
+        self.limits, self.inner = zip(*(without_transparent(one) for one in self.envs), strict=True)
         # The first steps go through all wrappers: Gymnasium's own check of an environment looks at those.
+        self.stepped: list[Any] = list(self.envs)
         self.steps: Any = [one.step for one in self.envs]
         self.taken = 0
         self.deadlines = [NEVER] * len(self.envs)
@@ -197,7 +198,7 @@ class Singles:
                     rows.ends[i] = TERMINATED if terminated else TRUNCATED
                     if self.autoreset:
                         write(rows.final_rows[i], observation)
-                        observation, info = self.envs[i].reset()
+                        observation, info = self.stepped[i].reset(seed=None, options=None)
                         self.begins(i)
                         self.earliest = min(deadlines)
                 if direct:
@@ -219,7 +220,7 @@ class Singles:
         if rows.wide is not None:
             rows.observations[...] = rows.wide
         if now == CHECKED_STEPS:
-            self.steps = self.inner_steps
+            self.stepped, self.steps = list(self.inner), [one.step for one in self.inner]
         try:
             rows.reward_format.pack_into(rows.memory, rows.rewards_at, *rewards)
         except (TypeError, ValueError, struct.error) as e:
@@ -249,10 +250,10 @@ class Singles:
 
 
 def without_transparent(env: Any) -> tuple[int | None, Any]:
-    """The time limit around an environment, and its step without that limit and Gymnasium's wrappers that only look on.
+    """The time limit around an environment, and the environment without that limit and Gymnasium's wrappers that only look on.
 
     They are those that `gymnasium.make` adds: a step passes through each of them, which a cheap environment notices.
-    Whoever calls the step counts for the limit instead. Nothing is left out below a wrapper of the user's.
+    Whoever steps it counts for the limit instead. Nothing is left out below a wrapper of the user's.
     """
     common = gym.wrappers.common
     limit = None
@@ -262,7 +263,7 @@ def without_transparent(env: Any) -> tuple[int | None, Any]:
             raise Refusal("space", f"Gymnasium's TimeLimit keeps no number of steps, but {limit!r}")
     while type(env) in (common.OrderEnforcing, common.PassiveEnvChecker):
         env = env.env
-    return limit, env.step
+    return limit, env
 
 
 class Vector:

@@ -45,17 +45,17 @@ impl SameProcessor {
 #[cfg(target_os = "linux")]
 mod linux {
     use rustix::process::Pid;
-    use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+    use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
     use super::SameProcessor;
 
-    /// Gives this thread back the processors it may use.
-    pub(crate) struct Kept(CpuSet);
+    /// Gives a thread back the processors it may use.
+    pub(crate) struct Kept(Pid, CpuSet);
 
     impl Drop for Kept {
         fn drop(&mut self) {
             // They were allowed before.
-            let _ = sched_setaffinity(None, &self.0);
+            let _ = sched_setaffinity(Some(self.0), &self.1);
         }
     }
 
@@ -81,7 +81,7 @@ mod linux {
             }
             let mut one = CpuSet::new();
             one.set(here);
-            let kept = Kept(own);
+            let kept = Kept(gettid(), own);
             sched_setaffinity(None, &one).ok()?;
             if self.worker_is_on != Some(here) {
                 sched_setaffinity(Some(worker), &one).ok()?;
@@ -134,10 +134,18 @@ mod linux {
     }
 }
 
+#[cfg(target_os = "linux")]
+pub(crate) use linux::Kept;
+
+/// Nothing is kept on this system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) struct Kept;
+
 #[cfg(not(target_os = "linux"))]
 impl SameProcessor {
     /// Does nothing on this system.
-    pub(crate) fn keep(&mut self) -> Option<()> {
-        self.worker.filter(|_| self.pays()).and(None)
+    pub(crate) fn keep(&mut self) -> Option<Kept> {
+        let _ = self.worker.filter(|_| self.pays());
+        None
     }
 }

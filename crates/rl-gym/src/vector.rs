@@ -13,6 +13,7 @@ use rl_env::{
 };
 
 use crate::description::Description;
+use crate::processor::Kept;
 use crate::spec::Program;
 use crate::worker::{Failure, Order, Task, Worker};
 
@@ -44,7 +45,14 @@ pub(crate) struct GymVec {
     metric_values: Vec<f64>,
     steps: u64,
     started: bool,
+    /// What keeps this thread and the worker on one processor while many steps follow, and for how many of them it still does.
+    kept: Option<Kept>,
+    kept_for: u32,
+    is_stepping: bool,
 }
+
+/// After so many steps the system may place the thread anew.
+const KEPT_STEPS: u32 = 16;
 
 impl GymVec {
     /// Starts `n_workers` processes, at a time, with the environments of these numbers.
@@ -93,6 +101,9 @@ impl GymVec {
             metric_values: vec![f64::NAN; n * program.description.metrics.len()],
             steps: 0,
             started: false,
+            kept: None,
+            kept_for: 0,
+            is_stepping: false,
         })
     }
 
@@ -101,7 +112,10 @@ impl GymVec {
         let (steps, workers) = (self.steps, self.workers.get_mut());
         // Of several workers none shares a processor.
         let begun = Instant::now();
-        let kept = workers.first_mut().and_then(|worker| worker.processor.keep());
+        if self.kept.is_none() {
+            self.kept = workers.first_mut().and_then(|worker| worker.processor.keep());
+            self.kept_for = KEPT_STEPS;
+        }
         for worker in workers.iter_mut() {
             worker.tell(order).map_err(|error| placed(error.into(), worker.envs.start, steps))?;
         }
@@ -110,7 +124,10 @@ impl GymVec {
             .iter_mut()
             .map(|worker| worker.wait().map_err(|failure| placed(failure, worker.envs.start, steps)));
         let heard = heard.fold(Ok(()), Result::and);
-        drop(kept);
+        self.kept_for = self.kept_for.saturating_sub(1);
+        if !self.is_stepping || self.kept_for == 0 || heard.is_err() {
+            self.kept = None;
+        }
         if let (Order::Step, [worker]) = (order, &mut workers[..]) {
             worker.processor.took(begun.elapsed());
         }
@@ -269,6 +286,13 @@ impl VecEnv for GymVec {
 
     fn metric_values(&self) -> &[f64] {
         &self.metric_values
+    }
+
+    fn set_stepping(&mut self, stepping: bool) {
+        self.is_stepping = stepping;
+        if !stepping {
+            self.kept = None;
+        }
     }
 
     fn told_episodes(&self) -> Option<&[(f64, u64)]> {

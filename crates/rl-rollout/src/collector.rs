@@ -331,6 +331,19 @@ impl Part {
         length: Length,
         stop: &AtomicBool,
     ) -> Result<(), RolloutError> {
+        self.env.set_stepping(true);
+        let collected = self.step_through(policy, theta, length, stop);
+        self.env.set_stepping(false);
+        collected
+    }
+
+    fn step_through(
+        &mut self,
+        policy: &PolicyModel<f32>,
+        theta: &[f32],
+        length: Length,
+        stop: &AtomicBool,
+    ) -> Result<(), RolloutError> {
         let Part { first, env, noise, episodes, ws, bounded, rollout } = self;
         rollout.clear();
         let n = env.n_envs();
@@ -343,7 +356,7 @@ impl Part {
             .into());
         }
         let n_outputs = policy.network.n_outputs();
-        check_fit(policy, env.observation_space(), env.action_space())?;
+        check_sizes(policy, env.observation_space(), env.action_space())?;
         let new_actions = policy.distribution.new_actions();
         if std::mem::discriminant(&new_actions) != std::mem::discriminant(&rollout.actions) {
             rollout.actions = new_actions;
@@ -415,12 +428,40 @@ impl Part {
 ///
 /// # Errors
 ///
-/// [`RolloutError::Mismatch`], which says what differs.
+/// [`RolloutError::Mismatch`], [`RolloutError::ActionKind`] and [`RolloutError::Choices`], which say what differs.
 pub fn check_fit(
     policy: &PolicyModel<f32>,
     observations: &Space,
     actions: &Space,
 ) -> Result<(), RolloutError> {
+    check_sizes(policy, observations, actions)?;
+    let kinds = ["choices", "reals"];
+    let policy_kind = kinds[usize::from(matches!(policy.distribution.new_actions(), Actions::Continuous(_)))];
+    let env_kind = kinds[usize::from(matches!(actions, Space::Box(_)))];
+    if policy_kind != env_kind {
+        return Err(RolloutError::ActionKind { policy: policy_kind, env: env_kind });
+    }
+    // A mask has one place a choice, and one that forbids all the choices of a dimension leaves no action.
+    let mut outputs = vec![0.0; policy.distribution.n_outputs()];
+    for (dimension, block) in actions.mask_blocks().enumerate() {
+        let choices = block.len();
+        let mut mask = vec![true; actions.mask_len()];
+        mask[block].fill(false);
+        outputs.fill(0.0);
+        match policy.distribution.mask(&mask, &mut outputs) {
+            Err(NnError::NoAction { .. } | NnError::Unmaskable) => {}
+            Err(NnError::Shape { expected, .. }) => {
+                let (what, env) = ("choices of an action", actions.mask_len());
+                return Err(RolloutError::Mismatch { what, policy: expected, env });
+            }
+            _ => return Err(RolloutError::Choices { dimension, choices }),
+        }
+    }
+    Ok(())
+}
+
+/// The part of that that is quick enough for every rollout.
+fn check_sizes(policy: &PolicyModel<f32>, observations: &Space, actions: &Space) -> Result<(), RolloutError> {
     let (inputs, action_len) = (policy.network.n_inputs(), policy.distribution.action_len());
     for (what, policy, env) in [
         ("elements of an observation", inputs, observations.flat_len()),
@@ -430,13 +471,5 @@ pub fn check_fit(
             return Err(RolloutError::Mismatch { what, policy, env });
         }
     }
-    // A mask that allows everything changes nothing, and has one place a choice.
-    let env = actions.mask_len();
-    let mut outputs = vec![0.0; if env > 0 { policy.distribution.n_outputs() } else { 0 }];
-    match policy.distribution.mask(&vec![true; env], &mut outputs) {
-        Err(NnError::Shape { expected, .. }) if env > 0 => {
-            Err(RolloutError::Mismatch { what: "choices of an action", policy: expected, env })
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }

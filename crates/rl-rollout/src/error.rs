@@ -61,4 +61,22 @@ pub enum RolloutError {
         /// The environment's number.
         env: usize,
     },
+    /// Actions of the other kind.
+    #[error("the policy's actions are {policy}, the environment's {env}")]
+    ActionKind {
+        /// "choices" or "reals".
+        policy: &'static str,
+        /// The other.
+        env: &'static str,
+    },
+    /// A dimension of the action with another number of choices.
+    #[error(
+        "dimension {dimension} of the action has {choices} choices in the environment, and another number in the policy"
+    )]
+    Choices {
+        /// Which dimension.
+        dimension: usize,
+        /// The environment's number.
+        choices: usize,
+    },
 }

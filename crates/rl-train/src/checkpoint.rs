@@ -164,7 +164,9 @@ impl Checkpoint {
             serde_json::from_value(told("settings").clone()).map_err(|e| refused(e.to_string()))?;
         let ours_alone = run.settings.keys().filter(|_| !knows_little);
         let keys = theirs.keys().chain(ours_alone);
-        for key in keys.filter(|key| !MAY_CHANGE.contains(&key.as_str())) {
+        // Of an algorithm's own that is called like another setting too.
+        let may_change = |key: &str| MAY_CHANGE.contains(&key.strip_prefix("algorithm_").unwrap_or(key));
+        for key in keys.filter(|key| !may_change(key)) {
             let of = |settings: &Settings| settings.get(key).cloned().unwrap_or(Value::Null);
             if let Some(difference) = differs(key, &of(&theirs), &of(&run.settings)) {
                 let allowed = MAY_CHANGE.join(", ");

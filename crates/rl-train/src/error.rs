@@ -59,6 +59,9 @@ pub enum TrainError {
     /// A saved policy that a run cannot begin with.
     #[error("the run cannot begin with the saved policy: {0}")]
     WarmStart(String),
+    /// An agent whose parameters are not finite before the first update.
+    #[error("the agent that the run begins with has parameters that are not finite")]
+    NonFiniteAgent,
     /// An algorithm whose update left parameters that are not finite.
     #[error(
         "the update of {0:?} left parameters that are not finite: an algorithm puts back those that it had, and reports Outcome::NonFinite"

@@ -83,7 +83,7 @@ fn is_none_of_them(n: &usize) -> bool {
 struct Finished {
     ret: f64,
     len: u64,
-    is_left: bool,
+    has_ended: bool,
     metrics: Vec<f64>,
 }
 
@@ -104,7 +104,7 @@ impl Evaluation {
             max: returns().fold(f64::NEG_INFINITY, f64::max),
             mean_length: episodes.iter().map(|episode| episode.len as f64).sum::<f64>() / n,
             metrics: metrics.iter().enumerate().filter_map(of_metric).collect(),
-            left: episodes.iter().filter(|episode| episode.is_left).count(),
+            left: episodes.iter().filter(|episode| !episode.has_ended).count(),
         }
     }
 }
@@ -133,6 +133,21 @@ pub fn evaluate(
     let Episodes { n: episodes, max_steps } = episodes;
     check_setting("episodes", episodes, "a whole number from 1 up", episodes > 0)?;
     check_setting("max_steps", max_steps, "a whole number from 1 up", max_steps > 0)?;
+    env.set_stepping(true);
+    let outcome = play(actor, env, Episodes { n: episodes, max_steps }, seed, acting, stop);
+    env.set_stepping(false);
+    outcome
+}
+
+fn play(
+    actor: Actor<'_>,
+    env: &mut dyn VecEnv,
+    episodes: Episodes,
+    seed: u64,
+    acting: Acting,
+    stop: &AtomicBool,
+) -> Result<Evaluation, TrainError> {
+    let Episodes { n: episodes, max_steps } = episodes;
     let Actor { policy, theta, normalizer } = actor;
     let (n, obs_len) = (env.n_envs(), env.observation_space().flat_len());
     let (net_theta, _) = policy.split(theta)?;
@@ -189,16 +204,17 @@ pub fn evaluate(
             // One that is left goes on as the next one: the vector resets its environments by itself.
             let is_left = running[i].1 >= max_steps;
             let counted = (end.is_over() || is_left).then_some(running[i]);
-            let episode = match env.told_episodes() {
-                None => counted,
+            let (episode, has_ended) = match env.told_episodes() {
+                None => (counted, end.is_over()),
+                Some(told) if told[i].1 > 0 => (Some(told[i]), true),
                 // One that its environment never tells of is left as well.
-                Some(told) => Some(told[i]).filter(|(_, len)| *len > 0).or(is_left.then_some(running[i])),
+                Some(_) => (is_left.then_some(running[i]), false),
             };
             if let Some((ret, len)) = episode {
                 let metrics = metrics.finish(i);
                 if quota[i] > 0 {
                     quota[i] -= 1;
-                    finished.push(Finished { ret, len, is_left: is_left && !end.is_over(), metrics });
+                    finished.push(Finished { ret, len, has_ended, metrics });
                 }
             }
             if end.is_over() && env.told_episodes().is_none() || episode.is_some() || is_left {

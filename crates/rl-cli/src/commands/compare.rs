@@ -13,6 +13,7 @@ use super::comparison::{
 };
 use super::train::check_film;
 use crate::args::CompareArgs;
+use crate::config_file::{self, ConfigFile};
 use crate::errors::usage;
 use crate::output::program;
 use crate::plan::{plan, shared_names};
@@ -20,14 +21,15 @@ use crate::run::threads;
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
 use crate::variants::Variant;
-use crate::{Known, config_file, output, warm_start};
+use crate::{Known, output, warm_start};
 
 pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<ExitCode> {
     if !args.runs.is_empty() {
         return compare_finished(args, json);
     }
     let variants = args.variants.iter().map(|text| Variant::parse(text)).collect::<Result<Vec<_>>>()?;
-    let columns = plan(known, &variants, &args.envs, &args.run.settings)?;
+    let file = ConfigFile::given(args.run.settings.config.as_deref(), &known.algorithms)?;
+    let columns = plan(known, &variants, &args.envs, &file, &args.run.settings)?;
     columns.iter().try_for_each(|column| {
         warm_start::check(column, &known.builders)?;
         check_film(column)
@@ -108,9 +110,9 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     Ok(conclude(&comparison, &stop))
 }
 
-/// A line for every two columns of an environment with the same settings: their runs are the same.
+/// A line for every two columns with the same settings in some environment: their runs are the same.
 fn same_columns(columns: &[RunConfig]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut told: Vec<String> = Vec::new();
     for (i, column) in columns.iter().enumerate() {
         let is_same = |other: &&RunConfig| {
             other.env.id == column.env.id
@@ -118,10 +120,10 @@ fn same_columns(columns: &[RunConfig]) -> Vec<String> {
                 && identity(&config_file::values(other)) == identity(&config_file::values(column))
         };
         if let Some(other) = columns[..i].iter().find(is_same) {
+            let (env, name) = (&column.env.id, column.name());
             told.push(format!(
-                "{} and {} have the same settings, and so the same runs",
-                other.name(),
-                column.name()
+                "in {env}, {} and {name} have the same settings, and so the same runs",
+                other.name()
             ));
         }
     }

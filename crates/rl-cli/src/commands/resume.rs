@@ -39,14 +39,13 @@ pub(super) fn run_in(run_dir: &Path, settings: &SettingArgs, known: &Known) -> R
     let dir = RunDir::open(run_dir)?;
     let path = dir.file(CONFIG);
     let file = config_file::read(&path, &known.algorithms)?;
-    let (Some(algo), Some(env)) = (file.algo, file.env) else {
+    let (Some(algo), Some(env)) = (file.algo.as_deref(), file.env.as_deref()) else {
         bail!(usage(format!(
             "{}: it does not say which algorithm and environment its run is of",
             path.display()
         )))
     };
-    let settings = SettingArgs { config: Some(path), ..settings.clone() };
-    Ok((plan_one(known, &algo, &env, &settings)?, dir))
+    Ok((plan_one(known, (algo, env), &file, settings)?, dir))
 }
 
 /// What there is to do.

@@ -7,10 +7,11 @@ use rl_algo::{FeatureNetwork, Setting, Settings, shown};
 use serde_json::{Value, json};
 
 use crate::args::{SettingsArgs, ShowConfigArgs};
+use crate::config_file::{self, ConfigFile};
 use crate::errors::usage;
 use crate::plan::plan_one;
 use crate::settings::{Source, sections};
-use crate::{Known, config_file, output};
+use crate::{Known, output};
 
 /// Every setting of an algorithm's runs.
 pub(crate) fn settings(args: &SettingsArgs, known: &Known, json: bool) -> Result<ExitCode> {
@@ -67,7 +68,8 @@ fn document(section: &str, setting: &Setting, aliases: &[&str]) -> Value {
 
 /// The settings of one run, with where each comes from.
 pub(crate) fn show_config(args: &ShowConfigArgs, known: &Known, json: bool) -> Result<ExitCode> {
-    let run = plan_one(known, &args.algo, &args.env, &args.settings)?;
+    let file = ConfigFile::given(args.settings.config.as_deref(), &known.algorithms)?;
+    let run = plan_one(known, (&args.algo, &args.env), &file, &args.settings)?;
     if !json {
         output::print(&config_file::write(&run, true))?;
         return Ok(ExitCode::SUCCESS);

@@ -1,22 +1,24 @@
 //! `rl train`
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use rl_gym::GymName;
 use rl_train::{Checkpoint, RunDir, Status, Summary, shown};
 use serde_json::{Value, json};
 
 use super::resume::{Outlook, outlook, run_in};
 use crate::args::TrainArgs;
+use crate::config_file::ConfigFile;
 use crate::errors::usage;
 use crate::output::program;
 use crate::plan::plan_one;
 use crate::run::{Files, Screen, run, threads};
 use crate::run_config::RunConfig;
 use crate::stop::Stop;
-use crate::{Known, config_file, output, warm_start};
+use crate::{Known, output, warm_start};
 
 pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitCode> {
     // clap asks for no argument that would stand in conflict with one that is there.
@@ -26,8 +28,8 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
     let (config, dir) = match &args.resume {
         Some(run_dir) => run_in(run_dir, &args.run.settings, known)?,
         None => {
-            let (algo, env) = what_to_train(args, known)?;
-            let config = plan_one(known, &algo, &env, &args.run.settings)?;
+            let file = ConfigFile::given(args.run.settings.config.as_deref(), &known.algorithms)?;
+            let config = plan_one(known, what_to_train(args, &file, known)?, &file, &args.run.settings)?;
             warm_start::check(&config, &known.builders)?;
             check_film(&config)?;
             let dir = RunDir::create(args.run.out(), &config.env.id, &config.name(), config.seed)?;
@@ -72,19 +74,30 @@ pub(crate) fn train(args: &TrainArgs, known: &Known, json: bool) -> Result<ExitC
 }
 
 /// The algorithm and the environment: the arguments, and what the file of settings says where there are none.
-fn what_to_train(args: &TrainArgs, known: &Known) -> Result<(String, String)> {
-    if let (Some(algo), Some(env)) = (&args.algo, &args.env) {
-        return Ok((algo.clone(), env.clone()));
-    }
-    let Some(path) = &args.run.settings.config else {
-        bail!(usage("an algorithm and an environment, or --resume RUN_DIR, or --config FILE with both"))
+fn what_to_train<'a>(args: &'a TrainArgs, file: &'a ConfigFile, known: &Known) -> Result<(&'a str, &'a str)> {
+    let is_env = |name: &str| {
+        known.algorithms.get(name).is_err() && (known.envs.get(name).is_ok() || GymName::is_meant_by(name))
     };
-    let file = config_file::read(path, &known.algorithms)?;
-    let missing = |what: &str| {
-        usage(format!("{}: it says no {what}, and neither does the command line", path.display()))
+    let (algo, env) = match (args.algo.as_deref(), args.env.as_deref()) {
+        (Some(algo), Some(env)) => return Ok((algo, env)),
+        // The only argument may be either.
+        (Some(env), None) if is_env(env) => (None, Some(env)),
+        arguments => arguments,
     };
-    let algo = args.algo.clone().or(file.algo).ok_or_else(|| missing("algorithm (algo = \"ppo\")"))?;
-    let env = args.env.clone().or(file.env).ok_or_else(|| missing("environment (env = \"CartPole-v1\")"))?;
+    let missing =
+        |what: &str| usage(format!("{}: it says no {what}, and neither does the command line", file.name));
+    let of_file = |e: &dyn Display| usage(format!("{}: {e}", file.name));
+    let algo = match (algo, file.algo.as_deref()) {
+        (Some(algo), _) => algo,
+        (None, Some(algo)) => known.algorithms.get(algo).map(|_| algo).map_err(|e| of_file(&e))?,
+        (None, None) => bail!(missing("algorithm (algo = \"ppo\")")),
+    };
+    let env = match (env, file.env.as_deref()) {
+        (Some(env), _) => env,
+        (None, Some(env)) if GymName::is_meant_by(env) => env,
+        (None, Some(env)) => known.envs.get(env).map(|_| env).map_err(|e| of_file(&e))?,
+        (None, None) => bail!(missing("environment (env = \"CartPole-v1\")")),
+    };
     Ok((algo, env))
 }
 

@@ -305,6 +305,10 @@ impl<V: VecEnv> VecEnv for NormalizeObservation<V> {
         self.inner.set_training(training);
     }
 
+    fn set_stepping(&mut self, stepping: bool) {
+        self.inner.set_stepping(stepping);
+    }
+
     fn save(&self) -> Option<VecEnvState> {
         let mut state = self.inner.save()?;
         state.layers.push(self.layer());

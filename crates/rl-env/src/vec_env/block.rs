@@ -1,7 +1,5 @@
-use std::cell::Cell;
-
 use super::checks::check_observations;
-use crate::panics::caught;
+use crate::panics::{During, caught};
 use crate::{ActionRef, ActionsRef, DynEnv, EnvError, EnvRng, Metric, StepEnd};
 
 /// Neighbouring environments and their rows of every buffer.
@@ -27,9 +25,9 @@ impl<E: DynEnv> Block<'_, E> {
     pub(super) fn step(self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         let a = self.a;
         let rows = self.first * a..(self.first + self.envs.len()) * a;
-        let during = Cell::new("step");
+        let during = During::new((self.number, "step"));
         // One loop for each kind, so that the kind is not asked for at every step.
-        caught(&during, || match actions {
+        caught(&during, self.step, || match actions {
             ActionsRef::Discrete(xs) => {
                 self.step_each(xs[rows].chunks_exact(a).map(ActionRef::Discrete), &during)
             }
@@ -43,7 +41,7 @@ impl<E: DynEnv> Block<'_, E> {
     fn step_each<'a>(
         self,
         actions: impl Iterator<Item = ActionRef<'a>>,
-        during: &Cell<&'static str>,
+        during: &During,
     ) -> Result<(), EnvError> {
         let Block {
             number, o, step, envs, rngs, obs, final_obs, rewards, ends, metrics, metric_values, ..
@@ -52,22 +50,21 @@ impl<E: DynEnv> Block<'_, E> {
         let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
         let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));
         for (i, (((env, rng), action), (obs, (reward, end)))) in copies.zip(buffers).enumerate() {
+            during.set((number + i, "step"));
             let taken = env.step(action, rng, obs).map_err(|e| e.at(number + i, step))?;
             (*reward, *end) = (taken.reward, taken.end);
             if k > 0 {
                 let values = &mut metric_values[i * k..(i + 1) * k];
                 values.fill(f64::NAN);
-                during.set("read_metrics");
+                during.set((number + i, "read_metrics"));
                 env.read_metrics(values);
-                during.set("step");
             }
             if taken.end.is_over() {
                 let final_obs = &mut final_obs[i * o..(i + 1) * o];
                 final_obs.copy_from_slice(obs);
                 check_observations(final_obs, o, number + i, step)?;
-                during.set("reset");
+                during.set((number + i, "reset"));
                 env.reset(rng, obs).map_err(|e| e.at(number + i, step))?;
-                during.set("step");
             }
         }
         if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {

@@ -91,6 +91,9 @@ pub trait VecEnv: Send {
     }
     /// Whether steps update the running statistics of normalisers; without any, this does nothing.
     fn set_training(&mut self, _training: bool) {}
+    /// Whether many steps follow, one soon after the other and from the calling thread: a rollout or an evaluation says so before its first step, and takes it
+    /// back after its last. Environments in other processes hold on to a processor meanwhile; others do nothing.
+    fn set_stepping(&mut self, _stepping: bool) {}
     /// Everything needed to continue to the bit; `None` when an environment cannot save its state.
     fn save(&self) -> Option<VecEnvState> {
         None
@@ -176,6 +179,9 @@ impl<V: VecEnv + ?Sized> VecEnv for Box<V> {
     }
     fn set_training(&mut self, training: bool) {
         (**self).set_training(training);
+    }
+    fn set_stepping(&mut self, stepping: bool) {
+        (**self).set_stepping(stepping);
     }
     fn save(&self) -> Option<VecEnvState> {
         (**self).save()

@@ -1,10 +1,8 @@
-use std::cell::Cell;
-
 use super::block::Block;
 use super::checks::{check_actions, check_masks, check_observations};
 use super::{VecEnv, VecEnvState};
 use crate::metric::metrics_fault;
-use crate::panics::caught;
+use crate::panics::{During, caught};
 use crate::rng::stream;
 use crate::{ActionsRef, DynEnv, EnvError, EnvRng, Frame, Metric, Space, StepEnd};
 
@@ -140,8 +138,10 @@ impl<E: DynEnv> SyncVecEnv<E> {
             return Ok(());
         }
         let width = self.action_space.mask_len();
-        caught(&Cell::new("action_mask"), || {
-            for (env, mask) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)) {
+        let during = During::default();
+        caught(&during, self.steps, || {
+            for (i, (env, mask)) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)).enumerate() {
+                during.set((self.number + i, "action_mask"));
                 if !env.action_mask(mask) {
                     mask.fill(true);
                 }
@@ -156,8 +156,13 @@ impl<E: DynEnv> SyncVecEnv<E> {
         let width = self.action_space.mask_len();
         self.masks.resize(self.envs.len() * width, true);
         // Reals have no mask.
-        let mut rows = self.envs.iter().zip(self.masks.chunks_exact_mut(width.max(1)));
-        if caught(&Cell::new("action_mask"), || Ok(rows.any(|(env, mask)| env.action_mask(mask))))? {
+        let mut rows = self.envs.iter().zip(self.masks.chunks_exact_mut(width.max(1))).enumerate();
+        let during = During::default();
+        let mut is_masked = |(i, (env, mask)): (usize, (&E, &mut [bool]))| {
+            during.set((self.number + i, "action_mask"));
+            env.action_mask(mask)
+        };
+        if caught(&during, self.steps, || Ok(rows.any(&mut is_masked)))? {
             return self.refresh_masks();
         }
         self.masks.clear();
@@ -216,9 +221,11 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         let o = self.observation_space.flat_len();
         self.ends.fill(StepEnd::Continues);
         self.rewards.fill(0.0);
-        caught(&Cell::new("reset"), || {
+        let during = During::default();
+        caught(&during, self.steps, || {
             for (i, env) in self.envs.iter_mut().enumerate() {
                 let number = self.number + i;
+                during.set((number, "reset"));
                 self.rngs[i] = stream(seed, purpose, number as u64);
                 env.reset(&mut self.rngs[i], &mut self.obs[i * o..(i + 1) * o])
                     .map_err(|e| e.at(number, self.steps))?;

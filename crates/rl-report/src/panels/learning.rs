@@ -270,6 +270,10 @@ mod tests {
             _ => None,
         });
         assert_eq!(bold.unwrap().x, [1.0, 2.0, 3.0]);
-        assert!(chart.note.starts_with("1 of 2 runs of ppo ended before their budget was spent"), "{}", chart.note);
+        assert!(
+            chart.note.starts_with("1 of 2 runs of ppo ended before their budget was spent"),
+            "{}",
+            chart.note
+        );
     }
 }

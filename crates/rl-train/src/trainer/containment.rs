@@ -18,7 +18,7 @@ const MAX_DUMPS: u64 = 3;
 impl Trainer {
     /// Counts an update that was not finite, and leaves what it was made of.
     pub(super) fn contain(&mut self, report: &Report) -> Result<(), TrainError> {
-        if self.agent.theta().iter().any(|x| !x.is_finite()) {
+        if !is_finite(self.agent.theta()) {
             return Err(TrainError::NonFiniteParameters(self.info.algo.clone()));
         }
         let Outcome::NonFinite(what) = &report.outcome else {
@@ -78,6 +78,11 @@ impl Trainer {
         write_atomically(&path, &archive.to_bytes()?)?;
         Ok(Some(path))
     }
+}
+
+/// Whether every number is finite, many at a time.
+pub(super) fn is_finite(numbers: &[f32]) -> bool {
+    numbers.chunks(64).all(|chunk| chunk.iter().fold(true, |all, x| all & x.is_finite()))
 }
 
 /// Runs what may call users' code; a panic in it is an error.

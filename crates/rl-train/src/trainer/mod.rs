@@ -33,7 +33,7 @@ use crate::histograms::add_histograms;
 use crate::listeners::Listeners;
 use crate::tags::check_update;
 use crate::tally::Tally;
-use crate::trainer::containment::catch;
+use crate::trainer::containment::{catch, is_finite};
 use crate::{
     CheckpointConfig, EvalConfig, Event, RunDir, RunInfo, Sink, Status, Summary, TrainConfig, TrainError,
     Update, Verdict, Watcher, reward_threshold,
@@ -275,9 +275,9 @@ impl Trainer {
         self.tally.started = Instant::now();
         self.ended = self.ended_schedules();
         let outcome = catch(|| self.train());
-        let is_finite = self.agent.policy_theta().iter().all(|x| x.is_finite());
         // A panic may have left them half-way.
-        let is_sound = is_finite && !outcome.as_ref().is_err_and(TrainError::is_panic);
+        let is_sound =
+            is_finite(self.agent.policy_theta()) && !outcome.as_ref().is_err_and(TrainError::is_panic);
         let saved = if is_sound { self.save_policy(RunDir::latest) } else { Ok(()) };
         let outcome = outcome.and(saved);
         let mut summary = self.summary(outcome.as_ref().err());

@@ -369,27 +369,25 @@ fn unusable(dir: &RunDir, faults: Vec<(PathBuf, String)>) -> TrainError {
     TrainError::Checkpoint { path: newest, reason: format!("{fault}{older}") }
 }
 
-/// Writes `config.toml` where there is none. That of a run that goes on keeps everything but the budget, where it says another.
+/// Writes `config.toml` where there is none. That of a run that goes on keeps everything but the budget, where it says another; one that cannot be read stays.
 pub(super) fn describe(dir: &RunDir, info: &RunInfo, goes_on: bool) -> Result<(), TrainError> {
-    const KEY: &str = "total_steps = ";
     let path = dir.file("config.toml");
     if !path.exists() {
         return dir.write("config.toml", &info.to_toml());
     }
-    if !goes_on {
+    let Some(text) = std::fs::read_to_string(&path).ok().filter(|_| goes_on) else { return Ok(()) };
+    let is_budget = |line: &&str| line.split_once('=').is_some_and(|(key, _)| key.trim() == "total_steps");
+    // What follows a table's head is the table's.
+    let of_run = text.split_inclusive('\n').take_while(|line| !line.trim_start().starts_with('['));
+    let Some(old) = of_run.clone().find(is_budget) else { return Ok(()) };
+    let value =
+        old.split_once('=').map_or("", |(_, value)| value.split('#').next().unwrap_or_default().trim());
+    if value.is_empty() || value.replace('_', "").parse() == Ok(info.total_steps) {
         return Ok(());
     }
-    let total_steps = info.total_steps;
-    let text = std::fs::read_to_string(&path).map_err(TrainError::io("read", &path))?;
-    let old = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(KEY))
-        .find_map(|value| value.split([' ', '#']).next());
-    match old {
-        Some(old) if old != total_steps.to_string() => dir
-            .write("config.toml", &text.replacen(&format!("{KEY}{old}"), &format!("{KEY}{total_steps}"), 1)),
-        _ => Ok(()),
-    }
+    let at = of_run.take_while(|line| !is_budget(line)).map(str::len).sum::<usize>();
+    let new = old.replacen(value, &info.total_steps.to_string(), 1);
+    dir.write("config.toml", &format!("{}{new}{}", &text[..at], &text[at + old.len()..]))
 }
 
 /// Whether a saved state of environments is the fault.

@@ -6,6 +6,7 @@ use rl_env::{EnvSpec, NormalizeObservation, NormalizeReward, ObservationNormaliz
 use rl_nn::PolicySpec;
 
 use super::Trainer;
+use super::containment::is_finite;
 use crate::{RunInfo, TrainConfig, TrainError};
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
@@ -42,6 +43,9 @@ pub fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) ->
 impl Trainer {
     /// Checks what only the whole can tell: that nothing was asked for that would silently not be.
     pub(super) fn check_parts(&self) -> Result<(), TrainError> {
+        if !is_finite(self.agent.theta()) {
+            return Err(TrainError::NonFiniteAgent);
+        }
         if self.dir.is_some() && self.agent.trained_policy().is_none() {
             return Err(TrainError::Unsaveable);
         }

@@ -148,7 +148,21 @@ fn episodes_are_rollouts_of_every_algorithm() {
     let steps = place.train("ppo", "CartPole-v1", &["--config", "whole.toml", "--set", "n_steps=64"]);
     let config = fs::read_to_string(steps.join("config.toml")).unwrap();
     assert!(config.contains("n_steps = 64\n") && config.contains("n_episodes = \"none\"\n"), "{config}");
-    let shown = String::from_utf8(place.run(&["show-config", "a2c", "Acrobot-v1"]).stdout).unwrap();
+    let shown_of = |args: &[&str]| String::from_utf8(place.run(args).stdout).unwrap();
+    // What is none, or was taken back, takes nothing back.
+    fs::write(place.path().join("none.toml"), "n_episodes = \"none\"\n").unwrap();
+    fs::write(place.path().join("four.toml"), "n_episodes = 4\n").unwrap();
+    let none = shown_of(&["show-config", "a2c", "CartPole-v1", "--config", "none.toml"]);
+    let back =
+        shown_of(&["show-config", "a2c", "CartPole-v1", "--config", "four.toml", "--set", "n_episodes=none"]);
+    assert!(none.contains("n_steps = 5 ") && back.contains("n_steps = 5 "), "{none}{back}");
+    // The only argument may be the environment.
+    let other = shown_of(&["train", "Acrobot-v1", "--config", "whole.toml", "--quiet"]);
+    assert_eq!(other, "");
+    fs::write(place.path().join("algo.toml"), "algo = \"a2c\"\ntotal_steps = 100\n").unwrap();
+    let other = shown_of(&["train", "Acrobot-v1", "--config", "algo.toml", "--quiet"]);
+    assert!(other.starts_with("a2c on Acrobot-v1, seed 0"), "{other}");
+    let shown = shown_of(&["show-config", "a2c", "Acrobot-v1"]);
     assert!(shown.contains("n_steps = 5 ") && shown.contains("gae_lambda = 1.0 "), "{shown}");
 }
 

@@ -283,7 +283,8 @@ fn finished_runs_are_compared() {
     let notes = finished["notes"].to_string();
     assert!(notes.contains("lazy/s0-3: 1 row of its progress.csv cannot be read"), "{notes}");
     fs::write(&table, "step,loss\n").unwrap();
-    fs::write(place.path().join("runs/lean-old.jsonl"), "\n{\"config\":\n").unwrap();
+    // One that is being written is none of those.
+    fs::write(place.path().join("runs/lean-old.jsonl"), "\n{\"config\":\n\n{\"con").unwrap();
     let notes = compare(&place, &["--runs", "runs"], &["--out", "elsewhere"])["notes"].to_string();
     assert!(
         notes.contains("lazy/s0-3: its progress.csv is no table of a run (no column time/total_timesteps)"),
@@ -395,5 +396,20 @@ fn seeds_are_added_until_it_is_clear() {
         document["notes"][0].as_str().unwrap().contains("But for lazy on Faulty-v0"),
         "{}",
         document["notes"]
+    );
+}
+
+/// Columns with the same settings are named, in the environments where they have them.
+#[test]
+fn columns_with_the_same_settings_are_named() {
+    let place = Place::new();
+    // The preset `sb3` is what Catch-v0 has anyway, and not what CartPole-v1 has.
+    let args = ["compare", "ppo", "ppo@sb3", "--env", "CartPole-v1", "--env", "Catch-v0", "--seeds", "1"];
+    let output = place.run(&[&args[..], &["--total-steps", "512", "--no-eval", "--lean"]].concat());
+    let told = String::from_utf8(output.stderr).unwrap();
+    let same: Vec<&str> = told.lines().filter(|line| line.contains("the same settings")).collect();
+    assert_eq!(
+        same,
+        ["rl-under-test: in Catch-v0, ppo and ppo-sb3 have the same settings, and so the same runs"]
     );
 }

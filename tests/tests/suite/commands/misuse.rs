@@ -132,7 +132,12 @@ const MISUSE: &[(&str, &[&str])] = &[
     ),
     ("train --config other.toml", &["other.toml: it says no environment (env = \"CartPole-v1\")"]),
     ("train ppo CartPole-v1 --set =3", &["--set =3: expected key=value"]),
-    ("compare ppo,trpo@zoo", &["\"ppo,trpo\" is no algorithm; several stand one after the other: ppo trpo"]),
+    (
+        "compare ppo,trpo@zoo",
+        &["\"ppo,trpo\" is no algorithm; only a comparison takes several, with spaces between them"],
+    ),
+    ("train --config typo.toml", &["typo.toml: unknown algorithm \"ppoo\", did you mean \"ppo\""]),
+    ("train CartPole-v1 --config value.toml", &["value.toml: it says no algorithm (algo = \"ppo\")"]),
     ("compare ppo --until 1 --bounds 1,0", &["--bounds 1,0: expected LOW,HIGH with LOW below HIGH"]),
     ("train lazy CartPole-v1 --set ambition=much", &["ambition = \"much\"", "a number"]),
     ("train ppo CartPole-v1 --set activation=tan", &["activation = \"tan\"", "tanh", "relu"]),
@@ -268,6 +273,7 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("features.toml"), "features = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("preset.toml"), "preset = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
+    fs::write(place.path().join("typo.toml"), "algo = \"ppoo\"\nenv = \"CartPole-v1\"\n").unwrap();
     fs::write(place.path().join("elsewhere.toml"), "gamma = 0.9\n[trpo]\nmax_kl = -3\n").unwrap();
     fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();
     let aliases = "algo = \"trpo\"\nmax_kl = 0.1\ntarget_kl = 0.2\n";

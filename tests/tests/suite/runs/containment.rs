@@ -170,7 +170,10 @@ fn a_panic_in_an_environment_is_an_error() {
     let error = trainer(&faulty("panic"), 10_000).saving_in(dir.clone()).run().unwrap_err();
     assert!(matches!(&error, TrainError::At { update: 3, step: 256, .. }), "{error}");
     let told = error.to_string();
-    assert!(told.contains("a panic in an environment's `step`: the cable broke ("), "{told}");
+    assert!(
+        told.contains("since its construction: a panic in an environment's `step`: the cable broke ("),
+        "{told}"
+    );
     assert!(told.contains("containment.rs:"), "{told}");
     let summary = fs::read_to_string(dir.file("summary.json")).unwrap();
     assert!(summary.contains("\"failed\"") && summary.contains("the cable broke"), "{summary}");

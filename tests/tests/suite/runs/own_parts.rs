@@ -5,7 +5,7 @@ use std::fs;
 use rl_algo::{
     ActorCritic, AlgoError, Algorithm, Batch, NetConfig, Outcome, Report, Settings, UpdateContext,
 };
-use rl_env::{Action, EnvSpec, Registry};
+use rl_env::{Action, BoxSpace, EnvSpec, Registry, Space};
 use rl_nn::NnError;
 use rl_ppo::{Ppo, PpoConfig};
 use rl_train::{CheckpointConfig, Policy, RunDir, TrainConfig, Trainer, new_agent};
@@ -32,11 +32,25 @@ fn an_agent_with_another_number_of_choices_is_refused_when_it_is_put_in() {
     let three = {
         let pole = env("CartPole-v1");
         let mut rng = rl_env::rng::stream(1, "init", 0);
-        let space = rl_env::Space::Discrete(3);
+        let space = Space::Discrete(3);
         ActorCritic::for_spaces(&pole.observation_space, &space, &NetConfig::default(), &mut rng).unwrap()
     };
     let error = Trainer::new(&env("CartPole-v1"), config(64), three, ppo(), 1).err().unwrap().to_string();
     assert_eq!(error, "choices of an action: the policy has 3, the environment 2");
+    // Choices where reals are taken, and as many choices in other dimensions.
+    let refused = |theirs: Space, ours: Space| {
+        let observations = env("CartPole-v1").observation_space;
+        let mut rng = rl_env::rng::stream(1, "init", 0);
+        let agent = ActorCritic::for_spaces(&observations, &theirs, &NetConfig::default(), &mut rng).unwrap();
+        rl_rollout::check_fit(agent.policy(), &observations, &ours).map_err(|e| e.to_string()).unwrap_err()
+    };
+    let reals: Space = BoxSpace::symmetric(&[1.0]).into();
+    let told = "the policy's actions are choices, the environment's reals";
+    assert_eq!(refused(Space::Discrete(2), reals.clone()), told);
+    let told = "the policy's actions are reals, the environment's choices";
+    assert_eq!(refused(reals, Space::Discrete(2)), told);
+    let told = refused(Space::MultiDiscrete(vec![2, 3]), Space::MultiDiscrete(vec![3, 2]));
+    assert!(told.starts_with("dimension 1 of the action has 2 choices in the environment"), "{told}");
     for id in ["CartPole-v1", "Pendulum-v1", "Nim-v0", "Lights-v0", "Crane-v0"] {
         Trainer::new(&env(id), config(64), agent(id), ppo(), 1).unwrap();
     }
@@ -76,6 +90,14 @@ fn an_algorithm_that_leaves_nan_is_named_and_its_settings_hide_none_of_the_runs(
 }
 
 #[test]
+fn an_agent_that_is_not_finite_is_refused_before_the_first_update() {
+    let mut broken = agent("CartPole-v1");
+    broken.theta_mut()[0] = f32::INFINITY;
+    let error = Trainer::new(&env("CartPole-v1"), config(64), broken, ppo(), 1).unwrap().run().unwrap_err();
+    assert_eq!(error.to_string(), "the agent that the run begins with has parameters that are not finite");
+}
+
+#[test]
 fn a_longer_budget_is_in_the_configuration_of_a_run_that_goes_on() {
     let out = tempfile::tempdir().unwrap();
     let dir = RunDir::create(out.path(), "CartPole-v1", "ppo", 0).unwrap();
@@ -87,10 +109,11 @@ fn a_longer_budget_is_in_the_configuration_of_a_run_that_goes_on() {
     };
     let text = || fs::read_to_string(dir.file("config.toml")).unwrap();
     trainer(128).run().unwrap();
-    let before = format!("{}# A note of somebody's.\n", text());
+    let before = text().replace("total_steps = 128\n", "total_steps=128  # enough\n");
+    let before = format!("# total_steps = 128 was too short\n{before}[note]\ntotal_steps = 128\n");
     fs::write(dir.file("config.toml"), &before).unwrap();
     trainer(256).resumed_from(&dir).unwrap().run().unwrap();
-    assert_eq!(text(), before.replace("total_steps = 128\n", "total_steps = 256\n"));
+    assert_eq!(text(), before.replace("total_steps=128", "total_steps=256"));
     assert!(text() != before);
 }
 

@@ -164,11 +164,11 @@ impl Record {
                 let table = read_table(&path)?;
                 found.records.extend(table.records);
                 if table.damaged > 0 {
-                    let lines = counted(table.damaged, "line");
-                    let path = path.display();
-                    found
-                        .notes
-                        .push(format!("{path}: {lines} cannot be read, and the runs in them count nowhere."));
+                    let (path, lines) = (path.display(), counted(table.damaged, "line"));
+                    let note = format!(
+                        "{path}: {lines} cannot be read: a run in there counts only if it was run again."
+                    );
+                    found.notes.push(note);
                 }
             }
         }
@@ -296,7 +296,7 @@ fn is_table(path: &Path) -> bool {
 struct Lines {
     /// Every run; of one that is there twice the later line counts.
     records: Vec<Record>,
-    /// Lines that are no run, as those are that were cut off.
+    /// Lines that are no run, other than one at the end that was cut off or is being written.
     damaged: usize,
 }
 
@@ -309,9 +309,9 @@ fn read_table(path: &Path) -> Result<Lines> {
 fn records_of(text: &str) -> Lines {
     let Lines { mut records, mut damaged } = Lines::default();
     let mut places = HashMap::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()) {
+    for line in text.split_inclusive('\n').filter(|line| !line.trim().is_empty()) {
         let Ok(record) = serde_json::from_str::<Record>(line) else {
-            damaged += 1;
+            damaged += usize::from(line.ends_with('\n'));
             continue;
         };
         match places.get(&key(&record.config)) {
