@@ -308,3 +308,35 @@ fn the_contract_holds() {
     let Some(interpreter) = interpreter() else { return };
     assert_eq!(spec(&name("gym:CartPole-v1"), &interpreter).unwrap().check(), []);
 }
+
+/// Through a rollout a quick environment holds on to the processor of this thread, and afterwards the thread has its own again: the processors it may use
+/// are those from before, whatever ends the rollout.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_processor_is_given_back_after_many_steps() {
+    use rustix::thread::sched_getaffinity;
+
+    let Some(interpreter) = interpreter() else { return };
+    let before = sched_getaffinity(None).unwrap();
+    let one_worker = Interpreter { workers: Some(1), ..interpreter };
+    let mut envs = spec(&name("gym:CartPole-v1"), &one_worker).unwrap().make_vec(N).unwrap();
+    envs.reset(0, "env").unwrap();
+    let mut was_held = false;
+    for _ in 0..3 {
+        envs.set_stepping(true);
+        for _ in 0..100 {
+            envs.step(ActionsRef::Discrete(&[0, 1, 0, 1])).unwrap();
+            was_held |= sched_getaffinity(None).unwrap() != before;
+        }
+        envs.set_stepping(false);
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
+    }
+    assert_eq!(was_held, before.count() > 1);
+    // One by one it is given back after each; and by a vector that goes in the middle of a rollout.
+    envs.step(ActionsRef::Discrete(&[1, 0, 1, 0])).unwrap();
+    assert_eq!(sched_getaffinity(None).unwrap(), before);
+    envs.set_stepping(true);
+    envs.step(ActionsRef::Discrete(&[1, 0, 1, 0])).unwrap();
+    drop(envs);
+    assert_eq!(sched_getaffinity(None).unwrap(), before);
+}
