@@ -18,6 +18,14 @@ const FILES: &[(&str, &str)] = &[
     (".gitignore", "/target\n/runs\n"),
 ];
 
+/// What no crate can be called: keywords, and crates that come with Rust.
+const NO_NAMES: [&str; 46] = [
+    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "const", "continue", "core",
+    "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
+    "let", "loop", "macro", "match", "mod", "move", "mut", "override", "priv", "pub", "ref", "return",
+    "self", "static", "std", "struct", "super", "test", "trait", "true", "try",
+];
+
 /// Makes the project in a directory that is not there yet, named as its last part.
 pub(crate) fn new(dir: &str) -> Result<()> {
     let workspace = Workspace::load()?;
@@ -35,17 +43,29 @@ fn make(workspace: &Workspace, dir: &Path) -> Result<()> {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
     ensure!(
         is_name,
-        "{name:?}: the project is named after its directory; small letters, digits, - and _ make a name"
+        "{name:?}: the project is named after its directory; a small letter, then small letters, digits, - and _ make a name"
     );
     ensure!(name != "rl", "{name:?}: the crate that the project depends on has this name");
+    ensure!(!NO_NAMES.contains(&&*name), "{name:?}: Rust has this name for something of its own");
     ensure!(!dir.exists(), "{}: it is there already", dir.display());
+    let place = std::path::absolute(dir).with_context(|| format!("cannot find {}", dir.display()))?;
+    let parent = place.ancestors().skip(1).find_map(|dir| dir.canonicalize().ok());
+    let is_inside = parent
+        .is_some_and(|parent| parent.starts_with(&workspace.root) && !parent.starts_with(&workspace.target));
+    ensure!(
+        !is_inside,
+        "{}: this lies inside of the workspace, whose crates are its own; a place beside it is right, such as ../{name}",
+        dir.display()
+    );
     let rl = workspace.root.join("crates").join("rl");
     let fill = |text: &str| {
         let path = rl.display().to_string().replace('\\', "/");
         let text = text.replace("{name}", &name).replace("{crate}", &name.replace('-', "_"));
         text.replace("{rl}", &path).replace("{unused}", unused())
     };
-    for (file, text) in FILES {
+    // The versions that the workspace is tested with.
+    let lock = fs::read_to_string(workspace.root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
+    for (file, text) in FILES.iter().copied().chain([("Cargo.lock", &*lock)]) {
         let path = dir.join(file);
         let parent = path.parent().unwrap_or(dir);
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
@@ -84,7 +104,6 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     make(workspace, &dir)?;
-    fs::copy(workspace.root.join("Cargo.lock"), dir.join("Cargo.lock")).context("copying Cargo.lock")?;
     let project = |args: &[&str]| {
         let mut command = Command::new(cargo());
         for package in COMPILED_QUICKLY {

@@ -165,6 +165,7 @@ impl Batch {
         agent: &ActorCritic,
         advantages: &'a [f32],
     ) -> Result<PolicyBatch<'a, f32>, NnError> {
+        NnError::check("the advantages", advantages.len(), self.rollout.log_probs.len())?;
         let masks = Some(&self.rollout.masks[..]).filter(|masks| !masks.is_empty());
         let states = States::new(&self.rollout.observations, agent.policy().network.n_inputs())?;
         // Where rows were left out, nobody knows whose the others are.

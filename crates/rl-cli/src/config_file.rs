@@ -52,7 +52,11 @@ pub(crate) fn read(path: &Path, algorithms: &AlgorithmRegistry) -> Result<Config
 fn parse(name: String, text: &str, algorithms: &AlgorithmRegistry) -> Result<ConfigFile> {
     let table: toml::Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count());
-        let hint = mending(text.lines().nth(line).unwrap_or_default(), e.message());
+        let hint = match text.trim_start().starts_with('{') {
+            true => "; this looks like JSON, and a file of settings is TOML, with lines such as gamma = 0.99"
+                .to_owned(),
+            false => mending(text.lines().nth(line).unwrap_or_default(), e.message()),
+        };
         usage(format!("{name}, line {}: {}{hint}", line + 1, one_line(e.message())))
     })?;
     let mut file = ConfigFile { name: name.clone(), ..ConfigFile::default() };

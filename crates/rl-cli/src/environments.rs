@@ -109,7 +109,10 @@ impl GymArgs {
     fn given(&self) -> Option<&'static str> {
         let kwargs = self.env_kwargs.as_ref().map(|_| "--env-kwargs");
         let wrapper = || (!self.env_wrapper.is_empty()).then_some("--env-wrapper");
-        kwargs.or_else(wrapper).or_else(|| (!self.env_info.is_empty()).then_some("--env-info"))
+        let python = || self.python.as_ref().map(|_| "--python");
+        let workers = || self.env_workers.map(|_| "--env-workers");
+        let info = || (!self.env_info.is_empty()).then_some("--env-info");
+        kwargs.or_else(wrapper).or_else(info).or_else(python).or_else(workers)
     }
 
     fn interpreter(&self) -> Interpreter {

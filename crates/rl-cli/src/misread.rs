@@ -41,10 +41,16 @@ pub(crate) fn told(e: &clap::Error, args: &[OsString], algorithms: &AlgorithmReg
                 false => Vec::new(),
             };
             let hint = match setting_meant(&flag, &known, similar.is_none()) {
-                Some(key) => format!(
-                    "; settings are given as `--set {}`",
-                    in_shell(&format!("{key}={}", value_of(&flag, args)))
-                ),
+                Some(key) => {
+                    let value = value_of(&flag, args);
+                    // A list, which this setting alone may be.
+                    let value = if key == "net_arch" && !value.starts_with(['[', '{']) {
+                        format!("[{value}]")
+                    } else {
+                        value
+                    };
+                    format!("; settings are given as `--set {}`", in_shell(&format!("{key}={value}")))
+                }
                 None => similar.map_or_else(String::new, |similar| format!("; there is '{similar}'")),
             };
             format!("unexpected argument '{flag}'{hint}")

@@ -50,6 +50,12 @@ pub(crate) fn plan(
         })
     });
     let specs = specs.collect::<Result<Vec<_>>>()?;
+    if let Some(seed) = variants.iter().flat_map(|variant| &variant.given).find(|given| given.key == "seed") {
+        let text = &seed.source;
+        bail!(usage(format!(
+            "{text}: all columns have the same seeds, which are compared with each other; --seed gives the first"
+        )));
+    }
     let default_env = [file.env.clone().unwrap_or_else(|| "CartPole-v1".to_owned())];
     let envs = environments::find_all(known, if envs.is_empty() { &default_env } else { envs }, &args.gym)?;
     let ids: Vec<&str> = envs.iter().map(|env| env.id.as_str()).collect();

@@ -125,7 +125,8 @@ pub(crate) fn run(
                     }
                     there => there,
                 };
-                trainer.with_sink(tensorboard?).with_sink(csv?)
+                let csv = if with_gaps { csv?.with_gaps() } else { csv? };
+                trainer.with_sink(tensorboard?).with_sink(csv)
             }
         };
         // Before what depends on the screen: a checkpoint knows the sinks by their places.

@@ -98,6 +98,9 @@ impl TrainedPolicy {
     ) -> Result<Actions<f32>, NnError> {
         let PolicyModel { network, distribution, bounding } = &self.model;
         NnError::check("the observation", obs.len(), network.n_inputs())?;
+        if obs.iter().any(|x| !x.is_finite()) {
+            return Err(NnError::NonFinite { what: "the observation" });
+        }
         let (net, globals) = self.theta.split_at(network.n_params());
         self.y.resize(network.n_outputs(), 0.0);
         let states = States::new(obs, obs.len())?.with_masks(mask)?;

@@ -78,6 +78,14 @@ pub enum TrainError {
     /// A user's environment, network or algorithm panicked.
     #[error("a panic: {0}")]
     Panic(String),
+    /// A directory of another run, where a new one was to begin.
+    #[error(
+        "{}: a run is there already; Trainer::resumed_from goes on with it, and RunDir::create makes another directory", path.display()
+    )]
+    Occupied {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A directory without a checkpoint.
     #[error("{}: there is no checkpoint of a run to go on from", path.display())]
     NoCheckpoint {

@@ -91,15 +91,20 @@ impl Evaluation {
     fn new(episodes: &[Finished], metrics: &[Metric]) -> Self {
         let n = episodes.len() as f64;
         let returns = || episodes.iter().map(|episode| episode.ret);
-        let average = returns().sum::<f64>() / n;
+        // Returns near the largest numbers there are: sums and squares of parts are finite where those of the whole are not.
+        let sum = returns().sum::<f64>();
+        let average = if sum.is_finite() { sum / n } else { returns().map(|ret| ret / n).sum() };
         let var = returns().map(|ret| (ret - average) * (ret - average)).sum::<f64>() / n;
+        let largest = returns().map(|ret| (ret - average).abs()).fold(0.0, f64::max);
+        let scaled = || returns().map(|ret| ((ret - average) / largest).powi(2)).sum::<f64>() / n;
+        let std = if var.is_finite() { var.sqrt() } else { largest * scaled().sqrt() };
         let of_metric = |(k, metric): (usize, &Metric)| {
             Some((metric.name.clone(), mean(episodes.iter().map(|episode| episode.metrics[k]))?))
         };
         Evaluation {
             episodes: episodes.len(),
             mean: average,
-            std: var.sqrt(),
+            std,
             min: returns().fold(f64::INFINITY, f64::min),
             max: returns().fold(f64::NEG_INFINITY, f64::max),
             mean_length: episodes.iter().map(|episode| episode.len as f64).sum::<f64>() / n,

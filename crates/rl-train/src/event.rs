@@ -237,6 +237,12 @@ pub trait Sink: Send {
     fn restore(&mut self, _state: &State) -> Result<(), SinkError> {
         Ok(())
     }
+
+    /// What whoever reads the run's summary should know of it, if anything, since this was last asked.
+    fn take_warning(&mut self) -> Option<String> {
+        None
+    }
+
     /// Makes sure that what it was told outlasts a crash of the system: asked before a checkpoint is written that counts on it.
     ///
     /// # Errors

@@ -70,6 +70,7 @@ impl Listeners {
 
     /// What was not told, since this was last asked.
     pub(crate) fn take_warnings(&mut self) -> Vec<String> {
+        self.warnings.extend(self.all.iter_mut().filter_map(|listener| listener.sink.take_warning()));
         std::mem::take(&mut self.warnings)
     }
 

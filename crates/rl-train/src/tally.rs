@@ -23,6 +23,10 @@ pub(crate) struct Tally {
     pub(crate) updates: u64,
     pub(crate) rejected: u64,
     pub(crate) episodes: u64,
+    /// The least return of an episode in this session.
+    pub(crate) least: f64,
+    /// Steps before the run went on whose time nobody knows.
+    pub(crate) untimed: u64,
     pub(crate) finished: Vec<Episode>,
     recent: VecDeque<Episode>,
     /// The names of the environment's metrics, and whether any episode had a value.
@@ -45,6 +49,8 @@ impl Tally {
             updates: 0,
             rejected: 0,
             episodes: 0,
+            least: f64::INFINITY,
+            untimed: 0,
             finished: Vec::new(),
             recent: VecDeque::with_capacity(RECENT_EPISODES),
             last_evaluation: None,
@@ -57,6 +63,7 @@ impl Tally {
         self.step += steps as u64;
         for episode in self.finished.drain(..) {
             self.episodes += 1;
+            self.least = self.least.min(episode.ret);
             for ((_, is_told), value) in self.metrics.iter_mut().zip(&episode.metrics) {
                 *is_told |= !value.is_nan();
             }
@@ -150,7 +157,7 @@ impl Tally {
 
     pub(crate) fn timing(&self) -> Timing {
         let elapsed = (self.before + self.started.elapsed()).saturating_sub(self.evaluating).as_secs_f64();
-        Timing { elapsed, fps: self.step as f64 / elapsed.max(1e-9) }
+        Timing { elapsed, fps: self.step.saturating_sub(self.untimed) as f64 / elapsed.max(1e-9) }
     }
 }
 

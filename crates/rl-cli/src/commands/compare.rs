@@ -70,7 +70,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
         Group::new(&config_file::values(run), reward_threshold(&run.env), run.env.worst_return)
     };
     let mut groups: Vec<Group> = columns.iter().map(group).collect();
-    let (mut done, mut are_narrow) = (0, false);
+    let (mut done, mut are_narrow, mut fault) = (0, false, None);
     for seeds in looks {
         let jobs = jobs_of(done..seeds);
         if !args.run.quiet {
@@ -85,17 +85,20 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
             break;
         }
         done = seeds;
-        if let Some(until) = &mut until {
-            are_narrow = until.look(&mut groups)?;
+        match until.as_mut().map(|until| until.look(&mut groups)) {
+            Some(Ok(narrow)) => are_narrow = narrow,
+            // What there is so far is told all the same.
+            Some(Err(error)) => fault = Some(error),
+            None => {}
         }
-        if are_narrow {
+        if are_narrow || fault.is_some() {
             break;
         }
     }
     let effort = Effort { at_once, wall_seconds: started.elapsed().as_secs_f64() };
 
     let mut notes = Vec::new();
-    notes.extend(until.map(|until| until.told(done, are_narrow)));
+    notes.extend(until.filter(|_| fault.is_none()).map(|until| until.told(done, are_narrow)));
     notes.extend(taken_over(&groups));
     if let Some(Shard { number, of }) = shard {
         notes.push(format!("This is part {number} of {of}; --out of all parts put together is the whole."));
@@ -107,7 +110,7 @@ pub(crate) fn compare(args: &CompareArgs, known: &Known, json: bool) -> Result<E
     }
     let comparison = Comparison::new(groups, Some(effort), notes).run_by(output::command());
     tell(&comparison, Some((out, &format!("compare{part}"))), json)?;
-    Ok(conclude(&comparison, &stop))
+    fault.map_or_else(|| Ok(conclude(&comparison, &stop)), Err)
 }
 
 /// A line for every two columns with the same settings in some environment: their runs are the same.

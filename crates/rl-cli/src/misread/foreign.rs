@@ -60,6 +60,12 @@ const FLAGS: &[(&[&str], &str, &[&str])] = &[
     (&["--n-jobs", "--num-threads"], "here it is --threads VALUE", &["train", "compare"]),
     (&["--n-eval-episodes", "--n-episodes"], "here it is --episodes VALUE", &["eval", "play"]),
     (
+        &["--eval-episodes", "--n-eval-episodes"],
+        "an evaluation has 20 episodes, and the last one of a run 100",
+        &["train", "compare"],
+    ),
+    (&["--env", "--env-id"], "a policy knows its environment", &["eval", "play"]),
+    (
         &["--track", "--wandb-project-name"],
         "runs are logged in files: TensorBoard's, and progress.csv",
         &["train", "compare"],

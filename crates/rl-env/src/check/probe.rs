@@ -153,6 +153,12 @@ impl Probe {
         if findings.broken(Rule::Spaces) {
             return;
         }
+        if !findings.broken(Rule::Metrics)
+            && told(|| self.env.metrics().len()).is_ok_and(|n| n != self.metrics.len())
+        {
+            let message = "the metrics are others than at first as the environment is used";
+            findings.add(Rule::Metrics, self.steps, message);
+        }
         let spaces = told(|| (self.env.observation_space(), self.env.action_space()));
         let (observations, actions) = match spaces {
             Ok(spaces) => spaces,

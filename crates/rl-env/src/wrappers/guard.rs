@@ -2,7 +2,8 @@ use crate::envs::Phase;
 use crate::vec_env::check_action;
 use crate::{ActionRef, DynEnv, EnvError, EnvRng, EnvState, Frame, Metric, Space, Step};
 
-/// Refuses a step before the first reset or after the end of an episode, and an action outside the action space, whatever the
+/// Refuses a step before the first reset or after the end of an episode, an action outside the action space, and a slice of another length than the
+/// observation, whatever the
 /// environment itself would do; the registry adds it to an environment that stands alone.
 ///
 /// Indices must be in range. Reals must be finite, and may lie beyond the bounds of a box, for environments define what they do with
@@ -23,6 +24,7 @@ use crate::{ActionRef, DynEnv, EnvError, EnvRng, EnvState, Frame, Metric, Space,
 #[derive(Clone, Debug)]
 pub struct Guard<E> {
     env: E,
+    obs_len: usize,
     action_space: Space,
     phase: Phase,
 }
@@ -30,7 +32,17 @@ pub struct Guard<E> {
 impl<E: DynEnv> Guard<E> {
     /// Guards `env`.
     pub fn new(env: E) -> Self {
-        Guard { action_space: env.action_space(), env, phase: Phase::Fresh }
+        let (obs_len, action_space) = (env.observation_space().flat_len(), env.action_space());
+        Guard { obs_len, action_space, env, phase: Phase::Fresh }
+    }
+
+    fn check_len(&self, obs: &[f32]) -> Result<(), EnvError> {
+        let (got, expected) = (obs.len(), self.obs_len);
+        if got == expected {
+            Ok(())
+        } else {
+            Err(EnvError::WrongLength { what: "the slice for the observation", got, expected })
+        }
     }
 
     /// The wrapped environment.
@@ -49,6 +61,7 @@ impl<E: DynEnv> DynEnv for Guard<E> {
     }
 
     fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+        self.check_len(obs)?;
         self.env.reset(rng, obs)?;
         self.phase = Phase::Running;
         Ok(())
@@ -57,6 +70,7 @@ impl<E: DynEnv> DynEnv for Guard<E> {
     fn step(&mut self, action: ActionRef<'_>, rng: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
         self.phase.check()?;
         check_action(&self.action_space, action)?;
+        self.check_len(obs)?;
         let step = self.env.step(action, rng, obs)?;
         if step.end.is_over() {
             self.phase = Phase::Over;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rl_nn::{Data, State};
 
-use super::columns::{columns_in, with_columns};
+use super::columns::{rows_before, with_columns};
 use crate::event::{EVAL_TAGS, STEP_TAG};
 use crate::log_file::LogFile;
 use crate::{Event, Sink, SinkError};
@@ -20,6 +20,8 @@ pub struct Csv {
     writer: csv::Writer<BufWriter<LogFile>>,
     columns: Vec<Cow<'static, str>>,
     row: Option<Vec<f64>>,
+    has_gaps: bool,
+    warning: Option<String>,
 }
 
 impl Csv {
@@ -48,8 +50,19 @@ impl Csv {
         Ok(Csv::over(LogFile::append(path)?))
     }
 
+    /// Goes on as well with a file that somebody has changed since the checkpoint: with those of its rows that can be read, and a warning.
+    pub fn with_gaps(self) -> Self {
+        Csv { has_gaps: true, ..self }
+    }
+
     fn over(file: LogFile) -> Self {
-        Csv { writer: csv::Writer::from_writer(BufWriter::new(file)), columns: Vec::new(), row: None }
+        Csv {
+            writer: csv::Writer::from_writer(BufWriter::new(file)),
+            columns: Vec::new(),
+            row: None,
+            has_gaps: false,
+            warning: None,
+        }
     }
 
     fn file(&self) -> &LogFile {
@@ -157,23 +170,29 @@ impl Sink for Csv {
         }
         let columns: Vec<Cow<'static, str>> = state.value("columns")?;
         let (row, length) = (state.f64s("row")?.to_vec(), state.value::<u64>("length")?);
-        self.file().has(length)?;
-        if columns.is_empty() || columns_in(self.file().path())? == columns {
-            self.file().cut(length)?;
-        } else {
-            let narrower = with_columns(self.file().path(), &columns)?;
-            let kept = usize::try_from(length).ok().and_then(|length| narrower.get(..length));
-            match kept.filter(|kept| kept.ends_with(b"\n")) {
-                Some(kept) => self.replace(kept)?,
-                None => {
-                    let reason = "its rows are not those that were there when the checkpoint was written";
-                    return Err(self.file().differs(reason.to_owned()));
-                }
-            }
-        }
         self.row = state.value::<bool>("has_row")?.then_some(row).filter(|row| row.len() == columns.len());
         self.columns = columns;
-        Ok(())
+        let Some(step) = self.step_of_row() else {
+            self.file().has(length)?;
+            return self.file().cut(length);
+        };
+        let rows = rows_before(self.file().path(), &self.columns, step as f64)?;
+        if rows.len() as u64 != length && !self.has_gaps {
+            let reason = "its rows are not those that were there when the checkpoint was written; without the file the run can go on, and has its rows from then on";
+            return Err(self.file().differs(reason.to_owned()));
+        }
+        if rows.len() as u64 != length {
+            let path = self.file().path().display();
+            self.warning = Some(format!(
+                "{path} had been changed when the run went on: those of its rows that can be read were kept"
+            ));
+        }
+        let is_there = std::fs::read(self.file().path()).is_ok_and(|bytes| bytes.starts_with(&rows));
+        if is_there { self.file().cut(rows.len() as u64) } else { self.replace(&rows) }
+    }
+
+    fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 
     fn sync(&mut self) -> Result<(), SinkError> {

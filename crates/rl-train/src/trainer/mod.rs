@@ -436,7 +436,7 @@ impl Trainer {
         let told = self.sinks.tell(Event::RunFinished(summary)).map_err(TrainError::from);
         self.hear_warnings();
         summary.warnings = self.all_warnings();
-        summary.warnings.extend(self.without_an_end());
+        summary.warnings.extend(self.without_an_end().into_iter().chain(self.below_the_worst()));
         // Not noted: a run that goes on may still come to it.
         summary.warnings.extend(self.tally.untold_metrics().map(|name| {
             format!("the environment gave no value of {name:?} in any of {} episodes", self.tally.episodes)

@@ -1,13 +1,13 @@
 //! What a trainer is put together from: an agent, environments, threads.
 
-use rl_algo::{ActorCritic, Algorithm, NetConfig, to_settings};
+use rl_algo::{ActorCritic, Algorithm, NetConfig, check_setting, to_settings};
 use rl_env::rng::stream;
 use rl_env::{EnvSpec, NormalizeObservation, NormalizeReward, ObservationNormalizer, VecEnv};
 use rl_nn::PolicySpec;
 
 use super::Trainer;
 use super::containment::is_finite;
-use crate::{RunInfo, TrainConfig, TrainError};
+use crate::{Checkpoint, CheckpointConfig, RunInfo, TrainConfig, TrainError};
 
 /// Networks for an environment's spaces, initialised from the stream `(seed, "init", 0)`.
 ///
@@ -49,7 +49,16 @@ impl Trainer {
         if self.dir.is_some() && self.agent.trained_policy().is_none() {
             return Err(TrainError::Unsaveable);
         }
+        if let Some(dir) = self.dir.as_ref().filter(|_| !self.resumed && self.tally.updates == 0)
+            && (dir.file("summary.json").exists() || !Checkpoint::list(dir)?.is_empty())
+        {
+            return Err(TrainError::Occupied { path: dir.path().to_owned() });
+        }
         let missing = |what: &str, needs| Err(TrainError::Missing { what: what.to_owned(), needs });
+        if let Some(CheckpointConfig { freq, keep, .. }) = self.checkpoints {
+            check_setting("freq", freq, "a whole number from 1 up", freq > 0)?;
+            check_setting("keep", keep, "a whole number from 1 up", keep > 0)?;
+        }
         if self.checkpoints.is_some() && self.dir.is_none() {
             return missing("Trainer::with_checkpoints", "a directory: Trainer::saving_in");
         }
@@ -71,6 +80,21 @@ impl Trainer {
             format!(
                 "no episode ended in {steps} steps of each environment, so there are no returns: episodes of {} seem not to end; \
                  EnvSpec::with_time_limit ends them",
+                self.info.env
+            )
+        })
+    }
+}
+
+impl Trainer {
+    /// What is said at the end of a run with an episode that was worse than the environment says of the worst.
+    pub(super) fn below_the_worst(&self) -> Option<String> {
+        let of_evaluation =
+            self.tally.last_evaluation.as_ref().map_or(f64::INFINITY, |evaluation| evaluation.min);
+        let (least, worst) = (self.tally.least.min(of_evaluation), self.worst_return?);
+        (least < worst).then(|| {
+            format!(
+                "an episode returned {least}, and the worst return of {} is said to be {worst} (EnvSpec::with_worst_return): comparisons count failed runs as that",
                 self.info.env
             )
         })

@@ -310,3 +310,47 @@ fn a_run_goes_on_once_at_a_time() {
     let whole = other.train("ppo", "CartPole-v1", &[&long[..], &["--preset", "sb3"]].concat());
     assert!(result(&run_dir).1 == result(&whole).1, "another policy");
 }
+
+/// A table that somebody has changed keeps those of its rows that can be read, and the run goes on from its newest checkpoint. Every row of it is whole.
+#[test]
+fn a_table_that_was_changed_goes_on_with_the_rows_that_can_be_read() {
+    let place = crate::helpers::command_line::Place::new();
+    let short = ["--set", "n_steps=64", "--n-envs", "2", "--no-eval", "--quiet"];
+    let whole = |text: &str| {
+        let cells = |line: &str| line.split(',').count();
+        let widths: Vec<usize> = text.lines().map(cells).collect();
+        assert!(widths.iter().all(|n| *n == widths[0]), "{text}");
+        let column =
+            text.lines().next().unwrap().split(',').position(|c| c == "time/total_timesteps").unwrap();
+        let step = |line: &str| line.split(',').nth(column).unwrap().parse::<u64>().unwrap();
+        text.lines().skip(1).map(step).collect::<Vec<_>>()
+    };
+    let change: [(&str, fn(&str) -> String, &[u64]); 4] = [
+        ("longer", |text| text.replace('\n', "\r\n"), &[128, 256, 384, 512, 640]),
+        (
+            "shorter",
+            |text| {
+                text.lines().filter(|line| !line.contains(",256,")).map(|line| format!("{line}\n")).collect()
+            },
+            &[128, 384, 512, 640],
+        ),
+        ("another", |_| "a,b,c\n1,2,3\n".to_owned(), &[512, 640]),
+        ("torn", |text| text.replacen(",", ",,", 30), &[512, 640]),
+    ];
+    for (seed, (what, changed, steps)) in change.into_iter().enumerate() {
+        let seed = seed.to_string();
+        let train = ["train", "ppo", "CartPole-v1", "--total-steps", "512", "--seed", &seed];
+        place.run(&[&train[..], &short].concat());
+        let run = format!("runs/CartPole-v1/ppo/s{seed}");
+        let table = place.path().join(&run).join("progress.csv");
+        let text = std::fs::read_to_string(&table).unwrap();
+        assert_eq!(whole(&text), [128, 256, 384, 512], "{what}");
+        std::fs::write(&table, changed(&text)).unwrap();
+        let told = place.run(&["train", "--resume", &run, "--total-steps", "640", "--quiet"]);
+        let told = String::from_utf8(told.stdout).unwrap();
+        assert!(told.contains("progress.csv had been changed") || what == "longer", "{what}: {told}");
+        assert!(!told.contains("older checkpoint"), "{what}: {told}");
+        let text = std::fs::read_to_string(&table).unwrap();
+        assert_eq!(whole(&text), steps, "{what}: {text}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Which settings differ between the columns of a comparison.
 
-use rl_algo::shown;
+use rl_algo::{AlgorithmRegistry, shown};
 use serde_json::{Map, Value, json};
 
 use super::results::Group;
@@ -37,10 +37,19 @@ impl Difference<'_> {
         json!({"key": self.key, "values": values})
     }
 
-    /// `gamma 0.99 (trpo), 0.98 (ppo)`
-    fn told(&self) -> String {
+    /// `gamma 0.99 (trpo), 0.98 (ppo)`; said too where the algorithms have only the name in common.
+    fn told(&self, groups: &[&Group], algorithms: &AlgorithmRegistry) -> String {
         let values = self.values.iter().map(|(name, value)| (shown(value), *name));
-        format!("{} {}", self.key, by_value(values))
+        let meaning = |group: &&&Group| Some(&*algorithms.get(&group.algo).ok()?.schema.get(self.key)?.doc);
+        let mut meanings: Vec<&str> = groups
+            .iter()
+            .filter(|group| group.settings.contains_key(self.key))
+            .filter_map(|group| meaning(&group))
+            .collect();
+        meanings.sort_unstable();
+        meanings.dedup();
+        let which = if meanings.len() > 1 { " (not the same setting in all)" } else { "" };
+        format!("{}{which} {}", self.key, by_value(values))
     }
 }
 
@@ -66,12 +75,12 @@ pub(super) fn told(groups: &[&Group]) -> Vec<String> {
             by_value(groups.iter().map(|group| (group.preset.clone(), &*group.name)))
         ));
     }
-    let found = differences(groups);
+    let (found, algorithms) = (differences(groups), crate::builtin_algorithms());
     if let Some(budgets) = found.iter().find(|difference| difference.key == "total_steps") {
-        lines.push(format!("CAUTION: different budgets, {}.", budgets.told()));
+        lines.push(format!("CAUTION: different budgets, {}.", budgets.told(groups, &algorithms)));
     }
     if !found.is_empty() {
-        let told: Vec<String> = found.iter().map(Difference::told).collect();
+        let told: Vec<String> = found.iter().map(|difference| difference.told(groups, &algorithms)).collect();
         lines.push(format!("Settings that differ: {}.", told.join("; ")));
     }
     lines

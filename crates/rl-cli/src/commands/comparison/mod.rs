@@ -13,10 +13,11 @@ mod runner;
 mod study;
 mod until;
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use rl_stats::{Interval, MIN_RUNS, iqm, mean, std};
-use rl_train::shown;
+use rl_train::{Evaluation, shown};
 
 use crate::output;
 use results::{Improvement, Narrowed, Reaching, improvements};
@@ -73,6 +74,7 @@ impl Comparison {
             let _ = write!(text, "\n{env}\n{}", self.table(env));
             self.improvements_in(env).for_each(|improvement| text += &told(improvement));
             let here = self.groups_in(env);
+            metrics(&here).iter().for_each(|line| text += line);
             let notes = here.iter().flat_map(|group| notes(group));
             for note in notes.chain(differences::told(&here)) {
                 let _ = writeln!(text, "{note}");
@@ -156,6 +158,25 @@ impl Comparison {
     fn improvements_in(&self, env: &str) -> impl Iterator<Item = &Improvement> {
         self.improvements.iter().filter(move |improvement| improvement.env == env)
     }
+}
+
+/// What the environment measures beside rewards: a line for each metric, with the mean over the final evaluations of every column.
+fn metrics(here: &[&Group]) -> Vec<String> {
+    let evaluations = |group: &Group| group.summaries().filter_map(|s| s.eval.clone()).collect::<Vec<_>>();
+    let of_groups: Vec<(&str, Vec<Evaluation>)> =
+        here.iter().map(|group| (&*group.name, evaluations(group))).collect();
+    let names: BTreeSet<&String> =
+        of_groups.iter().flat_map(|(_, runs)| runs.iter().flat_map(|e| e.metrics.keys())).collect();
+    let line = |name: &&String| {
+        let of_group = |(group, runs): &(&str, Vec<Evaluation>)| {
+            let values: Vec<f64> = runs.iter().filter_map(|e| e.metrics.get(*name).copied()).collect();
+            let mean = (!values.is_empty()).then(|| mean(&values))?;
+            Some(format!("{group} {}", shown(mean, mean)))
+        };
+        let told: Vec<String> = of_groups.iter().filter_map(of_group).collect();
+        format!("{name} in final evaluations: {}\n", told.join(", "))
+    };
+    names.iter().map(line).collect()
 }
 
 fn row(group: &Group) -> Vec<String> {

@@ -89,7 +89,9 @@ impl Until {
                 Statistic::Iqm(iqms) => iqms[column].look(&scores),
                 Statistic::Mean { low, high } => mean_confidence_sequence(&scores, *low, *high, CONFIDENCE),
             };
-            let Interval { low, high } = interval.map_err(|e| usage(format!("{}: {e}", group.name)))?;
+            let told =
+                |e| usage(format!("{}: {e}; without --bounds the interval of an IQM needs none", group.name));
+            let Interval { low, high } = interval.map_err(told)?;
             are_narrow &= high - low <= self.width;
             let interval = Interval { low, high };
             group.narrowed = Some(match self.statistic {
