@@ -84,7 +84,7 @@ pub(crate) fn sections(spec: &AlgorithmSpec) -> [Section; 4] {
 /// The settings of a run that are neither the loop's, nor the networks', nor the algorithm's.
 fn run_schema() -> Schema {
     // A seed is what TOML can hold.
-    let seed = Kind::Integer { from: 0, to: i64::MAX };
+    let seed = Kind::integer_from(0);
     const LABEL: Kind = Kind::OneOf(&[Kind::None, Kind::Text]);
     const FREQ: Kind = Kind::OneOf(&[Kind::integer_from(1), Kind::Choice(&[TENTHS, NEVER])]);
     const REWARD: Kind = Kind::OneOf(&[Kind::Real(Bounds::ANY), Kind::None]);

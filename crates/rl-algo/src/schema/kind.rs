@@ -204,6 +204,11 @@ impl Kind {
                 Some(Err(OptimError::InvalidSchedule { why, .. })) => format!(" ({why})"),
                 _ => String::new(),
             },
+            Kind::Integer { to: i64::MAX, .. }
+                if value.as_u64().is_some_and(|n| i64::try_from(n).is_err()) =>
+            {
+                ", below 2^63".to_owned()
+            }
             Kind::OneOf(kinds) => kinds.iter().map(|kind| kind.because(value)).collect(),
             _ => String::new(),
         }

@@ -375,6 +375,18 @@ fn seeds_are_added_until_it_is_clear() {
     assert!(lazy["mean"]["high"].as_f64().unwrap() - lazy["mean"]["low"].as_f64().unwrap() <= 400.0);
     assert_eq!(lazy["iqm"]["low"], Value::Null);
 
+    // Scores beyond the bounds end the study with what there is.
+    let beyond =
+        ["compare", "lazy", "--until", "1", "--bounds", "0,1", "--max-seeds", "5", "--total-steps", "512"];
+    let output = place.run(&[&beyond[..], &["--quiet", "--out", "beyond"]].concat());
+    let (table, line) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(
+        output.status.code() == Some(2) && line.contains("outside of its bounds 0 to 1; without --bounds"),
+        "{line}"
+    );
+    assert!(table.contains("CartPole-v1") && place.path().join("beyond/report.html").exists(), "{table}");
+
     // Where scores are withheld more seeds tell nothing: the study is over at its first look.
     let faulty = [
         "compare",

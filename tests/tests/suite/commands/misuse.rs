@@ -130,6 +130,19 @@ const MISUSE: &[(&str, &[&str])] = &[
         "train ppo CartPole-v1 --config elsewhere.toml",
         &["elsewhere.toml: trpo.max_kl = -3", "a positive number"],
     ),
+    (
+        "compare ppo ppo:seed=3 --seeds 2",
+        &["ppo:seed=3: all columns have the same seeds", "--seed gives the first"],
+    ),
+    ("train ppo CartPole-v1 --net-arch 32,32", &["settings are given as `--set 'net_arch=[32,32]'`"]),
+    ("train ppo CartPole-v1 --python python3", &["--python is for environments of Python's Gymnasium"]),
+    (
+        "train ppo CartPole-v1 --seed 18446744073709551615",
+        &["seed = 18446744073709551615: expected an integer from 0 up, below 2^63"],
+    ),
+    ("train ppo CartPole-v1 --config json.toml", &["this looks like JSON, and a file of settings is TOML"]),
+    ("train ppo CartPole-v1 --eval-episodes 3", &["an evaluation has 20 episodes"]),
+    ("eval runs --env CartPole-v1", &["a policy knows its environment"]),
     ("train --config other.toml", &["other.toml: it says no environment (env = \"CartPole-v1\")"]),
     ("train ppo CartPole-v1 --set =3", &["--set =3: expected key=value"]),
     (
@@ -273,6 +286,7 @@ fn misuse_is_refused_in_one_line() {
     fs::write(place.path().join("features.toml"), "features = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("preset.toml"), "preset = \"nonsense\"\n").unwrap();
     fs::write(place.path().join("value.toml"), "gamma = 1.5\n").unwrap();
+    fs::write(place.path().join("json.toml"), "{\n  \"gamma\": 0.9\n}\n").unwrap();
     fs::write(place.path().join("typo.toml"), "algo = \"ppoo\"\nenv = \"CartPole-v1\"\n").unwrap();
     fs::write(place.path().join("elsewhere.toml"), "gamma = 0.9\n[trpo]\nmax_kl = -3\n").unwrap();
     fs::write(place.path().join("together.toml"), "vf_clip = \"clipped\"\n").unwrap();

@@ -141,3 +141,85 @@ fn a_policy_of_masked_actions_does_not_act_without_a_mask() {
         policy.act_masked(&obs, None, true).unwrap();
     }
 }
+
+#[test]
+fn a_directory_of_another_run_is_not_begun_in() {
+    let out = tempfile::tempdir().unwrap();
+    let dir = RunDir::create(out.path(), "CartPole-v1", "ppo", 0).unwrap();
+    let run = |seed: u64| {
+        let agent = new_agent(&env("CartPole-v1"), &NetConfig::default(), seed).unwrap();
+        let trainer = Trainer::new(&env("CartPole-v1"), config(128), agent, ppo(), seed).unwrap();
+        trainer.saving_in(dir.clone()).with_checkpoints(CheckpointConfig::tenths(128)).run()
+    };
+    run(0).unwrap();
+    let policy = || fs::read(dir.file("policy.safetensors")).unwrap();
+    let before = policy();
+    let error = run(7).unwrap_err().to_string();
+    assert!(error.contains("a run is there already; Trainer::resumed_from goes on with it"), "{error}");
+    assert_eq!(policy(), before);
+}
+
+#[test]
+fn parts_that_mean_nothing_are_refused() {
+    let out = tempfile::tempdir().unwrap();
+    for (name, broken) in [
+        ("freq", CheckpointConfig { freq: 0, ..CheckpointConfig::tenths(64) }),
+        ("keep", CheckpointConfig { keep: 0, ..CheckpointConfig::tenths(64) }),
+    ] {
+        let dir = RunDir::create(out.path(), "CartPole-v1", name, 0).unwrap();
+        let trainer = Trainer::new(&env("CartPole-v1"), config(64), agent("CartPole-v1"), ppo(), 1).unwrap();
+        let error = trainer.saving_in(dir).with_checkpoints(broken).run().unwrap_err().to_string();
+        assert_eq!(error, format!("{name} = 0: expected a whole number from 1 up"));
+    }
+    // As many advantages as there are rows.
+    let agent = agent("CartPole-v1");
+    let mut batch = Batch::new(&agent);
+    let mut collector = rl_rollout::Collector::new(env("CartPole-v1").make_vec(2).unwrap(), 1).unwrap();
+    collector.collect(agent.policy(), agent.policy_theta(), 8, &mut batch.rollout, &mut Vec::new()).unwrap();
+    let error = batch.policy_batch(&agent, &[1.0, 2.0]).unwrap_err().to_string();
+    assert_eq!(error, "the advantages has 2 elements, expected 16");
+}
+
+#[test]
+fn an_episode_below_the_worst_return_is_told() {
+    let run = |worst: f64| {
+        let spec = env("CartPole-v1").with_worst_return(worst);
+        let agent = new_agent(&spec, &NetConfig::default(), 1).unwrap();
+        Trainer::new(&spec, config(640), agent, ppo(), 1).unwrap().run().unwrap().warnings
+    };
+    assert_eq!(run(0.0), Vec::<String>::new());
+    let told = run(50.0);
+    assert!(told[0].contains("the worst return of CartPole-v1 is said to be 50"), "{told:?}");
+}
+
+/// Returns near the largest numbers there are have a mean and a spread that are numbers, so that a summary can be read again.
+#[test]
+fn returns_beyond_squares_have_a_spread() {
+    use rl_env::{Env, EnvError, EnvRng, Step, StepEnd};
+
+    #[derive(Default)]
+    struct Vast(f64);
+    impl Env for Vast {
+        type Action = usize;
+        fn observation_space(&self) -> Space {
+            BoxSpace::uniform(0.0, 1.0, &[1]).into()
+        }
+        fn action_space(&self) -> Space {
+            Space::Discrete(2)
+        }
+        fn reset(&mut self, rng: &mut EnvRng, obs: &mut [f32]) -> Result<(), EnvError> {
+            self.0 = if rand::Rng::random::<bool>(rng) { 1e300 } else { -1.2e300 };
+            obs[0] = 0.0;
+            Ok(())
+        }
+        fn step(&mut self, _: &usize, _: &mut EnvRng, obs: &mut [f32]) -> Result<Step, EnvError> {
+            obs[0] = 0.0;
+            Ok(Step { reward: self.0, end: StepEnd::Terminated })
+        }
+    }
+    let spec = EnvSpec::new("Vast-v0", Vast::default);
+    let agent = new_agent(&spec, &NetConfig::default(), 1).unwrap();
+    let policy = Policy::new("Vast-v0", 0, 0, agent.trained_policy().unwrap());
+    let told = policy.evaluate(&spec, 50, rl_train::Acting::Deterministic).unwrap();
+    assert!(told.mean.is_finite() && told.std > 1e299 && told.std < 1.2e300, "{told:?}");
+}
