@@ -3,10 +3,11 @@
     python benches/search.py RL OUT [ALGO ENV]...
     python benches/search.py --refine RL OUT [ALGO ENV]...
     python benches/search.py --by-hand RL OUT [ALGO ENV]...
+    python benches/search.py --wide RL OUT [ALGO ENV]...
     python benches/search.py --page OUT DOCS
 
 The second command goes on from the first one's best candidate: the candidates of this search differ from it in two or three settings.
-The third judges a few candidates that a person thought of. The last copies the records to DOCS/search, and prints what is written in DOCS/search.md about the best of them.
+The third judges a few candidates that a person thought of. The fourth is a random search of TRPO with ten times as many candidates from wider ranges, for Acrobot-v1. The last copies the records to DOCS/search, and prints what is written in DOCS/search.md about the best of them.
 RL is the built program. OUT gets, for each pair of an algorithm and an environment, what `rl compare --lean` leaves (so that the same command
 goes on where it was interrupted), and record.json (record-refined.json): every candidate with its settings, its seeds and what came of them.
 
@@ -30,6 +31,7 @@ FIRST_SEED = 10_000
 ROUNDS = [(28, 2), (10, 6), (4, 20), (2, 60)]
 LONG_ROUNDS = [(14, 2), (5, 5), (3, 16)]
 REFINING_ROUNDS = [(10, 6), (4, 20), (2, 60)]
+WIDE_ROUNDS = [(301, 3), (56, 8), (18, 24), (6, 60)]
 # Late falls are rare: a preset without them needs many seeds.
 CARTPOLE_REFINING_ROUNDS = [(10, 10), (4, 50), (2, 200)]
 LONG_REFINING_ROUNDS = [(8, 4), (3, 16)]
@@ -101,6 +103,29 @@ def candidate(rng, algo, env):
             "vf_coef": pick([0.25, 0.5, 1.0]),
         }
     return s
+
+
+def wide_candidate(rng):
+    """Random settings of TRPO on a task of discrete actions, from wider ranges."""
+    pick = rng.choice
+    n_envs, rollout = pick([1, 2, 4, 8]), pick([256, 512, 768, 1024, 1536, 2048])
+    return {
+        "gamma": pick([0.98, 0.99, 0.99, 0.995, 0.995, 0.999]),
+        "gae_lambda": pick([0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99]),
+        "net_arch": pick(["[64,64]", "[32,32]", "[128,128]", "[64]", "[128]", "[48,48]"]),
+        "activation": pick(["tanh", "tanh", "relu", "silu", "elu"]),
+        "normalize_observation": pick([True, False, False]),
+        "normalize_reward": pick([True, False]),
+        "n_envs": n_envs,
+        "n_steps": rollout // n_envs,
+        "max_kl": pick([0.01, 0.02, "lin_0.01", "lin_0.02", "lin_0.03", "lin_0.05", "lin_0.1"]),
+        "cg_damping": pick([0.01, 0.03, 0.1, 0.3]),
+        "learning_rate": pick([0.001, 0.003, 0.005, "lin_0.005", "lin_0.01"]),
+        "n_critic_updates": pick([10, 20, 30, 50]),
+        "batch_size": pick([32, 64, 128]),
+        "ent_coef": pick([0.0, 0.0, 0.0, 0.003, "lin_0.01", "lin_0.03"]),
+        "advantage_std_floor": pick(["none", "none", 0.05]),
+    }
 
 
 def settings_of(text):
@@ -199,7 +224,7 @@ def judge(env, budget, runs):
     }
 
 
-NAMES = {None: "record.json", "--refine": "record-refined.json", "--by-hand": "record-by-hand.json"}
+NAMES = {None: "record.json", "--refine": "record-refined.json", "--by-hand": "record-by-hand.json", "--wide": "record-wide.json"}
 
 
 def best_of(record):
@@ -232,6 +257,9 @@ def search(rl, out, algo, env, mode):
     elif mode == "--by-hand":
         rounds = LONG_HAND_ROUNDS if budget > 100_000 else HAND_ROUNDS
         candidates = [(0, {})] + [(200 + i, settings_of(text)) for i, text in enumerate(BY_HAND[algo, env])]
+    elif mode == "--wide":
+        rounds = WIDE_ROUNDS
+        candidates = [(0, {})] + [(i, wide_candidate(rng)) for i in range(1, rounds[0][0])]
     else:
         rounds = LONG_ROUNDS if budget > 100_000 else ROUNDS
         candidates = [(0, {})] + [(i, candidate(rng, algo, env)) for i in range(1, rounds[0][0])]
@@ -259,7 +287,7 @@ def page(out, docs):
     print("| search | candidate | seeds | mean | lowest | failed | steps to the threshold | J | settings beside those of `zoo` |")
     print("|-|-|-|-|-|-|-|-|-|")
     for algo, env in BUDGETS:
-        for mode, which in [(None, ""), ("--refine", ", refined"), ("--by-hand", ", by hand")]:
+        for mode, which in [(None, ""), ("--refine", ", refined"), ("--by-hand", ", by hand"), ("--wide", ", wide")]:
             name = NAMES[mode]
             path = out / f"{algo}-{env}" / name
             if not path.is_file():
@@ -283,7 +311,8 @@ def main():
         return page(*map(Path, sys.argv[2:]))
     mode = sys.argv[1] if sys.argv[1] in NAMES else None
     rl, out, *pairs = sys.argv[1 + (mode is not None) :]
-    pairs = list(zip(pairs[::2], pairs[1::2])) or list(BY_HAND if mode == "--by-hand" else BUDGETS)
+    default = {"--by-hand": list(BY_HAND), "--wide": [("trpo", "Acrobot-v1")]}
+    pairs = list(zip(pairs[::2], pairs[1::2])) or default.get(mode, list(BUDGETS))
     for algo, env in pairs:
         search(rl, Path(out), algo, env, mode)
 
