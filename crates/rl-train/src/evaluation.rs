@@ -96,7 +96,8 @@ impl Evaluation {
         let average = if sum.is_finite() { sum / n } else { returns().map(|ret| ret / n).sum() };
         let var = returns().map(|ret| (ret - average) * (ret - average)).sum::<f64>() / n;
         let largest = returns().map(|ret| (ret - average).abs()).fold(0.0, f64::max);
-        let scaled = || returns().map(|ret| ((ret - average) / largest).powi(2)).sum::<f64>() / n;
+        let shares = || returns().map(|ret| (ret - average) / largest);
+        let scaled = || shares().map(|share| share * share).sum::<f64>() / n;
         let std = if var.is_finite() { var.sqrt() } else { largest * scaled().sqrt() };
         let of_metric = |(k, metric): (usize, &Metric)| {
             Some((metric.name.clone(), mean(episodes.iter().map(|episode| episode.metrics[k]))?))

@@ -325,7 +325,8 @@ fn a_table_that_was_changed_goes_on_with_the_rows_that_can_be_read() {
         let step = |line: &str| line.split(',').nth(column).unwrap().parse::<u64>().unwrap();
         text.lines().skip(1).map(step).collect::<Vec<_>>()
     };
-    let change: [(&str, fn(&str) -> String, &[u64]); 4] = [
+    type Change = (&'static str, fn(&str) -> String, &'static [u64]);
+    let changes: [Change; 4] = [
         ("longer", |text| text.replace('\n', "\r\n"), &[128, 256, 384, 512, 640]),
         (
             "shorter",
@@ -337,7 +338,7 @@ fn a_table_that_was_changed_goes_on_with_the_rows_that_can_be_read() {
         ("another", |_| "a,b,c\n1,2,3\n".to_owned(), &[512, 640]),
         ("torn", |text| text.replacen(",", ",,", 30), &[512, 640]),
     ];
-    for (seed, (what, changed, steps)) in change.into_iter().enumerate() {
+    for (seed, (what, changed, steps)) in changes.into_iter().enumerate() {
         let seed = seed.to_string();
         let train = ["train", "ppo", "CartPole-v1", "--total-steps", "512", "--seed", &seed];
         place.run(&[&train[..], &short].concat());
