@@ -204,6 +204,7 @@ impl<F: Real> Distribution<F> for DiagGaussian {
 
     fn entropy_grad(&self, p: DistParams<'_, F>, w: F, grad: DistGrad<'_, F>) -> Result<(), NnError> {
         let rows = self.rows(&p)?;
+        NnError::check("the gradient", grad.y.len(), p.y.len())?;
         NnError::check("the gradient of the free parameters", grad.globals.len(), self.dim)?;
         let total = w * F::narrow(rows as f64);
         grad.globals.iter_mut().for_each(|g| *g += total);
