@@ -116,6 +116,7 @@ impl Tally {
             .with("last_evaluation", &self.last_evaluation)?
             .with_array("recent_returns", recent(|e| e.ret))
             .with_array("recent_lengths", recent(|e| e.len as f64));
+        let state = if self.untimed == 0 { state } else { state.with("untimed", self.untimed)? };
         if self.metrics.is_empty() {
             return Ok(state);
         }
@@ -144,6 +145,7 @@ impl Tally {
         let seconds = self.threshold_reached.map_or(0.0, |(_, seconds)| seconds);
         let reached: Option<u64> = state.value("threshold_reached")?;
         self.step = state.value("step")?;
+        self.untimed = state.value::<Option<u64>>("untimed")?.unwrap_or(0);
         self.updates = state.value("updates")?;
         self.rejected = state.value("rejected")?;
         self.episodes = state.value("episodes")?;

@@ -70,7 +70,7 @@ impl Config for PpoConfig {
             Setting::new(
                 "clip_range_vf",
                 SCHEDULE_OR_NONE,
-                "How far the value may move from the old one before its gradient is cut.",
+                "How far a value may move from the old one before its gradient is cut; none for no limit.",
             )
             .log(),
             Setting::new(

@@ -182,9 +182,15 @@ impl Sink for Csv {
             return Err(self.file().differs(reason.to_owned()));
         }
         if rows.len() as u64 != length {
-            let path = self.file().path().display();
+            let path = self.file().path();
+            // Not over what an earlier time left there.
+            let copy = path.with_extension("csv.changed");
+            if !copy.exists() {
+                std::fs::copy(path, &copy).map_err(self.file().io())?;
+            }
+            let (path, copy) = (path.display(), copy.display());
             self.warning = Some(format!(
-                "{path} had been changed when the run went on: those of its rows that can be read were kept"
+                "{path} had been changed when the run went on: those of its rows that can be read were kept, and it is in {copy} as it was"
             ));
         }
         let is_there = std::fs::read(self.file().path()).is_ok_and(|bytes| bytes.starts_with(&rows));

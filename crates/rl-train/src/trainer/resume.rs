@@ -109,7 +109,9 @@ impl Trainer {
         if is_reported || budget.is_some_and(|budget| self.config.total_steps > budget) {
             self.verdict = None;
         }
-        self.tally.untimed = if elapsed.is_none() { checkpoint.step() } else { 0 };
+        if elapsed.is_none() {
+            self.tally.untimed = checkpoint.step();
+        }
         let (elapsed, worked) = (elapsed.unwrap_or(0.0), wall_seconds_in(dir).unwrap_or(0.0));
         self.tally.before = Duration::try_from_secs_f64(elapsed).unwrap_or_default();
         // A session that was killed has left no summary, and that of an earlier one may be there.

@@ -49,7 +49,9 @@ impl Trainer {
         if self.dir.is_some() && self.agent.trained_policy().is_none() {
             return Err(TrainError::Unsaveable);
         }
-        if let Some(dir) = self.dir.as_ref().filter(|_| !self.resumed && self.tally.updates == 0)
+        // One that was stopped before its first update has begun there itself.
+        let has_begun = self.resumed || self.tally.updates > 0 || self.tally.stopped;
+        if let Some(dir) = self.dir.as_ref().filter(|_| !has_begun)
             && (dir.file("summary.json").exists() || !Checkpoint::list(dir)?.is_empty())
         {
             return Err(TrainError::Occupied { path: dir.path().to_owned() });
@@ -92,7 +94,8 @@ impl Trainer {
         let of_evaluation =
             self.tally.last_evaluation.as_ref().map_or(f64::INFINITY, |evaluation| evaluation.min);
         let (least, worst) = (self.tally.least.min(of_evaluation), self.worst_return?);
-        (least < worst).then(|| {
+        // Returns are sums of rewards that are rounded.
+        (least < worst - 1e-6 * worst.abs().max(1.0)).then(|| {
             format!(
                 "an episode returned {least}, and the worst return of {} is said to be {worst} (EnvSpec::with_worst_return): comparisons count failed runs as that",
                 self.info.env

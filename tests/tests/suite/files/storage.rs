@@ -351,6 +351,8 @@ fn a_table_that_was_changed_goes_on_with_the_rows_that_can_be_read() {
         let told = String::from_utf8(told.stdout).unwrap();
         assert!(told.contains("progress.csv had been changed") || what == "longer", "{what}: {told}");
         assert!(!told.contains("older checkpoint"), "{what}: {told}");
+        let copy = std::fs::read_to_string(table.with_extension("csv.changed")).ok();
+        assert!(copy.is_none_or(|copy| copy == changed(&text)), "{what}");
         let text = std::fs::read_to_string(&table).unwrap();
         assert_eq!(whole(&text), steps, "{what}: {text}");
     }
