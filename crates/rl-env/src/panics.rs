@@ -77,8 +77,17 @@ fn text(payload: &(dyn Any + Send)) -> String {
         .unwrap_or_else(|| "without a message".to_owned())
 }
 
-/// Which environment is called just now, and which of its methods.
-pub(crate) type During = Cell<(usize, &'static str)>;
+/// Which environment is called just now, and which of its methods: what is told of a panic. Two cells, for the first is written at every step.
+pub(crate) struct During {
+    pub(crate) index: Cell<usize>,
+    pub(crate) method: Cell<&'static str>,
+}
+
+impl During {
+    pub(crate) fn new(method: &'static str) -> Self {
+        During { index: Cell::new(0), method: Cell::new(method) }
+    }
+}
 
 /// Calls environments; a panic in one is an error, of what `during` says then.
 pub(crate) fn caught<T>(
@@ -87,8 +96,8 @@ pub(crate) fn caught<T>(
     work: impl FnOnce() -> Result<T, EnvError>,
 ) -> Result<T, EnvError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|payload| {
-        let (index, method) = during.get();
-        Err(EnvError::Panic { during: method, message: panic_message(&*payload) }.at(index, step))
+        let error = EnvError::Panic { during: during.method.get(), message: panic_message(&*payload) };
+        Err(error.at(during.index.get(), step))
     })
 }
 

@@ -25,7 +25,7 @@ impl<E: DynEnv> Block<'_, E> {
     pub(super) fn step(self, actions: ActionsRef<'_>) -> Result<(), EnvError> {
         let a = self.a;
         let rows = self.first * a..(self.first + self.envs.len()) * a;
-        let during = During::new((self.number, "step"));
+        let during = During::new("step");
         // One loop for each kind, so that the kind is not asked for at every step.
         caught(&during, self.step, || match actions {
             ActionsRef::Discrete(xs) => {
@@ -50,21 +50,23 @@ impl<E: DynEnv> Block<'_, E> {
         let copies = envs.iter_mut().zip(&mut *rngs).zip(actions);
         let buffers = obs.chunks_exact_mut(o).zip(rewards.iter_mut().zip(&mut *ends));
         for (i, (((env, rng), action), (obs, (reward, end)))) in copies.zip(buffers).enumerate() {
-            during.set((number + i, "step"));
+            during.index.set(number + i);
             let taken = env.step(action, rng, obs).map_err(|e| e.at(number + i, step))?;
             (*reward, *end) = (taken.reward, taken.end);
             if k > 0 {
                 let values = &mut metric_values[i * k..(i + 1) * k];
                 values.fill(f64::NAN);
-                during.set((number + i, "read_metrics"));
+                during.method.set("read_metrics");
                 env.read_metrics(values);
+                during.method.set("step");
             }
             if taken.end.is_over() {
                 let final_obs = &mut final_obs[i * o..(i + 1) * o];
                 final_obs.copy_from_slice(obs);
                 check_observations(final_obs, o, number + i, step)?;
-                during.set((number + i, "reset"));
+                during.method.set("reset");
                 env.reset(rng, obs).map_err(|e| e.at(number + i, step))?;
+                during.method.set("step");
             }
         }
         if let Some(i) = rewards.iter().position(|r| !r.is_finite()) {

@@ -138,10 +138,10 @@ impl<E: DynEnv> SyncVecEnv<E> {
             return Ok(());
         }
         let width = self.action_space.mask_len();
-        let during = During::default();
+        let during = During::new("action_mask");
         caught(&during, self.steps, || {
             for (i, (env, mask)) in self.envs.iter().zip(self.masks.chunks_exact_mut(width)).enumerate() {
-                during.set((self.number + i, "action_mask"));
+                during.index.set(self.number + i);
                 if !env.action_mask(mask) {
                     mask.fill(true);
                 }
@@ -157,9 +157,9 @@ impl<E: DynEnv> SyncVecEnv<E> {
         self.masks.resize(self.envs.len() * width, true);
         // Reals have no mask.
         let mut rows = self.envs.iter().zip(self.masks.chunks_exact_mut(width.max(1))).enumerate();
-        let during = During::default();
+        let during = During::new("action_mask");
         let mut is_masked = |(i, (env, mask)): (usize, (&E, &mut [bool]))| {
-            during.set((self.number + i, "action_mask"));
+            during.index.set(self.number + i);
             env.action_mask(mask)
         };
         if caught(&during, self.steps, || Ok(rows.any(&mut is_masked)))? {
@@ -221,11 +221,11 @@ impl<E: DynEnv> VecEnv for SyncVecEnv<E> {
         let o = self.observation_space.flat_len();
         self.ends.fill(StepEnd::Continues);
         self.rewards.fill(0.0);
-        let during = During::default();
+        let during = During::new("reset");
         caught(&during, self.steps, || {
             for (i, env) in self.envs.iter_mut().enumerate() {
                 let number = self.number + i;
-                during.set((number, "reset"));
+                during.index.set(number);
                 self.rngs[i] = stream(seed, purpose, number as u64);
                 env.reset(&mut self.rngs[i], &mut self.obs[i * o..(i + 1) * o])
                     .map_err(|e| e.at(number, self.steps))?;

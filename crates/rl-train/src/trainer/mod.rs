@@ -268,7 +268,8 @@ impl Trainer {
     ///
     /// # Errors
     ///
-    /// [`TrainError::Missing`] and [`TrainError::Unsaveable`] for parts that do not go together, before anything is done; [`TrainError::At`] with the
+    /// [`TrainError::Missing`], [`TrainError::Unsaveable`], [`TrainError::Config`] and [`TrainError::NonFiniteAgent`] for parts that cannot be used or do not go
+    /// together, and [`TrainError::Occupied`] for the directory of another run, before anything is done; [`TrainError::At`] with the
     /// update that failed and why, or [`TrainError::Sink`], [`TrainError::Io`]: what was written until then stays, and the sinks are told of the end.
     pub fn run(&mut self) -> Result<Summary, TrainError> {
         self.check_parts()?;
